@@ -1,0 +1,302 @@
+use super::*;
+use crate::policy::destination::Port;
+use crate::policy::host::Host;
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn addresses(entries: &[&str]) -> Addresses {
+    let mut addresses = Addresses::none();
+    entries.iter().for_each(|entry| addresses.add(entry).unwrap());
+    addresses
+}
+
+fn kind(address: &str) -> &'static str {
+    match AddressClass::of(ip(address)) {
+        AddressClass::Public => "public",
+        AddressClass::Metadata(_) => "metadata",
+        AddressClass::Special(_) => "special",
+    }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
+fn addresses_that_are_not_globally_reachable_are_special() {
+    let rows = [
+        ("063", "10.0.0.0"),
+        ("063", "10.255.255.255"),
+        ("063", "172.16.0.0"),
+        ("063", "172.31.255.255"),
+        ("063", "192.168.0.0"),
+        ("063", "192.168.255.255"),
+        ("064", "100.64.0.1"),
+        ("064", "100.127.255.254"),
+        ("068", "192.0.0.1"),
+        ("068", "192.0.0.9"),
+        ("068", "192.0.2.1"),
+        ("068", "198.51.100.1"),
+        ("068", "203.0.113.255"),
+        ("068", "198.18.0.1"),
+        ("068", "198.19.255.255"),
+        ("068", "192.88.99.1"),
+        ("068", "240.0.0.1"),
+        ("068", "255.255.255.255"),
+        ("068", "224.0.0.1"),
+        ("068", "239.1.1.1"),
+        ("068", "0.0.0.0"),
+        ("068", "0.1.2.3"),
+        ("057", "127.0.0.1"),
+        ("057", "127.255.255.254"),
+        ("069", "::1"),
+        ("069", "::"),
+        ("070", "::ffff:127.0.0.1"),
+        ("070", "::ffff:0.0.0.0"),
+        ("087", "::ffff:10.0.0.1"),
+        ("071", "::127.0.0.1"),
+        ("071", "::a00:1"),
+        ("071", "::2"),
+        ("072", "::ffff:0:7f00:1"),
+        ("073", "64:ff9b::7f00:1"),
+        ("087", "64:ff9b::a00:1"),
+        ("074", "64:ff9b:1::a00:1"),
+        ("074", "64:ff9b:1::808:808"),
+        ("074", "2001:db8:64::808:808"),
+        ("075", "2002:7f00:1::"),
+        ("075", "2002:a00:1::8.8.8.8"),
+        ("076", "2001:0:4136:e378:8000:63bf:3fff:fdd2"),
+        ("076", "2001:0:7f00:1:0:0:f7f7:f7f7"),
+        ("076", "2001:0:808:808:0:0:80ff:fffe"),
+        ("077", "2001:db8::5efe:7f00:1"),
+        ("077", "2607:f8b0::5efe:10.0.0.1"),
+        ("077", "2607:f8b0::200:5efe:10.0.0.1"),
+        ("077", "fd00::5efe:8.8.8.8"),
+        ("078", "fc00::1"),
+        ("078", "fdff::1"),
+        ("078", "fec0::1"),
+        ("078", "fe80::1"),
+        ("078", "febf::1"),
+        ("078", "ff02::1"),
+        ("078", "ff0e::1"),
+        ("078", "100::1"),
+        ("078", "100:0:0:1::1"),
+        ("078", "2001:db8::1"),
+        ("078", "3fff::1"),
+        ("078", "3fff:fff::1"),
+        ("078", "5f00::1"),
+        ("078", "2001:20::1"),
+        ("078", "2001:10::1"),
+        ("078", "2001:2::1"),
+        ("078", "2001:1::1"),
+        ("078", "2001:30::1"),
+        ("rest", "4000::1"),
+        ("rest", "1fff::1"),
+        ("rest", "100:0:0:2::1"),
+        ("rest", "fe00::1"),
+        ("rest", "64:ff9b:2::1"),
+        ("rest", "::1:0:0:1"),
+    ];
+    for (row, address) in rows {
+        assert_eq!(kind(address), "special", "{row}: {address}");
+    }
+}
+
+#[test]
+fn metadata_services_are_told_from_all_else() {
+    let rows = [
+        ("065", "169.254.169.254"),
+        ("065", "169.254.170.2"),
+        ("065", "169.254.170.23"),
+        ("065", "169.254.0.1"),
+        ("066", "fd00:ec2::254"),
+        ("066", "fd00:ec2::23"),
+        ("066", "fe80::a9fe:a9fe"),
+        ("066", "fd20:ce::254"),
+        ("066", "fd00:42::42"),
+        ("067", "100.100.100.200"),
+        ("067", "192.0.0.192"),
+        ("067", "168.63.129.16"),
+        ("070", "::ffff:a9fe:a9fe"),
+        ("071", "::a9fe:a9fe"),
+        ("072", "::ffff:0:a9fe:a9fe"),
+        ("073", "64:ff9b::a9fe:a9fe"),
+        ("073", "64:ff9b::168.63.129.16"),
+        ("074", "64:ff9b:1::a9fe:a9fe"),
+        ("074", "64:ff9b:1:a9fe:a9:fe00::"),
+        ("075", "2002:a9fe:a9fe::"),
+        ("076", "2001:0:808:808:0:0:5601:5601"),
+        ("076", "2001:0:a9fe:a9fe:0:0:f7f7:f7f7"),
+        ("077", "2607:f8b0::5efe:a9fe:a9fe"),
+    ];
+    for (row, address) in rows {
+        assert_eq!(kind(address), "metadata", "{row}: {address}");
+    }
+}
+
+#[test]
+fn the_neighbours_of_special_blocks_are_public() {
+    let rows = [
+        ("063", "9.255.255.255"),
+        ("063", "11.0.0.0"),
+        ("063", "172.15.255.255"),
+        ("063", "172.32.0.0"),
+        ("063", "192.167.255.255"),
+        ("063", "192.169.0.0"),
+        ("064", "100.63.255.254"),
+        ("064", "100.128.0.1"),
+        ("065", "169.253.255.255"),
+        ("065", "169.255.0.0"),
+        ("067", "168.63.129.17"),
+        ("068", "192.0.1.1"),
+        ("068", "192.0.3.0"),
+        ("068", "198.17.255.255"),
+        ("068", "198.20.0.0"),
+        ("068", "223.255.255.255"),
+        ("068", "192.88.98.1"),
+        ("068", "192.31.196.1"),
+        ("073", "64:ff9b::808:808"),
+        ("070", "::ffff:8.8.8.8"),
+        ("071", "::8.8.8.8"),
+        ("072", "::ffff:0:808:808"),
+        ("075", "2002:808:808::1"),
+        ("076", "2001:0:808:808:0:0:f7f7:f7f7"),
+        ("077", "2607:f8b0::5efe:8.8.8.8"),
+        ("078", "2001:200::1"),
+        ("078", "2001:db9::1"),
+        ("078", "2001:4860:4860::8888"),
+        ("078", "2606:4700::1111"),
+        ("078", "2620:4f:8000::1"),
+        ("078", "3ffe::1"),
+        ("078", "3fff:1000::1"),
+        ("078", "2000::"),
+    ];
+    for (row, address) in rows {
+        assert_eq!(kind(address), "public", "{row}: {address}");
+    }
+}
+
+#[test]
+fn the_class_names_its_block() {
+    assert_eq!(AddressClass::of(ip("10.1.2.3")), AddressClass::Special("private use, RFC 1918"));
+    assert_eq!(AddressClass::of(ip("64:ff9b::7f00:1")), AddressClass::Special("loopback, RFC 1122"));
+    assert_eq!(AddressClass::of(ip("168.63.129.16")), AddressClass::Metadata("Azure wire server"));
+}
+
+#[test]
+fn public_allows_what_is_globally_reachable_and_nothing_else() {
+    let public = Addresses::public();
+    for address in ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8"] {
+        assert!(public.allows(ip(address)), "{address}");
+    }
+    for address in ["10.0.0.1", "::1", "64:ff9b::7f00:1", "::ffff:10.0.0.1", "169.254.169.254", "168.63.129.16", "0.0.0.0"] {
+        assert!(!public.allows(ip(address)), "{address}");
+    }
+}
+
+#[test]
+fn a_network_allows_what_lies_in_it_also_by_another_spelling() {
+    let ten = addresses(&["10.20.0.0/16"]);
+    for address in ["10.20.0.1", "::ffff:10.20.0.1", "64:ff9b::10.20.0.1", "2002:a14:1::"] {
+        assert!(ten.allows(ip(address)), "{address}");
+    }
+    for address in ["10.21.0.1", "8.8.8.8", "64:ff9b::10.21.0.1", "::1", "2607:f8b0::5efe:10.20.0.1"] {
+        assert!(!ten.allows(ip(address)), "{address}");
+    }
+    assert!(addresses(&["::1"]).allows(ip("::1")));
+    assert!(addresses(&["fd12::/32"]).allows(ip("fd12::1")));
+    assert!(addresses(&["10.20.0.0/16", "public"]).allows(ip("2607:f8b0::5efe:10.20.0.1")));
+    assert_eq!(addresses(&["::ffff:10.0.0.0/104"]), addresses(&["10.0.0.0/8"]));
+}
+
+#[test]
+fn naming_a_translation_prefix_opens_nothing_behind_it() {
+    let prefixes = addresses(&["64:ff9b::/96", "2002::/16", "2001::/32", "64:ff9b:1::/48"]);
+    for address in ["64:ff9b::a00:1", "64:ff9b::808:808", "2002:a00:1::", "2001:0:808:808:0:0:f7f7:f7f7", "64:ff9b:1::a00:1"] {
+        assert!(!prefixes.allows(ip(address)), "{address}");
+    }
+    let local_nat64 = addresses(&["64:ff9b:1::/48", "10.0.0.0/8"]);
+    assert!(local_nat64.allows(ip("64:ff9b:1::a00:1")));
+    assert!(local_nat64.allows(ip("64:ff9b:1:a00:0:100::")));
+    assert!(!local_nat64.allows(ip("64:ff9b:1::7f00:1")));
+}
+
+#[test]
+fn metadata_is_never_allowed_even_where_a_network_lists_it() {
+    let wide = addresses(&["0.0.0.0/0", "::/0", "public"]);
+    assert!(wide.allows(ip("10.0.0.1")) && wide.allows(ip("fe80::1")));
+    for address in ["169.254.169.254", "100.100.100.200", "fd00:ec2::254", "64:ff9b::a9fe:a9fe", "168.63.129.16"] {
+        assert!(!wide.allows(ip(address)), "{address}");
+    }
+    assert_eq!(Addresses::parse_entry("169.254.169.254"), Err(AddressesFault::Metadata));
+}
+
+#[test]
+fn an_entry_is_public_an_address_or_a_network() {
+    assert_eq!(Addresses::parse_entry("10.0.0.1").map(|network| network.to_string()), Ok("10.0.0.1/32".to_owned()));
+    let rows = [
+        ("10.0.0.1/8", AddressesFault::HostBits),
+        ("fd12::1/32", AddressesFault::HostBits),
+        ("", AddressesFault::Unreadable),
+        ("private", AddressesFault::Unreadable),
+        ("10.0.0.0/33", AddressesFault::Unreadable),
+        ("010.0.0.1", AddressesFault::Unreadable),
+        ("::ffff:0:0/95", AddressesFault::HostBits),
+    ];
+    for (entry, wanted) in rows {
+        assert_eq!(Addresses::parse_entry(entry), Err(wanted), "{entry}");
+    }
+}
+
+fn port(number: u16) -> Port {
+    Port::parse(&number.to_string()).unwrap()
+}
+
+fn guard(own: &[&str]) -> Guard {
+    Guard {
+        own: own.iter().map(|own| own.parse().unwrap()).collect(),
+        machine: vec![ip("192.0.2.7"), ip("2001:db8::7")],
+        known_as: vec![Host::parse("egress.corp.example").unwrap(), Host::parse("203.0.113.9").unwrap()],
+        never: vec!["10.96.0.1/32".parse().unwrap()],
+    }
+}
+
+#[test]
+fn exeat_knows_its_own_listeners_by_every_spelling() {
+    let bound = guard(&["127.0.0.1:3128", "[::1]:3128"]);
+    for address in
+        ["127.0.0.1", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "0.0.0.0", "::", "::ffff:0.0.0.0", "203.0.113.9"]
+    {
+        assert!(bound.own(ip(address), port(3128)), "107: {address}");
+    }
+    assert!(bound.own(ip("203.0.113.9"), port(1)), "an address of ours is ours on every port");
+    for address in ["127.0.0.2", "192.0.2.7", "8.8.8.8"] {
+        assert!(!bound.own(ip(address), port(3128)), "{address}");
+    }
+    assert!(!bound.own(ip("127.0.0.1"), port(3129)));
+}
+
+#[test]
+fn a_listener_on_every_address_is_own_on_every_address() {
+    for own in ["0.0.0.0:3128", "[::]:3128"] {
+        let every = guard(&[own]);
+        for address in ["127.0.0.1", "127.9.9.9", "::1", "192.0.2.7", "2001:db8::7", "64:ff9b::192.0.2.7", "0.0.0.0", "::"] {
+            assert!(every.own(ip(address), port(3128)), "{own}: {address}");
+        }
+        assert!(!every.own(ip("192.0.2.8"), port(3128)));
+        assert!(!every.own(ip("192.0.2.7"), port(443)));
+    }
+}
+
+#[test]
+fn an_address_is_judged_in_one_order() {
+    let wide = addresses(&["0.0.0.0/0", "::/0", "public"]);
+    let guard = Guard { never: vec!["0.0.0.0/0".parse().unwrap()], ..guard(&["169.254.169.254:80", "127.0.0.1:80"]) };
+    let judge = |address: &str| guard.judge(ip(address), port(80), &wide);
+    assert!(matches!(judge("169.254.169.254"), Err(AddressRefusal::Metadata(_))));
+    assert_eq!(judge("127.0.0.1"), Err(AddressRefusal::Own));
+    assert_eq!(judge("8.8.8.8"), Err(AddressRefusal::Never));
+    assert_eq!(judge("64:ff9b::808:808"), Err(AddressRefusal::Never));
+    assert_eq!(judge("2606:4700::1111"), Ok(()));
+    let outside = Guard::default().judge(ip("10.0.0.1"), port(80), &Addresses::public());
+    assert_eq!(outside, Err(AddressRefusal::Outside(AddressClass::Special("private use, RFC 1918"))));
+}

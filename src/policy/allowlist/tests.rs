@@ -1,0 +1,223 @@
+use super::*;
+
+fn faults(text: &str) -> Vec<String> {
+    Allowlist::parse("coder.toml", text).map_or_else(|faults| faults.iter().map(Fault::to_string).collect(), |_| Vec::new())
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    Allowlist::parse("coder.toml", text).unwrap().1.iter().map(Warning::to_string).collect()
+}
+
+fn port(number: u16) -> Port {
+    Port(std::num::NonZeroU16::new(number).unwrap())
+}
+
+#[test]
+fn a_full_file_reads_as_written() {
+    let digest = TokenDigest::of("exeat_t");
+    let text = format!(
+        r#"agent = "coder"
+unlisted = "hold"
+addresses = ["public", "10.0.0.0/8"]
+[[identify]]
+token = "{digest}"
+source = "10.2.0.0/16"
+[[identify]]
+listener = "sidecar"
+[[allow]]
+host = ["API.example.com.", "*.example.org"]
+note = "models"
+[[allow]]
+host = "db.example.net"
+port = [5433, 5432, 5432]
+addresses = "10.20.0.0/16"
+opaque = true
+[[hold]]
+host = "api.example.com"
+port = 443
+[[block]]
+host = "*.example.io"
+because = "no"
+"#
+    );
+    let (allowlist, warnings) = Allowlist::parse("coder.toml", &text).unwrap();
+    assert_eq!(warnings, Vec::new());
+    assert_eq!((allowlist.agent.as_str(), allowlist.agent_line, allowlist.unlisted), ("coder", 1, Unlisted::Hold));
+    assert!(allowlist.addresses.public && allowlist.addresses.networks.len() == 1);
+    let place = |line| RuleRef { file: "coder.toml".into(), line };
+    let identify = vec![
+        Identify { token: Some(digest), source: Some("10.2.0.0/16".parse().unwrap()), listener: None, place: place(4) },
+        Identify { token: None, source: None, listener: Some("sidecar".into()), place: place(7) },
+    ];
+    assert_eq!(allowlist.identify, identify);
+    let rules: Vec<String> = allowlist
+        .rules
+        .iter()
+        .map(|rule| {
+            let hosts: Vec<String> = rule.hosts.iter().map(ToString::to_string).collect();
+            format!("{} {} {} ports {} {:?}", rule.place, rule.effect.as_str(), hosts.join(" "), rule.ports, rule.note)
+        })
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            "coder.toml:9 allow api.example.com *.example.org ports 80, 443 Some(\"models\")",
+            "coder.toml:12 allow db.example.net ports 5432, 5433 None",
+            "coder.toml:17 hold api.example.com ports 443 None",
+            "coder.toml:20 block *.example.io ports every port None",
+        ]
+    );
+    let mut addresses = Addresses::none();
+    addresses.add("10.20.0.0/16").unwrap();
+    assert_eq!(allowlist.rules[1].effect, Effect::Allow { addresses: Arc::new(addresses), spelled: true, opaque: true });
+}
+
+#[test]
+fn an_agent_alone_blocks_everything() {
+    let allowlist = Allowlist::parse("a.toml", "agent = \"a\"\n").unwrap().0;
+    assert_eq!((allowlist.unlisted, allowlist.rules.len(), allowlist.addresses.public), (Unlisted::Block, 0, true));
+}
+
+#[test]
+fn keys_of_later_versions_are_faults_in_every_table_they_can_stand_in() {
+    let top = ["include", "observe_until", "limits", "inject", "expect", "exclude"];
+    let identify = ["client_cert", "service_account", "unix_uid"];
+    let rule = ["method", "path", "query", "websocket", "body", "until", "inject", "limits", "exclude"];
+    let rows =
+        top.map(|key| (key, format!("agent = \"a\"\n{key} = 1\n")))
+            .into_iter()
+            .chain(identify.map(|key| (key, format!("agent = \"a\"\n[[identify]]\n{key} = 1\n"))))
+            .chain(["allow", "hold", "block"].into_iter().flat_map(|table| {
+                rule.map(move |key| (key, format!("agent = \"a\"\n[[{table}]]\nhost = \"x.example.com\"\n{key} = 1\n")))
+            }));
+    for (key, text) in rows {
+        let said = faults(&text);
+        assert!(said.len() == 1 && said[0].contains(&format!("not yet: {key} comes with a later version")), "{text}: {said:?}");
+    }
+}
+
+#[test]
+fn every_table_refuses_unknown_and_misplaced_keys() {
+    for (text, expected) in [
+        ("agent = \"a\"\nzebra = 1", "2:1: found the unknown key \"zebra\" in the top level"),
+        ("agent = \"a\"\n[[identify]]\nlistener = \"x\"\nzebra = 1", "4:1: found the unknown key \"zebra\" in [[identify]]"),
+        ("agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\nhots = 1", "did you mean host?"),
+        ("agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\nunlisted = \"hold\"", "move unlisted to the top of the file"),
+        ("agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\nbecause = \"x\"", "wanted because only in [[block]]"),
+        ("agent = \"a\"\n[[hold]]\nhost = \"x.example.com\"\nopaque = true", "wanted opaque only in [[allow]]"),
+        ("agent = \"a\"\n[[block]]\nhost = \"x.example.com\"\naddresses = \"public\"", "wanted addresses only in [[allow]] and [[hold]]"),
+        ("agent = \"a\"\n[[block]]\nhost = \"x.example.com\"\nshared_ok = \"x\"", "wanted shared_ok only in"),
+    ] {
+        let said = faults(text);
+        assert!(said.len() == 1 && said[0].contains(expected), "{text}: {said:?}");
+    }
+}
+
+#[test]
+fn values_that_mean_nothing_are_faults() {
+    for (text, expected) in [
+        ("", "found no key agent"),
+        ("agent = \"Coder\"", "1:9: found agent \"Coder\"; wanted an agent's name"),
+        ("agent = \"a\"\nunlisted = \"allow\"", "2:12: found unlisted \"allow\"; wanted block or hold; fix: write one of block, hold"),
+        ("agent = \"a\"\naddresses = []", "found an empty list; wanted \"public\" or a network"),
+        ("agent = \"a\"\naddresses = [\"10.0.0.1/8\"]", "found addresses \"10.0.0.1/8\""),
+        ("agent = \"a\"\n[[identify]]", "2:1: found an empty [[identify]]"),
+        ("agent = \"a\"\n[[identify]]\nsource = \"10.0.0.1/8\"", "bits are set behind the prefix"),
+        ("agent = \"a\"\n[[allow]]\nport = 443", "2:1: found no key host in [[allow]]"),
+        ("agent = \"a\"\n[[allow]]\nhost = []", "3:8: found an empty list; wanted at least one host"),
+        ("agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\nport = []", "wanted at least one port"),
+        ("agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\nport = [0]", "a whole number from 1 to 65535"),
+        ("agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\nnote = \"a\\nb\"", "printable characters on one line"),
+        ("agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\nopaque = \"yes\"", "wanted true or false"),
+        ("agent = \"a\"\n[[allow]]\nhost = \"*\"", "3:8: found \"*\", a pattern for everything"),
+        ("agent = \"a\"\n[[allow]]\nhost = [\"x.example.com\", \"*.com\"]", "3:26: found \"*.com\""),
+        ("agent = \"a\"\n[[allow]]\nhost = \"*.github.io\"", "a public suffix"),
+        ("agent = \"a\"\n[[allow]]\nhost = \"10.0.0.1\"", "add addresses = [\"10.0.0.1/32\"] to the rule"),
+        ("agent = \"a\"\n[[allow]]\nhost = \"169.254.169.254\"", "metadata services are never dialled"),
+        ("agent = \"a\"\n[[allow]]\nhost = \"localhost\"", "a name of a local network; wanted a rule with addresses"),
+        ("agent = \"a\"\n[[hold]]\nhost = \"localhost\"", "a name of a local network; wanted a rule with addresses"),
+        ("agent = \"a\"\n[[allow]]\nhost = \"x.onion\"\naddresses = \"public\"", "a name no rule opens"),
+        ("agent = \"a\"\n[allow]\nhost = \"x.example.com\"", "write [[allow]] with double brackets"),
+    ] {
+        let said = faults(text);
+        assert!(said.len() == 1 && said[0].contains(expected), "{text}: {said:?}");
+    }
+}
+
+#[test]
+fn all_faults_of_a_file_come_at_once() {
+    let said = faults("agent = 1\nunlisted = 2\n[[allow]]\nhost = 3\nport = \"x\"\n[[block]]\nhosts = \"x\"\nuntil = 1\n");
+    assert_eq!(said.len(), 7, "{said:#?}");
+}
+
+#[test]
+fn a_token_in_a_file_is_never_shown() {
+    for value in ["exeat_verysecret", "verysecret", "sha256:verysecret"] {
+        let said = faults(&format!("agent = \"a\"\n[[identify]]\ntoken = \"{value}\"\n"));
+        assert!(said.len() == 1 && !said[0].contains("verysecret") && said[0].contains("3:9"), "{said:?}");
+    }
+}
+
+#[test]
+fn one_host_and_port_has_one_word_on_its_addresses() {
+    let two = |first: &str, second: &str| {
+        faults(&format!(
+            "agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\n{first}\n[[allow]]\nhost = [\"y.example.com\", \"X.example.com\"]\n{second}\n"
+        ))
+    };
+    assert_eq!(two("", ""), Vec::<String>::new());
+    assert_eq!(two("addresses = \"public\"", ""), Vec::<String>::new());
+    assert_eq!(two("port = 8080\nopaque = true", ""), Vec::<String>::new());
+    for said in [two("addresses = \"10.0.0.0/8\"", ""), two("opaque = true\nport = [443, 5432]", "")] {
+        assert!(said.len() == 1 && said[0].contains("found a second [[allow]] for x.example.com, unlike coder.toml:2; "), "{said:?}");
+    }
+}
+
+#[test]
+fn a_second_look_is_a_warning_with_a_code() {
+    let said = warnings(
+        "agent = \"a\"\n[[identify]]\nsource = \"0.0.0.0/0\"\n[[allow]]\nhost = \"*.amazonaws.com\"\nshared_ok = \"ours\"\n[[allow]]\nhost = \"*.corp.internal\"\n",
+    );
+    let codes: Vec<&str> = said.iter().filter_map(|line| line.rsplit_once('[').map(|(_, code)| code)).collect();
+    assert_eq!(codes, ["identifies-everyone]", "shared-hosting]", "special-name]"], "{said:?}");
+}
+
+#[test]
+fn flags_of_run_make_an_allowlist() {
+    let agent = AgentId::parse("local").unwrap();
+    let run = |hosts: &[&str], networks: &[&str]| {
+        let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<String>>();
+        Allowlist::for_run(agent.clone(), &owned(hosts), &owned(networks), Unlisted::Hold)
+    };
+    let (allowlist, _) = run(&["*.example.com", "example.org:8443", "[::1]:80", "localhost:8000"], &["127.0.0.0/8", "::1"]).unwrap();
+    let rules: Vec<String> = allowlist.rules.iter().map(|rule| format!("{} {} {}", rule.place, rule.hosts[0], rule.ports)).collect();
+    assert_eq!(rules, ["--allow:1 *.example.com 80, 443", "--allow:2 example.org 8443", "--allow:3 [::1] 80", "--allow:4 localhost 8000"]);
+    assert!(allowlist.addresses.public && allowlist.addresses.networks.len() == 2);
+    for (hosts, networks, expected) in [
+        (&["*.com"][..], &[][..], "--allow:1: found \"*.com\""),
+        (&["a.example.com", "localhost"], &[], "--allow:2: found localhost, a name of a local network"),
+        (&["10.0.0.1"], &[], "--allow:1: found 10.0.0.1, which the rule's addresses do not hold"),
+        (&["https://a.example.com/"], &[], "--allow:1: found \"https://a.example.com/\", more than a host"),
+        (&[], &["10"], "--addresses:1: found \"10\"; wanted a network or an address"),
+    ] {
+        let said = run(hosts, networks).unwrap_err();
+        assert!(said.len() == 1 && said[0].to_string().starts_with(expected), "{said:?}");
+    }
+}
+
+#[test]
+fn the_embedded_default_holds_everything() {
+    let allowlist = Allowlist::embedded(AgentId::parse("local").unwrap());
+    assert_eq!((allowlist.unlisted, allowlist.rules.len(), allowlist.addresses.public), (Unlisted::Hold, 0, true));
+}
+
+#[test]
+fn ports_meet_where_one_is_in_both() {
+    for (one, other, meet) in [
+        (Ports::Every, Ports::these([port(1)]), true),
+        (Ports::these([port(1), port(2)]), Ports::these([port(2)]), true),
+        (Ports::these([port(1)]), Ports::these([port(2)]), false),
+    ] {
+        assert_eq!((one.meet(&other), other.meet(&one)), (meet, meet));
+    }
+}

@@ -1,0 +1,155 @@
+//! What is judged: one try of one agent to reach one destination, and the evidence of who asks.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::destination::Destination;
+use super::token::TokenDigest;
+
+/// Names one attempt in its refusal, its records and its trace: a UUIDv7 (RFC 9562).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AttemptId(pub Uuid);
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An agent's name: `[a-z0-9-]{1,63}`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AgentId(Arc<str>);
+
+/// The text is not an agent's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an agent's name is 1 to 63 characters of a-z, 0-9 and -")]
+pub struct NotAnAgentName;
+
+impl AgentId {
+    /// Reads a name, or says that it is none.
+    pub fn parse(text: &str) -> Result<Self, NotAnAgentName> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if (1..=63).contains(&text.len()) && text.bytes().all(plain) { Ok(Self(text.into())) } else { Err(NotAnAgentName) }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AgentId {
+    type Err = NotAnAgentName;
+    fn from_str(text: &str) -> Result<Self, NotAnAgentName> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for AgentId {
+    type Error = NotAnAgentName;
+    fn try_from(text: String) -> Result<Self, NotAnAgentName> {
+        Self::parse(&text)
+    }
+}
+
+impl From<AgentId> for String {
+    fn from(agent: AgentId) -> String {
+        agent.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for AgentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which running one of an agent asks: a peer's address under `serve`, the run under `run`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Instance(pub Arc<str>);
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The scheme of a request a front can read; a tunnel has none until its bytes are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+}
+
+/// What a front can know of the request behind an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Sight {
+    /// The request line is in plain sight.
+    Seen(RequestLine),
+    /// A tunnel whose bytes come later.
+    NotYet,
+}
+
+/// Method and path of a request in plain sight. The query is dropped where this is made: it is never recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RequestLine {
+    /// The method as sent.
+    pub method: Arc<str>,
+    /// The path without its query.
+    pub path: Arc<str>,
+}
+
+/// One try of an agent to reach a destination, complete enough to be decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Names the attempt everywhere.
+    pub id: AttemptId,
+    /// Who asks.
+    pub agent: AgentId,
+    /// Which running one of them.
+    pub instance: Instance,
+    /// Where to.
+    pub destination: Destination,
+    /// `Some` where the request is in plain sight.
+    pub scheme: Option<Scheme>,
+    /// What can be known of the request.
+    pub sight: Sight,
+    /// The open tunnel this request was found in, if any: a yes to the tunnel covers what it carries.
+    pub within: Option<AttemptId>,
+}
+
+/// All that speaks for who asks. What is offered must be valid, and all of it must agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The listener's name in `exeat.toml`.
+    pub listener: Arc<str>,
+    /// The peer's address.
+    pub source: IpAddr,
+    /// The credential the agent sent.
+    pub offered: Offered,
+}
+
+/// A credential as an agent offers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offered {
+    /// None was sent.
+    Nothing,
+    /// A name and the digest of a token. The token itself goes no further than the front.
+    Token {
+        /// The user name beside the token.
+        agent: String,
+        /// SHA-256 of the token.
+        digest: TokenDigest,
+    },
+    /// Something was sent that is no credential of ours.
+    Garbled,
+}

@@ -1,0 +1,421 @@
+//! A TOML file read so that every error is told at once, each with its place.
+//!
+//! Readers take the keys they know from a `Table`; a key still there when the table is dropped is a fault, so none is ignored in silence.
+
+mod item;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::fault::{Fault, Warning, shown};
+pub use item::Item;
+
+/// A file as it stands, with what is wrong in it so far.
+#[derive(Debug)]
+pub struct Document<'t> {
+    file: Arc<str>,
+    line_starts: Vec<usize>,
+    text: &'t str,
+    root: Spanned<DeTable<'t>>,
+    broken: BTreeSet<u32>,
+    findings: RefCell<Findings>,
+}
+
+#[derive(Debug, Default)]
+struct Findings {
+    faults: BTreeSet<Fault>,
+    warnings: BTreeSet<Warning>,
+    top: BTreeSet<&'static str>,
+    left_over: Vec<LeftOver>,
+}
+
+#[derive(Debug)]
+struct LeftOver {
+    at: usize,
+    key: String,
+    title: String,
+    known: BTreeSet<&'static str>,
+}
+
+impl<'t> Document<'t> {
+    /// Reads the text as far as it is TOML; where it is not, that is a fault. `file` is its name in every message.
+    pub fn parse(file: &str, text: &'t str) -> Self {
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let (root, errors) = DeTable::parse_recoverable(text);
+        let mut document =
+            Self { file: file.into(), line_starts, text, root, broken: BTreeSet::new(), findings: RefCell::new(Findings::default()) };
+        let mut broken = BTreeSet::new();
+        for error in errors {
+            let at = error.span().map_or(text.len(), |span| span.start);
+            let found = format!("no valid TOML: {}", error.message());
+            document.fault(at, found, "TOML 1.1", "see https://toml.io; texts stand in double quotes, lists in [ ]");
+            broken.insert(document.place(at).0);
+        }
+        document.broken = broken;
+        document
+    }
+
+    /// The table of the whole file.
+    pub fn root(&self) -> Table<'_> {
+        Table {
+            document: self,
+            key: "",
+            title: "the top level".to_owned(),
+            at: 0,
+            entries: self.root.get_ref(),
+            known: BTreeSet::new(),
+            told: BTreeSet::new(),
+            top: true,
+        }
+    }
+
+    /// The file's name in messages.
+    pub fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
+    /// Everything found, in the order of the file. Empty faults: the file is good.
+    pub fn into_findings(self) -> (Vec<Fault>, Vec<Warning>) {
+        let left_over = std::mem::take(&mut self.findings.borrow_mut().left_over);
+        for left in left_over {
+            let fix = self.fix_of_unknown(&left);
+            let wanted = format!("one of {}", listed(left.known.iter()));
+            self.fault(left.at, format!("the unknown key {} in {}", shown(&left.key), left.title), wanted, fix);
+        }
+        let findings = self.findings.into_inner();
+        (findings.faults.into_iter().collect(), findings.warnings.into_iter().collect())
+    }
+
+    fn fix_of_unknown(&self, left: &LeftOver) -> String {
+        if let Some(near) = left.known.iter().find(|known| is_near(&left.key, known)) {
+            return format!("did you mean {near}?");
+        }
+        if self.findings.borrow().top.contains(left.key.as_str()) {
+            return format!(
+                "a key that follows {} belongs to that table; move {} to the top of the file, before the first [",
+                left.title, left.key
+            );
+        }
+        "correct its spelling or remove it".to_owned()
+    }
+
+    fn place(&self, at: usize) -> (u32, u32) {
+        let index = self.line_starts.partition_point(|start| *start <= at).saturating_sub(1);
+        let column = self.text.get(self.line_starts[index]..at).map_or(1, |before| before.chars().count() + 1);
+        (u32::try_from(index + 1).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+    }
+
+    /// A line that is no TOML has its fault; what the parser guessed for the rest of it deserves none.
+    fn fault(&self, at: usize, found: String, wanted: impl Into<String>, fix: impl Into<String>) {
+        let (line, column) = self.place(at);
+        if !self.broken.contains(&line) {
+            let fault = Fault { file: self.file.clone(), line, column, found, wanted: wanted.into(), fix: fix.into() };
+            self.findings.borrow_mut().faults.insert(fault);
+        }
+    }
+
+    fn warn(&self, at: usize, code: &'static str, text: String) {
+        let (line, column) = self.place(at);
+        self.findings.borrow_mut().warnings.insert(Warning { file: self.file.clone(), line, column, code, text });
+    }
+}
+
+/// One table of the file. Keys nobody took are faults when it is dropped.
+#[derive(Debug)]
+pub struct Table<'d> {
+    document: &'d Document<'d>,
+    key: &'d str,
+    title: String,
+    at: usize,
+    entries: &'d DeTable<'d>,
+    known: BTreeSet<&'static str>,
+    told: BTreeSet<&'static str>,
+    top: bool,
+}
+
+impl<'d> Table<'d> {
+    /// Takes a key, if it is there.
+    pub fn take(&mut self, key: &'static str) -> Option<Item<'d>> {
+        self.known.insert(key);
+        let (written, value) = self.entries.get_key_value(key)?;
+        Some(Item { document: self.document, key: written.get_ref(), key_at: written.span().start, value, secret: false })
+    }
+
+    /// Takes a key that must be there; where it is not, that is a fault of the table.
+    pub fn require(&mut self, key: &'static str, fix: &str) -> Option<Item<'d>> {
+        let item = self.take(key);
+        if item.is_none() && self.document.broken.is_empty() {
+            self.fault(format!("no key {key} in {}", self.title), format!("{key} = …"), fix);
+        }
+        item
+    }
+
+    /// Takes every table of a `[[key]]` list.
+    pub fn tables(&mut self, key: &'static str) -> Vec<Table<'d>> {
+        let Some(item) = self.take(key) else { return Vec::new() };
+        let wrong = || item.wrong(&format!("a list of tables, [[{key}]]"), &format!("write [[{key}]] with double brackets"));
+        let DeValue::Array(array) = item.value.get_ref() else {
+            wrong();
+            return Vec::new();
+        };
+        let title = format!("[[{key}]]");
+        let mut tables = Vec::new();
+        for value in array.iter() {
+            match value.get_ref() {
+                DeValue::Table(entries) => tables.push(self.below(item.key, title.clone(), value.span().start, entries)),
+                DeValue::String(_)
+                | DeValue::Integer(_)
+                | DeValue::Float(_)
+                | DeValue::Boolean(_)
+                | DeValue::Datetime(_)
+                | DeValue::Array(_) => wrong(),
+            }
+        }
+        tables
+    }
+
+    /// Takes the table `[key]`, if it is there.
+    pub fn table(&mut self, key: &'static str) -> Option<Table<'d>> {
+        let item = self.take(key)?;
+        let title = self.title_below(key);
+        let Some(entries) = item.value.get_ref().as_table() else {
+            item.wrong(&format!("a table, {title}"), &format!("write {title} on a line of its own, its keys below"));
+            return None;
+        };
+        Some(self.below(item.key, title, item.value.span().start, entries))
+    }
+
+    /// Takes every `[key.NAME]`; `Table::key` is the NAME.
+    pub fn named_tables(&mut self, key: &'static str) -> Vec<Table<'d>> {
+        let Some(item) = self.take(key) else { return Vec::new() };
+        let title = self.title_below(key);
+        let Some(names) = item.value.get_ref().as_table() else {
+            item.wrong(&format!("tables with names, [{key}.NAME]"), &format!("write [{key}.main] on a line of its own, its keys below"));
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for (name, value) in names.iter() {
+            let title = format!("{}.{}]", title.trim_end_matches(']'), name.get_ref());
+            match value.get_ref().as_table() {
+                Some(entries) => tables.push(self.below(name.get_ref(), title, name.span().start, entries)),
+                None => {
+                    let item = Item { document: self.document, key: name.get_ref(), key_at: name.span().start, value, secret: false };
+                    item.wrong(&format!("tables with names, [{key}.NAME]"), &format!("write [{key}.main] above this key"));
+                }
+            }
+        }
+        tables
+    }
+
+    /// Takes keys that a later version gives a meaning; one that is there is a fault saying so.
+    pub fn not_yet(&mut self, keys: &[&'static str]) {
+        for key in keys {
+            self.refuse(key, &format!("not yet: {key} comes with a later version"), "remove it");
+        }
+    }
+
+    /// Takes a key that belongs to another kind of table; if it is there, that is a fault.
+    pub fn refuse(&mut self, key: &'static str, wanted: &str, fix: &str) {
+        if let Some(item) = self.take(key) {
+            self.document.fault(item.key_at, format!("{key} in {}", self.title), wanted, fix);
+        }
+        self.known.remove(key);
+        self.told.insert(key);
+    }
+
+    /// Its name: `main` of `[listen.main]`.
+    pub fn key(&self) -> &'d str {
+        self.key
+    }
+
+    /// Its header as messages spell it: `[listen.main]`, `[[allow]]`.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The line of its header, from 1.
+    pub fn line(&self) -> u32 {
+        self.document.place(self.at).0
+    }
+
+    /// Nothing stands in it.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// A fault of the table as a whole.
+    pub fn fault(&self, found: impl Into<String>, wanted: impl Into<String>, fix: impl Into<String>) {
+        self.document.fault(self.at, found.into(), wanted, fix);
+    }
+
+    fn title_below(&self, key: &str) -> String {
+        if self.top { format!("[{key}]") } else { format!("[{}.{key}]", self.title.trim_matches(['[', ']'])) }
+    }
+
+    fn below(&self, key: &'d str, title: String, at: usize, entries: &'d DeTable<'d>) -> Table<'d> {
+        Table { document: self.document, key, title, at, entries, known: BTreeSet::new(), told: BTreeSet::new(), top: false }
+    }
+}
+
+impl Drop for Table<'_> {
+    fn drop(&mut self) {
+        let mut findings = self.document.findings.borrow_mut();
+        let known = std::mem::take(&mut self.known);
+        let told = std::mem::take(&mut self.told);
+        for (key, _) in
+            self.entries.iter().filter(|(key, _)| !known.contains(key.get_ref().as_ref()) && !told.contains(key.get_ref().as_ref()))
+        {
+            let (at, key) = (key.span().start, key.get_ref().to_string());
+            findings.left_over.push(LeftOver { at, key, title: self.title.clone(), known: known.clone() });
+        }
+        if self.top {
+            findings.top.extend(known);
+        }
+    }
+}
+
+/// One of a fixed set of words, as `Item::parse` takes it.
+pub fn one_of<T: Copy>(words: &[(&str, T)], text: &str) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    found.ok_or_else(|| format!("write one of {}", listed(words.iter().map(|(word, _)| word))))
+}
+
+fn listed<T: Display>(words: impl Iterator<Item = T>) -> String {
+    words.map(|word| word.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn is_near(written: &str, known: &str) -> bool {
+    strsim::osa_distance(written, known) <= 1 + known.len() / 6
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// Reads what a file of this shape has and returns its faults as lines.
+    fn faults(text: &str) -> Vec<String> {
+        let document = Document::parse("f.toml", text);
+        {
+            let mut root = document.root();
+            let _ = root.require("name", "write name = \"x\"").and_then(Item::text);
+            let _ = root.take("on").and_then(Item::flag);
+            let _ = root.take("secret").map(Item::secret).and_then(|item| item.integer(1..=2));
+            let _ = root.take("wait").and_then(Item::duration);
+            let _ = root.take("room").and_then(Item::size);
+            root.not_yet(&["include"]);
+            for mut rule in root.tables("allow") {
+                let ports = rule.take("port").map(|item| item.filled_list("at least one port")).unwrap_or_default();
+                for port in ports {
+                    let _ = port.integer(1..=65535);
+                }
+                rule.not_yet(&["method"]);
+            }
+            if let Some(mut hold) = root.table("hold") {
+                let _ = hold.take("per_agent").and_then(|item| item.integer(1..=10));
+            }
+            for mut listen in root.named_tables("listen") {
+                let _ = listen.take("address").and_then(Item::text);
+            }
+        }
+        document.into_findings().0.iter().map(Fault::to_string).collect()
+    }
+
+    #[test]
+    fn a_good_file_has_no_faults() {
+        let text = "name = \"x\"\non = true\nwait = \"45s\"\nroom = \"1KiB\"\n[[allow]]\nport = 1\n[[allow]]\nport = [1, 0x10]\n[hold]\nper_agent = 3\n[listen.main]\naddress = \"a\"\n";
+        assert_eq!(faults(text), Vec::<String>::new());
+        assert_eq!(faults(&text.replace('\n', "\r\n")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once_in_the_order_of_the_file() {
+        let text = "name = 3\non = \"yes\"\nsecret = 77\nwait = 45\nroom = \"64MB\"\ninclude = []\n[[allow]]\nport = [0, \"a\"]\nmethod = \"GET\"\n[[allow]]\nport = []\n[hold]\nper_agent = 11\n[listen.main]\nadress = \"x\"\n";
+        assert_eq!(
+            faults(text),
+            [
+                "f.toml:1:8: found name 3; wanted a text; fix: put it in double quotes",
+                "f.toml:2:6: found on \"yes\"; wanted true or false; fix: write true or false without quotes",
+                "f.toml:3:10: found a value of secret that is not shown; wanted a whole number from 1 to 2; fix: write it as digits without quotes",
+                "f.toml:4:8: found wait 45; wanted a duration; fix: write a number and a unit in quotes, like \"45s\", \"15m\", \"1h\" or \"30d\"",
+                "f.toml:5:8: found room \"64MB\"; wanted a size; fix: write a number and a unit in quotes, like \"32KiB\", \"64MiB\" or \"10GiB\"",
+                "f.toml:6:1: found include in the top level; wanted not yet: include comes with a later version; fix: remove it",
+                "f.toml:8:9: found port 0; wanted a whole number from 1 to 65535; fix: write it as digits without quotes",
+                "f.toml:8:12: found port \"a\"; wanted a whole number from 1 to 65535; fix: write it as digits without quotes",
+                "f.toml:9:1: found method in [[allow]]; wanted not yet: method comes with a later version; fix: remove it",
+                "f.toml:11:8: found an empty list; wanted at least one port; fix: name one, or remove port",
+                "f.toml:13:13: found per_agent 11; wanted a whole number from 1 to 10; fix: write it as digits without quotes",
+                "f.toml:15:1: found the unknown key \"adress\" in [listen.main]; wanted one of address; fix: did you mean address?",
+            ]
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_faults_in_every_table() {
+        for (text, expected) in [
+            ("name = \"x\"\nzebra = 1", "f.toml:2:1: found the unknown key \"zebra\" in the top level; wanted one of"),
+            ("name = \"x\"\n[zebra]\na = 1", "f.toml:2:2: found the unknown key \"zebra\" in the top level"),
+            ("name = \"x\"\n[[allow]]\nzebra = 1", "f.toml:3:1: found the unknown key \"zebra\" in [[allow]]"),
+            ("name = \"x\"\n[hold]\nzebra = 1", "f.toml:3:1: found the unknown key \"zebra\" in [hold]"),
+            ("name = \"x\"\n[listen.a]\nzebra = 1", "f.toml:3:1: found the unknown key \"zebra\" in [listen.a]"),
+            ("name = \"x\"\nhold.zebra = 1", "f.toml:2:6: found the unknown key \"zebra\" in [hold]"),
+        ] {
+            let said = faults(text);
+            assert!(said.len() == 1 && said[0].starts_with(expected), "{text}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn a_top_level_key_below_a_table_is_pointed_upwards() {
+        let said = faults("[[allow]]\nport = 1\nname = \"x\"\n");
+        assert!(said.iter().any(|line| line.contains("belongs to that table; move name to the top")), "{said:?}");
+        assert!(said.iter().any(|line| line.starts_with("f.toml:1:1: found no key name in the top level")), "{said:?}");
+    }
+
+    #[test]
+    fn single_brackets_are_not_a_list_of_tables() {
+        let said = faults("name = \"x\"\n[allow]\nport = 1\n");
+        assert_eq!(
+            said,
+            ["f.toml:2:1: found allow with a table; wanted a list of tables, [[allow]]; fix: write [[allow]] with double brackets"]
+        );
+        let said = faults("name = \"x\"\nallow = [1]\nlisten = 1\n");
+        assert_eq!(said.len(), 2, "{said:?}");
+    }
+
+    #[test]
+    fn broken_toml_is_told_with_its_place_and_the_rest_still_read() {
+        let said = faults("name = \"x\nwait = 45\n\non = maybe\nname2 = 1\n");
+        assert!(said[0].starts_with("f.toml:1:"), "{said:?}");
+        assert!(said.iter().any(|line| line.starts_with("f.toml:2:8: found wait 45")), "{said:?}");
+        assert!(said.iter().any(|line| line.starts_with("f.toml:4:")), "{said:?}");
+        assert!(faults("name = \"x\"\nname = \"y\"\n")[0].starts_with("f.toml:2:1: found no valid TOML: duplicate key"));
+        assert!(!faults("\u{0}").is_empty());
+        assert!(!faults(&"[".repeat(100_000)).is_empty());
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        assert!(faults("name = \"x\"\nhold = { \"é\" = 1 , zebra = 1 }\n").iter().any(|line| line.starts_with("f.toml:2:20: ")));
+    }
+
+    #[test]
+    fn a_table_knows_the_line_of_its_header() {
+        let document = Document::parse("f.toml", "a = 1\n\n[[allow]]\nport = 1\n\n  [[allow]]\nport = 1\n");
+        let mut root = document.root();
+        let lines: Vec<u32> = root.tables("allow").iter().map(Table::line).collect();
+        assert_eq!(lines, [3, 6]);
+    }
+
+    #[test]
+    fn a_word_outside_the_set_is_answered_with_the_set() {
+        let words = [("block", 1), ("hold", 2)];
+        assert_eq!(one_of(&words, "hold"), Ok(2));
+        assert_eq!(one_of(&words, "Hold").unwrap_err(), "write one of block, hold");
+    }
+}

@@ -1,0 +1,138 @@
+//! One value of a file and the ways to read it.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::Document;
+use crate::policy::fault::shown;
+use crate::policy::units;
+
+/// A key's value, or one element of it. Each reader returns `None` after it has noted the fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Item<'d> {
+    pub(super) document: &'d Document<'d>,
+    pub(super) key: &'d str,
+    pub(super) key_at: usize,
+    pub(super) value: &'d Spanned<DeValue<'d>>,
+    pub(super) secret: bool,
+}
+
+impl<'d> Item<'d> {
+    /// The value is a secret: no message shows it.
+    pub fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
+    /// A text.
+    pub fn text(self) -> Option<&'d str> {
+        let text = self.value.get_ref().as_str();
+        if text.is_none() {
+            self.wrong("a text", "put it in double quotes");
+        }
+        text
+    }
+
+    /// `true` or `false`.
+    pub fn flag(self) -> Option<bool> {
+        let flag = self.value.get_ref().as_bool();
+        if flag.is_none() {
+            self.wrong("true or false", "write true or false without quotes");
+        }
+        flag
+    }
+
+    /// A whole number in the range.
+    pub fn integer(self, range: RangeInclusive<i64>) -> Option<i64> {
+        let integer = self.value.get_ref().as_integer();
+        let number = integer.and_then(|integer| i64::from_str_radix(integer.as_str(), integer.radix()).ok());
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let (low, high) = range.into_inner();
+            self.wrong(&format!("a whole number from {low} to {high}"), "write it as digits without quotes");
+        }
+        number
+    }
+
+    /// The elements of a list, or the value itself where it is none.
+    pub fn list(self) -> Vec<Item<'d>> {
+        match self.value.get_ref().as_array() {
+            Some(array) => array.iter().map(|value| Item { value, ..self }).collect(),
+            None => vec![self],
+        }
+    }
+
+    /// As `list`, but an empty list is a fault.
+    pub fn filled_list(self, wanted: &str) -> Vec<Item<'d>> {
+        let items = self.list();
+        if items.is_empty() {
+            self.fault("an empty list", wanted, format!("name one, or remove {}", self.key));
+        }
+        items
+    }
+
+    /// A text that `read` understands.
+    pub fn parse<T, E: Display>(self, wanted: &str, read: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+        let text = self.text()?;
+        read(text).inspect_err(|why| self.wrong(wanted, &why.to_string())).ok()
+    }
+
+    /// A duration with its unit.
+    pub fn duration(self) -> Option<Duration> {
+        self.united("a duration", r#"write a number and a unit in quotes, like "45s", "15m", "1h" or "30d""#, |text| {
+            units::duration(text).ok()
+        })
+    }
+
+    /// A size in bytes with its unit.
+    pub fn size(self) -> Option<u64> {
+        self.united("a size", r#"write a number and a unit in quotes, like "32KiB", "64MiB" or "10GiB""#, |text| units::size(text).ok())
+    }
+
+    /// The value is there but not what was wanted: a fault showing it.
+    pub fn wrong(self, wanted: &str, fix: &str) {
+        self.fault(self.described(), wanted, fix);
+    }
+
+    /// A fault at this place.
+    pub fn fault(self, found: impl Into<String>, wanted: impl Into<String>, fix: impl Into<String>) {
+        self.document.fault(self.value.span().start, found.into(), wanted, fix);
+    }
+
+    /// A warning at this place.
+    pub fn warn(self, code: &'static str, text: impl Into<String>) {
+        self.document.warn(self.value.span().start, code, text.into());
+    }
+
+    /// The line of the value, from 1.
+    pub fn line(self) -> u32 {
+        self.document.place(self.value.span().start).0
+    }
+
+    fn united<T>(self, wanted: &str, fix: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let value = self.value.get_ref().as_str().and_then(read);
+        if value.is_none() {
+            self.wrong(wanted, fix);
+        }
+        value
+    }
+
+    fn described(self) -> String {
+        let key = self.key;
+        match self.value.get_ref() {
+            DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) if self.secret => {
+                format!("a value of {key} that is not shown")
+            }
+            DeValue::String(text) => format!("{key} {}", shown(text)),
+            DeValue::Integer(number) => format!("{key} {}", shown(number.as_str()).trim_matches('"')),
+            DeValue::Float(number) => format!("{key} {}", shown(number.as_str()).trim_matches('"')),
+            DeValue::Boolean(flag) => format!("{key} {flag}"),
+            DeValue::Datetime(date) => format!("{key} {date}"),
+            DeValue::Array(_) => format!("{key} with a list"),
+            DeValue::Table(_) => format!("{key} with a table"),
+        }
+    }
+}

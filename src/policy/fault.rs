@@ -1,0 +1,130 @@
+//! What is wrong with a file, said so that it can be mended: where, what was found, what was wanted, the fix.
+//!
+//! A value found is shown escaped and cut short; a token or a secret never.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// The most characters of a value that a fault shows.
+const SHOWN: usize = 60;
+
+/// One error in a file. Faults sort by place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Fault {
+    /// The file as it was named to the loader.
+    pub file: Arc<str>,
+    /// The line, from 1; 0 where the file as a whole is meant.
+    pub line: u32,
+    /// The column in characters, from 1; 0 where the file as a whole is meant.
+    pub column: u32,
+    /// What stands there.
+    pub found: String,
+    /// What should.
+    pub wanted: String,
+    /// What to do.
+    pub fix: String,
+}
+
+impl Fault {
+    /// A fault of a file or folder as a whole.
+    pub fn whole(file: &str, found: impl Into<String>, wanted: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { file: file.into(), line: 0, column: 0, found: found.into(), wanted: wanted.into(), fix: fix.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        place(f, &self.file, self.line, self.column)?;
+        write!(f, "found {}; wanted {}; fix: {}", self.found, self.wanted, self.fix)
+    }
+}
+
+/// Something that loads and deserves a second look.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Warning {
+    /// The file as it was named to the loader.
+    pub file: Arc<str>,
+    /// The line, from 1; 0 where the file as a whole is meant.
+    pub line: u32,
+    /// The column in characters, from 1; 0 where the file as a whole is meant.
+    pub column: u32,
+    /// A stable word for programs.
+    pub code: &'static str,
+    /// The sentence for people.
+    pub text: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        place(f, &self.file, self.line, self.column)?;
+        write!(f, "warning: {} [{}]", self.text, self.code)
+    }
+}
+
+/// A value from a file, fit for a message: quoted, escaped, cut short; what looks like a token is not shown at all.
+pub fn shown(text: &str) -> String {
+    if text.contains("exeat_") || text.contains("sha256:") {
+        return "a text that looks like a token (not shown)".to_owned();
+    }
+    let mut short: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        short.push('…');
+    }
+    format!("\"{short}\"")
+}
+
+fn place(f: &mut fmt::Formatter<'_>, file: &str, line: u32, column: u32) -> fmt::Result {
+    match (line, column) {
+        (0, _) => write!(f, "{file}: "),
+        (line, 0) => write!(f, "{file}:{line}: "),
+        (line, column) => write!(f, "{file}:{line}:{column}: "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_one_line() {
+        let fault = Fault {
+            file: "coder.toml".into(),
+            line: 12,
+            column: 8,
+            found: shown("a\nb"),
+            wanted: "a host".into(),
+            fix: "write one".into(),
+        };
+        assert_eq!(fault.to_string(), r#"coder.toml:12:8: found "a\nb"; wanted a host; fix: write one"#);
+        let whole = Fault::whole("allowlists", "no folder", "a folder", "make it");
+        assert_eq!(whole.to_string(), "allowlists: found no folder; wanted a folder; fix: make it");
+    }
+
+    #[test]
+    fn a_warning_ends_with_its_code() {
+        let warning = Warning { file: "a.toml".into(), line: 2, column: 1, code: "shared-hosting", text: "anyone can rent there".into() };
+        assert_eq!(warning.to_string(), "a.toml:2:1: warning: anyone can rent there [shared-hosting]");
+    }
+
+    #[test]
+    fn a_value_is_shown_escaped_and_cut() {
+        for (text, expected) in [
+            ("plain", "\"plain\"".to_owned()),
+            ("\u{1b}[31m\u{202e}\"", r#""\u{1b}[31m\u{202e}\"""#.to_owned()),
+            (&"x".repeat(60), format!("\"{}\"", "x".repeat(60))),
+            (&"x".repeat(61), format!("\"{}…\"", "x".repeat(60))),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        for text in ["exeat_abc", "http://a:exeat_abc@h", "sha256:00ff"] {
+            let said = shown(text);
+            assert!(!said.contains("abc") && !said.contains("00ff"), "{said}");
+        }
+    }
+}

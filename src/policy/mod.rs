@@ -1,0 +1,25 @@
+//! What may be reached. Pure: no sockets, clock, files, logging or async; `now` is an argument.
+
+pub mod address;
+pub mod allowlist;
+pub mod approvals;
+pub mod attempt;
+pub mod decide;
+pub mod destination;
+pub mod document;
+pub mod fault;
+pub mod host;
+mod identify;
+pub mod index;
+pub mod malformed;
+pub mod pattern;
+#[expect(clippy::module_inception, reason = "the policy of policy")]
+mod policy;
+pub mod reason;
+pub mod rule;
+pub mod special;
+pub mod suffix;
+pub mod token;
+pub mod units;
+
+pub use policy::Policy;

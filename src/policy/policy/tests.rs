@@ -1,0 +1,475 @@
+use std::collections::BTreeSet;
+use std::num::NonZeroU16;
+use std::time::{Duration, SystemTime};
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::super::address::{AddressClass, AddressRefusal};
+use super::super::approvals::{Approval, ApprovalId, Approvals, Scope, Subject};
+use super::super::attempt::{Attempt, AttemptId, Instance, Offered, Sight};
+use super::super::decide::{Basis, Block, Decision, Grant};
+use super::super::destination::Destination;
+use super::*;
+
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+fn agent(name: &str) -> AgentId {
+    AgentId::parse(name).unwrap()
+}
+
+fn load(text: &str) -> Allowlist {
+    match Allowlist::parse("f.toml", text) {
+        Ok((allowlist, _)) => allowlist,
+        Err(faults) => panic!("{faults:#?}"),
+    }
+}
+
+fn policy(text: &str) -> Policy {
+    Policy::new(vec![load(text)], guard()).unwrap()
+}
+
+fn guard() -> Guard {
+    Guard {
+        own: vec!["127.0.0.1:3128".parse().unwrap(), "0.0.0.0:9464".parse().unwrap()],
+        machine: vec!["192.0.2.7".parse().unwrap()],
+        known_as: vec![Host::parse("egress.corp.example").unwrap()],
+        never: vec!["10.96.0.1/32".parse().unwrap()],
+    }
+}
+
+fn attempt(target: &str) -> Attempt {
+    let destination = Destination::parse(target).unwrap();
+    Attempt {
+        id: AttemptId(Uuid::from_u128(1)),
+        agent: agent("a"),
+        instance: Instance("peer".into()),
+        destination,
+        scheme: None,
+        sight: Sight::NotYet,
+        within: None,
+    }
+}
+
+fn approval(target: &str, addresses: &str, scope: Scope) -> Approval {
+    let mut allowed = Addresses::none();
+    allowed.add(addresses).unwrap();
+    Approval {
+        id: ApprovalId(Uuid::from_u128(7)),
+        subject: Subject::of(&attempt(target)),
+        scope,
+        addresses: Arc::new(allowed),
+        approver: "p".into(),
+        at: NOW,
+        note: None,
+        claimed: BTreeSet::new(),
+    }
+}
+
+/// A decision in one word: what, why, and the line of the rule.
+fn word(decision: &Decision) -> String {
+    let line = |rule: Option<&RuleRef>| rule.map(|rule| format!(" {}", rule.line)).unwrap_or_default();
+    match decision {
+        Decision::Allow(grant) => match grant.basis() {
+            Basis::Listed(rule) => format!("allow{}", line(Some(rule))),
+            Basis::Approved(_) => "approved".to_owned(),
+        },
+        Decision::Hold(terms) => format!("hold{}", line(terms.rule.as_ref())),
+        Decision::Block(Block { reason, rule, because: _ }) => format!("{reason}{}", line(rule.as_ref())),
+    }
+}
+
+fn decided(policy: &Policy, target: &str) -> String {
+    word(&policy.decide(&attempt(target), &Approvals::default(), NOW))
+}
+
+fn grant(policy: &Policy, target: &str, approvals: &Approvals) -> Grant {
+    match policy.decide(&attempt(target), approvals, NOW) {
+        Decision::Allow(grant) => grant,
+        other @ (Decision::Hold(_) | Decision::Block(_)) => panic!("{target}: {}", word(&other)),
+    }
+}
+
+const ORDER: &str = r#"agent = "a"
+unlisted = "hold"
+[[allow]]
+host = ["**.all.example.com", "localhost", "egress.corp.example", "blocked.example.com"]
+addresses = ["public", "127.0.0.0/8"]
+[[hold]]
+host = ["hold.all.example.com", "both.all.example.com"]
+[[block]]
+host = ["block.all.example.com", "both.all.example.com", "blocked.example.com", "9.9.9.9", "localhost", "127.0.0.1"]
+port = [80, 443]
+because = "no"
+[[allow]]
+host = ["9.9.9.9", "10.0.0.1"]
+addresses = ["public", "10.0.0.1"]
+"#;
+
+#[test]
+fn the_first_that_speaks_decides() {
+    let policy = policy(ORDER);
+    for (target, plain, denied, approved) in [
+        // Never allowed comes before everything.
+        ("169.254.169.254:80", "forbidden-address", "forbidden-address", "forbidden-address"),
+        ("[fd00:ec2::254]:80", "forbidden-address", "forbidden-address", "forbidden-address"),
+        ("127.0.0.1:3128", "self", "self", "self"),
+        ("[::ffff:127.0.0.1]:3128", "self", "self", "self"),
+        ("192.0.2.7:9464", "self", "self", "self"),
+        ("egress.corp.example:443", "self", "self", "self"),
+        ("10.96.0.1:443", "forbidden-address", "forbidden-address", "forbidden-address"),
+        ("10.0.0.2:443", "forbidden-address", "forbidden-address", "forbidden-address"),
+        ("vault:443", "special-name", "special-name", "special-name"),
+        ("x.onion:443", "special-name", "special-name", "special-name"),
+        ("x.localhost:443", "special-name", "special-name", "special-name"),
+        // Block.
+        ("block.all.example.com:443", "blocked 8", "blocked 8", "blocked 8"),
+        ("both.all.example.com:443", "blocked 8", "blocked 8", "blocked 8"),
+        ("9.9.9.9:443", "blocked 8", "blocked 8", "blocked 8"),
+        ("[64:ff9b::909:909]:443", "blocked 8", "blocked 8", "blocked 8"),
+        ("localhost:80", "blocked 8", "blocked 8", "blocked 8"),
+        ("blocked.example.com:80", "blocked 8", "blocked 8", "blocked 8"),
+        // Quiet, then approval, then hold.
+        ("hold.all.example.com:443", "hold 6", "quiet 6", "approved"),
+        // Allow.
+        ("x.all.example.com:443", "allow 3", "quiet", "approved"),
+        ("10.0.0.1:443", "allow 12", "forbidden-address 12", "forbidden-address 12"),
+        // Unlisted, also by port.
+        ("x.all.example.com:22", "hold", "quiet", "approved"),
+        ("other.example.com:443", "hold", "quiet", "approved"),
+        ("8.8.8.8:53", "hold", "quiet", "approved"),
+    ] {
+        assert_eq!(decided(&policy, target), plain, "{target}");
+        let mut approvals = Approvals::default();
+        approvals.insert(approval(target, "public", Scope::Always));
+        assert_eq!(word(&policy.decide(&attempt(target), &approvals, NOW)), approved, "{target} approved");
+        approvals.silence(Subject::of(&attempt(target)), NOW + Duration::from_secs(1));
+        assert_eq!(word(&policy.decide(&attempt(target), &approvals, NOW)), denied, "{target} denied");
+    }
+}
+
+#[test]
+fn unlisted_is_what_the_file_says() {
+    assert_eq!(decided(&policy("agent = \"a\"\n"), "x.example.com:443"), "unlisted");
+    assert_eq!(decided(&policy("agent = \"a\"\nunlisted = \"hold\"\n"), "x.example.com:443"), "hold");
+    let mut other = attempt("x.example.com:443");
+    other.agent = agent("b");
+    assert_eq!(word(&policy("agent = \"a\"\nunlisted = \"hold\"\n").decide(&other, &Approvals::default(), NOW)), "unknown-agent");
+}
+
+#[test]
+fn a_special_name_needs_a_rule_that_spells_it_with_addresses() {
+    let policy = policy(
+        "agent = \"a\"\nunlisted = \"hold\"\n[[allow]]\nhost = \"db.corp.internal\"\naddresses = \"10.0.0.0/8\"\n[[allow]]\nhost = \"*.svc.internal\"\naddresses = \"10.0.0.0/8\"\n[[hold]]\nhost = \"localhost\"\naddresses = \"127.0.0.0/8\"\n",
+    );
+    for (target, expected) in [
+        ("db.corp.internal:443", "allow 3"),
+        ("db.corp.internal:22", "special-name"),
+        ("x.svc.internal:443", "special-name"),
+        ("localhost:80", "hold 9"),
+        ("localhost:81", "special-name"),
+    ] {
+        assert_eq!(decided(&policy, target), expected, "{target}");
+    }
+}
+
+#[test]
+fn the_more_specific_rule_speaks_whatever_the_order_of_the_file() {
+    let blocks = [
+        "[[allow]]\nhost = \"*.example.com\"\nport = [443]\nnote = \"wide\"\n",
+        "[[allow]]\nhost = \"*.db.example.com\"\naddresses = \"10.0.0.0/8\"\nport = [443]\nnote = \"deep\"\n",
+        "[[allow]]\nhost = \"a*.db.example.com\"\nopaque = true\nport = [443]\n",
+        "[[allow]]\nhost = \"x.db.example.com\"\naddresses = \"192.168.0.0/16\"\nport = [443]\nnote = \"exact\"\n",
+    ];
+    let spoken = |order: [usize; 4], target: &str| {
+        let text: String = order.iter().map(|at| blocks[*at]).collect();
+        let grant = grant(&policy(&format!("agent = \"a\"\n{text}")), target, &Approvals::default());
+        (grant.addresses().clone(), grant.opaque())
+    };
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]] {
+        for (target, network) in
+            [("x.db.example.com:443", Some("192.168.0.0/16")), ("y.db.example.com:443", Some("10.0.0.0/8")), ("y.example.com:443", None)]
+        {
+            let mut expected = network.map_or_else(Addresses::public, |_| Addresses::none());
+            network.map(|network| expected.add(network));
+            assert_eq!(spoken(order, target), (expected, false), "{order:?} {target}");
+        }
+        assert!(!spoken(order, "ab.db.example.com:443").1, "{order:?}: where one rule says opaque and one does not, the check stays");
+    }
+}
+
+#[test]
+fn rules_alike_are_named_by_the_first_in_the_file() {
+    let policy = policy(
+        "agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\n[[allow]]\nhost = \"x.example.com\"\n[[block]]\nhost = \"*.b.example.com\"\n[[block]]\nhost = \"y.b.example.com\"\n",
+    );
+    assert_eq!(decided(&policy, "x.example.com:443"), "allow 2");
+    assert_eq!(decided(&policy, "y.b.example.com:443"), "blocked 6");
+}
+
+#[test]
+fn a_hold_asks_under_its_own_addresses_then_the_allow_rules_then_the_agents() {
+    let text = |hold: &str, allow: &str| {
+        format!(
+            "agent = \"a\"\naddresses = \"172.16.0.0/12\"\n[[hold]]\nhost = \"x.example.com\"\nnote = \"ask\"\n{hold}\n[[allow]]\nhost = \"{allow}.example.com\"\naddresses = \"10.0.0.0/8\"\n"
+        )
+    };
+    for (hold, allow, expected) in
+        [("addresses = \"192.168.0.0/16\"", "x", "192.168.0.0/16"), ("", "x", "10.0.0.0/8"), ("", "y", "172.16.0.0/12")]
+    {
+        let Decision::Hold(terms) = policy(&text(hold, allow)).decide(&attempt("x.example.com:443"), &Approvals::default(), NOW) else {
+            panic!("not held")
+        };
+        assert_eq!(terms.addresses.networks, [expected.parse().unwrap()]);
+        assert_eq!((terms.rule.map(|rule| rule.line), terms.note.as_deref()), (Some(3), Some("ask")));
+    }
+}
+
+#[test]
+fn a_block_carries_its_words() {
+    let Decision::Block(block) = policy(ORDER).decide(&attempt("block.all.example.com:443"), &Approvals::default(), NOW) else {
+        panic!("not blocked")
+    };
+    assert_eq!(
+        block,
+        Block { reason: Reason::Blocked, rule: Some(RuleRef { file: "f.toml".into(), line: 8 }), because: Some("no".into()) }
+    );
+}
+
+#[test]
+fn a_grant_judges_every_address_in_full() {
+    let text = "agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\nport = [443, 3128, 9464, 53]\naddresses = [\"public\", \"127.0.0.0/8\", \"10.0.0.0/8\", \"192.0.2.0/24\", \"169.254.0.0/16\"]\n[[block]]\nhost = [\"9.9.9.9\", \"10.1.1.1\", \"10.96.0.1\", \"172.16.0.1\"]\n[[block]]\nhost = \"8.8.8.8\"\nport = 53\n";
+    let policy = policy(text);
+    let blocked = |line| Err(AddressRefusal::Blocked(RuleRef { file: "f.toml".into(), line }));
+    for (target, address, expected) in [
+        ("x.example.com:443", "93.184.216.34", Ok(())),
+        ("x.example.com:443", "127.0.0.1", Ok(())),
+        ("x.example.com:3128", "127.0.0.1", Err(AddressRefusal::Own)),
+        ("x.example.com:3128", "::ffff:127.0.0.1", Err(AddressRefusal::Own)),
+        ("x.example.com:9464", "192.0.2.7", Err(AddressRefusal::Own)),
+        ("x.example.com:443", "10.96.0.1", Err(AddressRefusal::Never)),
+        ("x.example.com:443", "9.9.9.9", blocked(6)),
+        ("x.example.com:443", "64:ff9b::909:909", blocked(6)),
+        ("x.example.com:443", "10.1.1.1", blocked(6)),
+        ("x.example.com:443", "172.16.0.1", blocked(6)),
+        ("x.example.com:53", "8.8.8.8", blocked(8)),
+        ("x.example.com:443", "8.8.8.8", Ok(())),
+    ] {
+        let address: IpAddr = address.parse().unwrap();
+        let grant = grant(&policy, target, &Approvals::default());
+        assert_eq!(grant.judge(address), expected, "{target} {address}");
+        assert_eq!(grant.covers(address), expected.is_ok());
+    }
+    let judged = |address: &str| grant(&policy, "x.example.com:443", &Approvals::default()).judge(address.parse().unwrap());
+    assert!(matches!(judged("169.254.169.254"), Err(AddressRefusal::Metadata(_))));
+    assert!(matches!(judged("172.16.0.2"), Err(AddressRefusal::Outside(AddressClass::Special(_)))));
+    assert!(matches!(judged("64:ff9b::ac10:2"), Err(AddressRefusal::Outside(AddressClass::Special(_)))));
+}
+
+#[test]
+fn an_approval_gives_its_own_addresses_and_end() {
+    let policy = policy(
+        "agent = \"a\"\n[[hold]]\nhost = \"db.example.com\"\nport = 5432\n[[allow]]\nhost = \"db.example.com\"\nport = 5432\naddresses = \"10.0.0.0/8\"\nopaque = true\n[[block]]\nhost = \"192.168.0.9\"\n",
+    );
+    let until = NOW + Duration::from_secs(60);
+    for (target, scope, ends, opaque) in [
+        ("db.example.com:5432", Scope::For { until }, Some(until), true),
+        ("db.example.com:5432", Scope::Always, None, true),
+        ("y.example.com:443", Scope::Once { waiting: BTreeSet::from([AttemptId(Uuid::from_u128(1))]), next_until: None }, None, false),
+    ] {
+        let mut approvals = Approvals::default();
+        approvals.insert(approval(target, "192.168.0.0/16", scope));
+        let grant = grant(&policy, target, &approvals);
+        assert_eq!(grant.basis(), &Basis::Approved(ApprovalId(Uuid::from_u128(7))));
+        assert_eq!((grant.until(), grant.opaque()), (ends, opaque), "{target}");
+        assert!(grant.covers("192.168.1.1".parse().unwrap()) && !grant.covers("10.0.0.1".parse().unwrap()));
+        assert!(!grant.covers("192.168.0.9".parse().unwrap()), "a block names the address");
+    }
+    let mut approvals = Approvals::default();
+    approvals.insert(approval("10.1.2.3:443", "10.1.2.3", Scope::Always));
+    let granted = grant(&policy, "10.1.2.3:443", &approvals);
+    assert!(granted.covers("10.1.2.3".parse().unwrap()), "an address given with the yes opens a literal");
+}
+
+fn evidence(listener: &str, source: &str, offered: Offered) -> super::super::attempt::Evidence {
+    Evidence { listener: listener.into(), source: source.parse().unwrap(), offered }
+}
+
+fn token(agent: &str, token: &str) -> Offered {
+    Offered::Token { agent: agent.to_owned(), digest: TokenDigest::of(token) }
+}
+
+#[test]
+fn all_evidence_must_be_valid_and_agree() {
+    let hash = |token: &str| TokenDigest::of(token).to_string();
+    let files = [
+        format!(
+            "agent = \"a\"\n[[identify]]\ntoken = \"{}\"\n[[identify]]\ntoken = \"{}\"\nsource = \"10.1.0.0/16\"\n",
+            hash("ta"),
+            hash("ta-bound")
+        ),
+        "agent = \"b\"\n[[identify]]\nsource = \"10.2.0.0/16\"\n".to_owned(),
+        "agent = \"c\"\n[[identify]]\nlistener = \"sidecar\"\nsource = \"10.3.0.0/16\"\n".to_owned(),
+        "agent = \"d\"\n".to_owned(),
+    ];
+    let lists = files.iter().enumerate().map(|(n, text)| Allowlist::parse(&format!("{n}.toml"), text).unwrap().0).collect();
+    let policy = Policy::new(lists, Guard::default()).unwrap();
+    let state = [("td", "d"), ("tb", "b"), ("tx", "gone"), ("ta-bound", "a"), ("ta", "d")]
+        .map(|(token, name)| (TokenDigest::of(token), agent(name)));
+    let policy = policy.with_tokens(state.into_iter().take(4)).with_listener("bound", agent("d")).with_listener("lost", agent("gone"));
+    let rows = [
+        ("main", "10.9.0.1", Offered::Nothing, None),
+        ("main", "10.9.0.1", Offered::Garbled, None),
+        ("main", "10.9.0.1", token("a", "ta"), Some("a")),
+        ("main", "10.9.0.1", token("b", "ta"), None),
+        ("main", "10.9.0.1", token("A", "ta"), None),
+        ("main", "10.9.0.1", token("", "ta"), None),
+        ("main", "10.9.0.1", token("a", "wrong"), None),
+        // A file binds its token, whatever state says.
+        ("main", "10.1.0.1", token("a", "ta-bound"), Some("a")),
+        ("main", "10.9.0.1", token("a", "ta-bound"), None),
+        // By source; also mapped, and never beside a bad credential or another agent's.
+        ("main", "10.2.0.1", Offered::Nothing, Some("b")),
+        ("main", "::ffff:10.2.0.1", Offered::Nothing, Some("b")),
+        ("main", "10.2.0.1", token("b", "tb"), Some("b")),
+        ("main", "10.2.0.1", Offered::Garbled, None),
+        ("main", "10.2.0.1", token("b", "wrong"), None),
+        ("main", "10.2.0.1", token("a", "ta"), None),
+        ("main", "10.2.0.1", token("a", "ta-bound"), None),
+        // Keys inside one table must all hold.
+        ("sidecar", "10.3.0.1", Offered::Nothing, Some("c")),
+        ("sidecar", "10.9.0.1", Offered::Nothing, None),
+        ("main", "10.3.0.1", Offered::Nothing, None),
+        // A bound listener; and one bound to an agent without rules is nobody's.
+        ("bound", "10.9.0.1", Offered::Nothing, Some("d")),
+        ("bound", "10.9.0.1", token("d", "td"), Some("d")),
+        ("bound", "10.9.0.1", token("a", "ta"), None),
+        ("bound", "10.2.0.1", Offered::Nothing, None),
+        ("lost", "10.9.0.1", Offered::Nothing, None),
+        ("lost", "10.9.0.1", token("a", "ta"), None),
+        ("main", "10.9.0.1", token("gone", "tx"), None),
+    ];
+    for (listener, source, offered, expected) in rows {
+        let said = policy.identify(&evidence(listener, source, offered.clone()));
+        assert_eq!(said, expected.map(agent).ok_or(Reason::UnknownAgent), "{listener} {source} {offered:?}");
+    }
+    let gone = policy.with_tokens([(TokenDigest::of("ta"), agent("gone"))]);
+    assert_eq!(gone.identify(&evidence("main", "10.9.0.1", token("a", "ta"))), Ok(agent("a")));
+    let disputed = policy.with_tokens([(TokenDigest::of("ta"), agent("d"))]);
+    for name in ["a", "d"] {
+        assert_eq!(disputed.identify(&evidence("main", "10.9.0.1", token(name, "ta"))), Err(Reason::UnknownAgent));
+    }
+}
+
+#[test]
+fn evidence_that_would_prove_two_agents_does_not_load() {
+    let hash = TokenDigest::of("t");
+    let together = |one: &str, other: &str| {
+        let list = |name: &str, keys: &str| {
+            Allowlist::parse(&format!("{name}.toml"), &format!("agent = \"{name}\"\n[[identify]]\n{keys}\n")).unwrap().0
+        };
+        let said = Policy::new(vec![list("a", one), list("b", other)], Guard::default());
+        said.map_or_else(|faults| faults.iter().map(Fault::to_string).collect(), |_| Vec::<String>::new())
+    };
+    let token = format!("token = \"{hash}\"");
+    for (one, other, clash) in [
+        (token.as_str(), token.as_str(), true),
+        ("source = \"10.0.0.0/8\"", "source = \"10.2.0.0/16\"", true),
+        ("source = \"10.2.0.0/16\"", "source = \"10.0.0.0/8\"", true),
+        ("source = \"10.1.0.0/16\"", "source = \"10.2.0.0/16\"", false),
+        ("listener = \"x\"", "listener = \"x\"", true),
+        ("listener = \"x\"", "listener = \"y\"", false),
+        ("source = \"10.0.0.0/8\"\nlistener = \"x\"", "source = \"10.0.0.0/8\"\nlistener = \"y\"", false),
+        ("source = \"10.0.0.0/8\"\nlistener = \"x\"", "source = \"10.0.0.0/8\"", true),
+        (&format!("{token}\nsource = \"10.1.0.0/16\""), "source = \"10.0.0.0/8\"", true),
+        (&token, "source = \"10.0.0.0/8\"", false),
+    ] {
+        let said = together(one, other);
+        assert_eq!(said.len(), usize::from(clash), "{one} / {other}: {said:?}");
+        assert!(!said.iter().any(|line| line.contains(&hash.to_string())), "{said:?}");
+    }
+}
+
+#[test]
+fn two_files_for_one_agent_do_not_load() {
+    let list = |file: &str| Allowlist::parse(file, "\nagent = \"a\"\n").unwrap().0;
+    let faults = Policy::new(vec![list("x.toml"), list("y.toml")], Guard::default()).unwrap_err();
+    assert_eq!(
+        faults[0].to_string(),
+        "y.toml:2: found a second file for agent a, beside x.toml; wanted one file an agent; fix: merge the two, or give one another agent"
+    );
+}
+
+#[test]
+fn the_hash_changes_with_what_is_in_force_and_with_nothing_else() {
+    let base = policy(ORDER);
+    assert_eq!(base.hash(), policy(ORDER).hash());
+    assert_eq!(base.hash().len(), 16);
+    let two = |first: &str, second: &str| Policy::new(vec![load(first), load(second)], Guard::default()).unwrap().hash().clone();
+    assert_eq!(two("agent = \"a\"\n", "agent = \"b\"\n"), two("agent = \"b\"\n", "agent = \"a\"\n"));
+    let token = (TokenDigest::of("t"), agent("a"));
+    let hashes = [
+        base.hash().clone(),
+        policy(&ORDER.replace("unlisted = \"hold\"", "unlisted = \"block\"")).hash().clone(),
+        policy(&ORDER.replace("9.9.9.9", "9.9.9.8")).hash().clone(),
+        Policy::new(vec![load(ORDER)], Guard::default()).unwrap().hash().clone(),
+        base.with_tokens([token.clone()]).hash().clone(),
+        base.with_listener("main", agent("a")).hash().clone(),
+    ];
+    assert_eq!(hashes.iter().collect::<BTreeSet<_>>().len(), hashes.len(), "{hashes:?}");
+    assert_eq!(base.with_tokens([token.clone()]).with_tokens([token]).hash(), &hashes[4]);
+}
+
+/// What the rules say, read one by one: the reference the index must agree with.
+fn scanned(allowlist: &Allowlist, target: &Destination) -> &'static str {
+    let speaks = |kind: &str| {
+        let about = |rule: &&Rule| rule.effect.as_str() == kind && rule.ports.contain(target.port);
+        allowlist.rules.iter().filter(about).any(|rule| rule.hosts.iter().any(|host| host.matches(&target.host)))
+    };
+    match (speaks("block"), speaks("hold"), speaks("allow"), allowlist.unlisted) {
+        (true, ..) => "blocked",
+        (_, true, ..) => "hold",
+        (_, _, true, _) => "allow",
+        (.., Unlisted::Block) => "unlisted",
+        (.., Unlisted::Hold) => "hold",
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_index_agrees_with_reading_every_rule(
+        rules in prop::collection::vec(("(allow|hold|block)", "(\\*\\.|\\*\\*\\.)?([ab]\\.|a\\*\\.){0,2}x\\.com", prop::option::of(1u16..4)), 0..12),
+        host in "([ab]{1,2}\\.){0,3}x\\.com",
+        port in 1u16..4,
+        hold in any::<bool>(),
+    ) {
+        let mut text = format!("agent = \"a\"\nunlisted = \"{}\"\n", if hold { "hold" } else { "block" });
+        for (kind, pattern, port) in &rules {
+            let port = port.map(|port| format!("port = {port}\n")).unwrap_or_default();
+            text.push_str(&format!("[[{kind}]]\nhost = \"{pattern}\"\n{port}"));
+        }
+        let allowlist = load(&text);
+        let destination = Destination { host: Host::parse(&host).unwrap(), port: Port(NonZeroU16::new(port).unwrap()) };
+        let expected = scanned(&allowlist, &destination);
+        let mut attempt = attempt("x.com:1");
+        attempt.destination = destination;
+        let said = word(&Policy::new(vec![allowlist], Guard::default()).unwrap().decide(&attempt, &Approvals::default(), NOW));
+        prop_assert_eq!(said.split(' ').next(), Some(expected), "{}", text);
+    }
+
+    #[test]
+    fn no_text_ends_the_process(text in "(\\PC|\\n|\\[\\[allow\\]\\]\\n|host = |agent = \"a\"\\n){0,40}") {
+        let _ = Allowlist::parse("f.toml", &text);
+    }
+}
+
+#[test]
+fn a_hundred_thousand_rules_load_and_decide() {
+    let mut text = "agent = \"a\"\n".to_owned();
+    for n in 0..100_000 {
+        text.push_str(&format!("[[allow]]\nhost = \"h{n}.example{n}.com\"\n"));
+    }
+    let policy = policy(&text);
+    assert_eq!(decided(&policy, "h99999.example99999.com:443"), "allow 200000");
+    assert_eq!(decided(&policy, "h99999.example99998.com:443"), "unlisted");
+}

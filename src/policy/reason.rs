@@ -1,0 +1,126 @@
+//! Why a decision or an ending is what it is: the closed set of reason codes, the same in refusals, records and metrics.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A reason code. The words are promises: programs match on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// An allow rule lists the destination.
+    Listed,
+    /// A live approval covers the attempt.
+    Approved,
+    /// No rule lists the destination.
+    Unlisted,
+    /// A block rule names the destination.
+    Blocked,
+    /// A person said no.
+    Refused,
+    /// The wait is over, the question lives.
+    Pending,
+    /// The question or the approval died before it was used.
+    Expired,
+    /// Nobody can answer at the moment.
+    Unattended,
+    /// The same question was denied a short while ago.
+    Quiet,
+    /// The agent is not identified.
+    UnknownAgent,
+    /// The target or the head could not be read in exactly one way.
+    Malformed,
+    /// The destination is exeat itself.
+    #[serde(rename = "self")]
+    OwnAddress,
+    /// A name that belongs to no public zone.
+    SpecialName,
+    /// An address outside what the rule may resolve to.
+    ForbiddenAddress,
+    /// The name inside the tunnel is not the destination.
+    NameMismatch,
+    /// The tunnel does not carry TLS.
+    NotTls,
+    /// A limit is reached.
+    Overloaded,
+    /// The answer stopped being allow while the tunnel was open.
+    PolicyChanged,
+    /// The name could not be resolved.
+    DnsFailed,
+    /// The destination did not accept the connection, or broke it.
+    Unreachable,
+    /// exeat could not do its part, a journal that cannot be written above all.
+    Internal,
+}
+
+impl Reason {
+    /// Every reason, in the order of their declaration.
+    pub const ALL: [Reason; 21] = [
+        Reason::Listed,
+        Reason::Approved,
+        Reason::Unlisted,
+        Reason::Blocked,
+        Reason::Refused,
+        Reason::Pending,
+        Reason::Expired,
+        Reason::Unattended,
+        Reason::Quiet,
+        Reason::UnknownAgent,
+        Reason::Malformed,
+        Reason::OwnAddress,
+        Reason::SpecialName,
+        Reason::ForbiddenAddress,
+        Reason::NameMismatch,
+        Reason::NotTls,
+        Reason::Overloaded,
+        Reason::PolicyChanged,
+        Reason::DnsFailed,
+        Reason::Unreachable,
+        Reason::Internal,
+    ];
+
+    /// The code as records, refusals and metrics spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Listed => "listed",
+            Reason::Approved => "approved",
+            Reason::Unlisted => "unlisted",
+            Reason::Blocked => "blocked",
+            Reason::Refused => "refused",
+            Reason::Pending => "pending",
+            Reason::Expired => "expired",
+            Reason::Unattended => "unattended",
+            Reason::Quiet => "quiet",
+            Reason::UnknownAgent => "unknown-agent",
+            Reason::Malformed => "malformed",
+            Reason::OwnAddress => "self",
+            Reason::SpecialName => "special-name",
+            Reason::ForbiddenAddress => "forbidden-address",
+            Reason::NameMismatch => "name-mismatch",
+            Reason::NotTls => "not-tls",
+            Reason::Overloaded => "overloaded",
+            Reason::PolicyChanged => "policy-changed",
+            Reason::DnsFailed => "dns-failed",
+            Reason::Unreachable => "unreachable",
+            Reason::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_and_refusals_spell_a_reason_alike() {
+        for reason in Reason::ALL {
+            assert_eq!(serde_json::json!(reason), reason.as_str());
+        }
+    }
+}
