@@ -1,0 +1,3 @@
+//! Reading TLS from outside: what a ClientHello says before anything is terminated.
+
+pub mod client_hello;
