@@ -1,0 +1,85 @@
+//! The hold point: where the neck asks and waits. Who answers, and how, is not known here.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::oneshot;
+
+use crate::policy::attempt::{Attempt, AttemptId};
+use crate::policy::decide::HoldTerms;
+
+/// A question as a refusal cites it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldInfo {
+    /// The short id people type.
+    pub id: Arc<str>,
+    /// When the question dies unanswered.
+    pub expires_at: SystemTime,
+}
+
+/// What a waiting attempt is told. A yes is no permit: the attempt is decided again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Something changed: decide again.
+    DecideAgain,
+    /// A person said no.
+    No {
+        /// The approver's words.
+        note: Option<Arc<str>>,
+    },
+    /// Nobody can answer any more; the question lives.
+    Unattended,
+    /// The question died.
+    Expired,
+}
+
+/// What became of asking.
+#[derive(Debug)]
+pub enum Asked {
+    /// Somebody can answer: wait.
+    Waiting(Waiting),
+    /// Nobody can answer now; the question waits for a later try.
+    Unattended(HoldInfo),
+    /// Too many questions are pending; the text names the limit.
+    Full(&'static str),
+    /// The question could not be recorded, so it was not asked.
+    Unrecorded,
+}
+
+/// One attempt's place at a question. Dropping it leaves the place.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The question.
+    pub hold: HoldInfo,
+    word: oneshot::Receiver<Word>,
+    desk: Arc<dyn Desk>,
+    attempt: AttemptId,
+}
+
+impl Waiting {
+    /// A place at `hold` for `attempt`; `word` delivers what it is told.
+    pub fn new(hold: HoldInfo, attempt: AttemptId, word: oneshot::Receiver<Word>, desk: Arc<dyn Desk>) -> Self {
+        Self { hold, word, desk, attempt }
+    }
+
+    /// Waits to be told. A desk that vanishes is nobody to answer.
+    pub async fn word(&mut self) -> Word {
+        (&mut self.word).await.unwrap_or(Word::Unattended)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.desk.leave(&self.hold.id, self.attempt);
+    }
+}
+
+/// Where questions are put. Implemented by `approval`.
+pub trait Desk: Send + Sync + fmt::Debug {
+    /// Puts a question, or joins the one with the same subject.
+    fn ask(self: Arc<Self>, attempt: &Attempt, terms: &HoldTerms) -> Asked;
+
+    /// An attempt waits no more.
+    fn leave(&self, hold: &str, attempt: AttemptId);
+}

@@ -1,0 +1,30 @@
+//! The neck: the only way out. Only a [`Permit`] from the [`Gate`] reaches the one dialer; token fields never leave this folder.
+
+mod body;
+mod claim;
+mod dial;
+mod exchange;
+mod gate;
+pub mod hold;
+mod hygiene;
+mod interception;
+mod live;
+mod open;
+mod pool;
+pub mod record;
+mod refusal;
+mod relay;
+mod resolve;
+mod seats;
+mod tunnel;
+mod upstream;
+
+pub use body::{Broken, RecordedBody};
+pub use claim::{Claim, Objection};
+pub use exchange::Answer;
+pub use gate::{Company, Gate, GateSettings, Permit};
+pub use interception::Interception;
+pub use refusal::{Cause, NetworkFault, Refusal};
+pub use resolve::{NoResolver, Resolver};
+pub use tunnel::{Carried, Client, Receipt};
+pub use upstream::{Connected, Upstream, UpstreamSettings};

@@ -1,0 +1,209 @@
+//! An open attempt: from its claim to its last word.
+//!
+//! Whatever happens to the token that carries it, dropping it writes `ended`; outcomes are set where a token changes kind.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::record::{Decided, Ended, Millis, Outcome, Record, Recorder, TlsSeen, Unwritable, Verdict};
+use super::refusal::{Cause, Refusal};
+use super::seats::Seat;
+use crate::policy::attempt::{AgentId, AttemptId};
+use crate::policy::destination::Destination;
+use crate::policy::reason::Reason;
+
+/// Bytes carried, shared with whoever carries them.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    pub(super) up: AtomicU64,
+    pub(super) down: AtomicU64,
+}
+
+/// Told when an attempt has ended, so that it no longer covers requests found in it.
+pub(super) trait OnEnd: Send + Sync + std::fmt::Debug {
+    fn ended(&self, attempt: AttemptId);
+}
+
+/// The attempt itself: its draft of `decided`, and all that `ended` will say.
+#[derive(Debug)]
+pub(super) struct Open {
+    draft: Decided,
+    stage: Stage,
+    asked: bool,
+    destination: Option<Destination>,
+    recorder: Arc<dyn Recorder>,
+    on_end: Arc<dyn OnEnd>,
+    seat: Option<Seat>,
+    began: Instant,
+    held: Option<Duration>,
+    pub(super) dns: Option<Duration>,
+    pub(super) dial: Option<Duration>,
+    pub(super) address: Option<SocketAddr>,
+    pub(super) status: Option<u16>,
+    pub(super) tls: Option<TlsSeen>,
+    pub(super) carried: Arc<Carried>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing is written yet.
+    Undecided,
+    /// `decided` is written; this is what `ended` will say if nothing else is set.
+    Decided(Outcome, Reason),
+    /// `ended` is written, or `decided` could not be.
+    Closed,
+}
+
+impl Open {
+    pub(super) fn new(draft: Decided, destination: Option<Destination>, recorder: Arc<dyn Recorder>, on_end: Arc<dyn OnEnd>) -> Self {
+        Self {
+            draft,
+            stage: Stage::Undecided,
+            asked: false,
+            destination,
+            recorder,
+            on_end,
+            seat: None,
+            began: Instant::now(),
+            held: None,
+            dns: None,
+            dial: None,
+            address: None,
+            status: None,
+            tls: None,
+            carried: Arc::default(),
+        }
+    }
+
+    pub(super) fn id(&self) -> AttemptId {
+        self.draft.id
+    }
+
+    pub(super) fn identified(&mut self, agent: AgentId) {
+        self.draft.agent = Some(agent);
+    }
+
+    pub(super) fn seated(&mut self, seat: Seat) {
+        self.seat = Some(seat);
+    }
+
+    /// A question is asked for it: if it goes away now, it was pending.
+    pub(super) fn asked(&mut self) {
+        self.asked = true;
+    }
+
+    pub(super) fn waited(&mut self, wait: Duration) {
+        self.held = Some(self.held.unwrap_or_default() + wait);
+    }
+
+    /// Writes `decided: allow`. From here on the attempt is abandoned unless something else is said.
+    pub(super) fn allow(&mut self, reason: Reason, rule: Option<String>, approval: Option<uuid::Uuid>) -> Result<(), Unwritable> {
+        self.draft.rule = rule;
+        self.draft.approval = approval;
+        self.decide(Verdict::Allow, reason, Outcome::Abandoned)
+    }
+
+    fn decide(&mut self, verdict: Verdict, reason: Reason, outcome: Outcome) -> Result<(), Unwritable> {
+        self.draft.decision = verdict;
+        self.draft.reason = reason;
+        let written = self.recorder.record(&Record::Decided(self.draft.clone()));
+        self.stage = if written.is_ok() { Stage::Decided(outcome, reason) } else { Stage::Closed };
+        written
+    }
+
+    /// Says how it will end unless something else is said later.
+    pub(super) fn will_end(&mut self, outcome: Outcome, reason: Reason) {
+        if let Stage::Decided(..) = self.stage {
+            self.stage = Stage::Decided(outcome, reason);
+        }
+    }
+
+    pub(super) fn judged_by(&mut self, policy: &str) {
+        if self.draft.policy != policy {
+            policy.clone_into(&mut self.draft.policy);
+        }
+    }
+
+    /// Hash of the policy it was last judged by.
+    pub(super) fn policy(&self) -> &str {
+        &self.draft.policy
+    }
+
+    /// The reason `decided` gave.
+    pub(super) fn reason(&self) -> Reason {
+        self.draft.reason
+    }
+
+    /// Refuses it, before or after `decided`. A refusal that cannot be recorded is said to be one of ours.
+    pub(super) fn refuse(mut self, reason: Reason, cause: Cause) -> Refusal {
+        if let Cause::Rule { rule, .. } = &cause {
+            self.draft.rule = Some(rule.to_string());
+        }
+        let (mut reason, mut cause) = (reason, cause);
+        match self.stage {
+            Stage::Undecided => {
+                if self.decide(Verdict::Block, reason, Outcome::Refused).is_err() {
+                    (reason, cause) = (Reason::Internal, Cause::Journal);
+                }
+            }
+            Stage::Decided(..) => self.stage = Stage::Decided(outcome_of(&cause), reason),
+            Stage::Closed => (reason, cause) = (Reason::Internal, Cause::Journal),
+        }
+        Refusal {
+            id: self.draft.id,
+            reason,
+            agent: self.draft.agent.clone(),
+            destination: self.destination.clone(),
+            method: self.draft.request.as_ref().map(|request| request.method.clone()),
+            cause,
+        }
+    }
+
+    fn settle(&mut self, outcome: Outcome, reason: Reason) {
+        self.stage = Stage::Closed;
+        self.recorder.settle(Ended {
+            id: self.draft.id,
+            agent: self.draft.agent.clone(),
+            outcome,
+            reason,
+            address: self.address.map(|address| address.to_string()),
+            bytes_up: self.carried.up.load(Ordering::Relaxed),
+            bytes_down: self.carried.down.load(Ordering::Relaxed),
+            status: self.status,
+            tls: self.tls.take(),
+            ms: Millis {
+                hold: self.held.map(millis),
+                dns: self.dns.map(millis),
+                dial: self.dial.map(millis),
+                total: millis(self.began.elapsed()),
+            },
+        });
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.stage == Stage::Undecided {
+            // The agent hung up before there was a decision; if this cannot be written, nothing came of the attempt.
+            let reason = if self.asked { Reason::Pending } else { Reason::Internal };
+            let _ = self.decide(Verdict::Block, reason, Outcome::Abandoned);
+        }
+        if let Stage::Decided(outcome, reason) = self.stage {
+            self.settle(outcome, reason);
+        }
+        if self.asked || self.draft.approval.is_some() {
+            self.on_end.ended(self.draft.id);
+        }
+    }
+}
+
+fn outcome_of(cause: &Cause) -> Outcome {
+    if let Cause::Network(_) = cause { Outcome::Failed } else { Outcome::Refused }
+}
+
+/// Milliseconds to a thousandth: finer would be noise.
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

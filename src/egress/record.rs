@@ -1,0 +1,352 @@
+//! Records: what is written down of every attempt and every answer, and who writes it.
+//!
+//! A record is data for people and programs outside; its field names are promises. Nothing secret has a field here.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::policy::attempt::{AgentId, AttemptId, RequestLine, Scheme};
+use crate::policy::destination::Destination;
+use crate::policy::reason::Reason;
+
+/// One journal line without its frame (`v`, `seq`, `at`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Record {
+    /// A process began to write here.
+    Started(Started),
+    /// It stopped in order.
+    Stopped(Stopped),
+    /// A policy came into force.
+    Policy(PolicyInForce),
+    /// An attempt opened a question.
+    Held(Held),
+    /// A person answered a question.
+    Answered(Answered),
+    /// An approval was taken back.
+    Revoked(Revoked),
+    /// What an attempt got; written before any effect.
+    Decided(Decided),
+    /// How it ended; exactly one for each `decided`.
+    Ended(Ended),
+}
+
+/// A destination as records spell it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// The canonical host, no brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The scheme, where it is in plain sight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<Scheme>,
+}
+
+impl Place {
+    /// The place of a destination.
+    pub fn new(destination: &Destination, scheme: Option<Scheme>) -> Self {
+        let host = match &destination.host {
+            crate::policy::host::Host::Name(name) => name.as_str().to_owned(),
+            crate::policy::host::Host::Address(address) => address.to_string(),
+        };
+        Self { host, port: destination.port.number(), scheme }
+    }
+}
+
+/// A path segment longer than this may be a secret.
+const LONGEST_SEGMENT: usize = 20;
+
+/// A request line fit to be written down: long path segments are masked.
+pub fn masked(line: &RequestLine) -> RequestLine {
+    let segments: Vec<&str> = line.path.split('/').map(|segment| if segment.len() > LONGEST_SEGMENT { "***" } else { segment }).collect();
+    RequestLine { method: line.method.clone(), path: segments.join("/").into() }
+}
+
+/// Which way in an attempt took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Front {
+    /// An absolute-form HTTP request.
+    Forward,
+    /// A CONNECT tunnel.
+    Connect,
+}
+
+impl Front {
+    /// As records and metrics spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Front::Forward => "forward",
+            Front::Connect => "connect",
+        }
+    }
+}
+
+/// Allow or block; a hold is never a final decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It may pass.
+    Allow,
+    /// It may not.
+    Block,
+}
+
+/// `started`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// exeat's version.
+    pub version: String,
+    /// The process id.
+    pub pid: u32,
+    /// Bytes of a torn last line that were cut away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repaired: Option<u64>,
+}
+
+/// `stopped`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stopped {}
+
+/// `policy`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PolicyInForce {
+    /// The hash before, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// The hash in force.
+    pub new: String,
+    /// Who brought it: `start`, `tokens`.
+    pub who: String,
+}
+
+/// `held`: the attempt that opened a question; later ones join it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// The attempt.
+    pub id: AttemptId,
+    /// The question's short id, the one people type.
+    pub hold: String,
+    /// Who asks.
+    pub agent: AgentId,
+    /// Which running one of them.
+    pub instance: String,
+    /// Where to.
+    pub destination: Place,
+    /// Method and path, where seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestLine>,
+    /// The `[[hold]]` rule, if one asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
+
+/// `answered`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The question's short id.
+    pub hold: String,
+    /// The approval a yes made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Uuid>,
+    /// `yes` or `no`.
+    pub answer: Answer,
+    /// Who answered.
+    pub approver: String,
+    /// What kind of approver: `person`.
+    pub approver_kind: String,
+    /// `once`, `for` or `always`, of a yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// When the yes ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry: Option<jiff::Timestamp>,
+    /// The approver's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Who had asked.
+    pub agent: AgentId,
+    /// For where.
+    pub destination: Place,
+    /// How many attempts waited.
+    pub waiting: usize,
+}
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// A yes.
+    Yes,
+    /// A no.
+    No,
+}
+
+/// `revoked`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// The approval.
+    pub approval: Uuid,
+    /// Whose it was.
+    pub agent: AgentId,
+    /// For where.
+    pub destination: Place,
+    /// Who took it back.
+    pub who: String,
+}
+
+/// `decided`: written before any effect of the decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The attempt.
+    pub id: AttemptId,
+    /// Who asked; absent where not identified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+    /// Which running one of them.
+    pub instance: String,
+    /// The way in.
+    pub front: Front,
+    /// The peer's address.
+    pub peer: String,
+    /// Where to; absent where it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<Place>,
+    /// Method and path, where seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestLine>,
+    /// Allow or block.
+    pub decision: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// `file:line` of the rule that decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The approval that decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Uuid>,
+    /// Hash of the policy in force.
+    pub policy: String,
+    /// `false` where the agent is not kept apart from approval: its yes is advisory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separated: Option<bool>,
+    /// The tunnel the request was found in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<AttemptId>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// To its proper end.
+    Completed,
+    /// Refused, before or after the decision.
+    Refused,
+    /// The agent went away.
+    Abandoned,
+    /// The network or the destination failed.
+    Failed,
+    /// exeat cut it.
+    Cut,
+    /// The process died while it was open; written at the next start.
+    Lost,
+}
+
+impl Outcome {
+    /// As records and metrics spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Completed => "completed",
+            Outcome::Refused => "refused",
+            Outcome::Abandoned => "abandoned",
+            Outcome::Failed => "failed",
+            Outcome::Cut => "cut",
+            Outcome::Lost => "lost",
+        }
+    }
+}
+
+/// What was seen of TLS in a tunnel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsSeen {
+    /// The name in the ClientHello.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sni: Option<String>,
+    /// The protocols offered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alpn: Vec<String>,
+    /// Whether an encrypted ClientHello extension stood in it.
+    pub ech: bool,
+    /// Whether exeat saw inside.
+    pub inspected: bool,
+}
+
+/// Durations by stage, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Millis {
+    /// Waiting for an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<f64>,
+    /// Resolving.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<f64>,
+    /// Dialling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dial: Option<f64>,
+    /// From the claim to the end.
+    pub total: f64,
+}
+
+/// `ended`: the last word on an attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The attempt.
+    pub id: AttemptId,
+    /// Who asked; absent where not identified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+    /// How.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: Reason,
+    /// The address dialled or reused; on a refusal after DNS the one refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Bytes from the agent.
+    pub bytes_up: u64,
+    /// Bytes to the agent.
+    pub bytes_down: u64,
+    /// The status of the origin's answer, where seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What was seen of TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSeen>,
+    /// Durations.
+    pub ms: Millis,
+}
+
+/// The record could not be written; nothing that rests on it may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the journal cannot be written")]
+pub struct Unwritable;
+
+/// Where records go. One process has one.
+pub trait Recorder: Send + Sync + fmt::Debug {
+    /// Writes a record before its effect. When this returns `Ok` a kill of the process does not lose it.
+    fn record(&self, record: &Record) -> Result<(), Unwritable>;
+
+    /// Writes the last word on an attempt. Cannot fail: what cannot be written is kept and written before anything else.
+    /// What is kept is bounded by the number of open attempts, as nothing new is recorded meanwhile.
+    fn settle(&self, ended: Ended);
+
+    /// A limit was hit; counted, not recorded.
+    fn limit_hit(&self, limit: &'static str);
+
+    /// How long a decision took, the wait of a hold left out.
+    fn decision_took(&self, took: std::time::Duration);
+}

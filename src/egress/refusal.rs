@@ -1,0 +1,88 @@
+//! A refusal as data. Fronts say it in their protocol; the words are in one place, `front::words`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::hold::HoldInfo;
+use crate::policy::address::AddressRefusal;
+use crate::policy::attempt::{AgentId, AttemptId};
+use crate::policy::destination::Destination;
+use crate::policy::malformed::Malformed;
+use crate::policy::reason::Reason;
+use crate::policy::rule::RuleRef;
+
+/// Why an attempt does not pass; complete enough to be told and acted on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The attempt, the same as in the records.
+    pub id: AttemptId,
+    /// The code.
+    pub reason: Reason,
+    /// Who asked, where identified.
+    pub agent: Option<AgentId>,
+    /// Where to, where it could be read.
+    pub destination: Option<Destination>,
+    /// The method, where seen.
+    pub method: Option<Arc<str>>,
+    /// What there is to say beyond the code.
+    pub cause: Cause,
+}
+
+/// The particulars of a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The code says it all.
+    Plain,
+    /// The target or the head.
+    Malformed(Malformed),
+    /// A rule decided.
+    Rule {
+        /// Which.
+        rule: RuleRef,
+        /// Its words for the agent.
+        because: Option<Arc<str>>,
+    },
+    /// A question is pending.
+    Hold(HoldInfo),
+    /// A person said no.
+    Denied {
+        /// The approver's words.
+        note: Option<Arc<str>>,
+    },
+    /// An address may not be dialled.
+    Address {
+        /// Which.
+        address: IpAddr,
+        /// Why.
+        refusal: AddressRefusal,
+        /// The rule that would permit it if it listed the address; `None` for an approval.
+        rule: Option<RuleRef>,
+    },
+    /// The network or the destination failed.
+    Network(NetworkFault),
+    /// A limit is reached; the text is its name in `exeat.toml`.
+    Limit(&'static str),
+    /// The request came back to the process that sent it.
+    Loop,
+    /// The journal cannot be written.
+    Journal,
+}
+
+/// How the way out failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkFault {
+    /// The name has no address.
+    NoAddress,
+    /// The name servers failed.
+    DnsFailed,
+    /// The name servers did not answer in time.
+    DnsTimeout,
+    /// No address accepted the connection.
+    Refused,
+    /// No address answered in time.
+    ConnectTimeout,
+    /// The connection broke before the answer.
+    Broken,
+    /// The answer is none that can be passed on.
+    BadAnswer,
+}

@@ -1,0 +1,134 @@
+//! Bytes both ways between two sockets, counted, half-close kept, silence bounded.
+//!
+//! An idle tunnel holds no buffer: a thread's one buffer is lent only between a readable and a writable socket.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::open::Carried;
+use crate::policy::reason::Reason;
+
+const BUFFER: usize = 64 * 1024;
+
+thread_local! {
+    static LENT: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER].into_boxed_slice());
+}
+
+/// How a relay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relayed {
+    /// Both sides closed in order.
+    Completed,
+    /// The agent's connection broke.
+    ClientGone,
+    /// The origin's connection broke.
+    OriginGone,
+    /// exeat ended it.
+    Cut(Reason),
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Client,
+    Origin,
+}
+
+/// Carries bytes until both directions have ended, one breaks, or nothing moves for `idle`.
+pub(super) async fn relay(client: &TcpStream, origin: &TcpStream, carried: &Carried, idle: Duration) -> Relayed {
+    let began = Instant::now();
+    let stirred = AtomicU64::new(0);
+    let stir = || stirred.store(began.elapsed().as_millis() as u64, Ordering::Relaxed);
+    let both = async {
+        let up = pump((client, Side::Client), (origin, Side::Origin), |bytes| {
+            carried.up.fetch_add(bytes, Ordering::Relaxed);
+            stir();
+        });
+        let down = pump((origin, Side::Origin), (client, Side::Client), |bytes| {
+            carried.down.fetch_add(bytes, Ordering::Relaxed);
+            stir();
+        });
+        tokio::try_join!(up, down)
+    };
+    let silent = async {
+        loop {
+            let quiet_since = began + Duration::from_millis(stirred.load(Ordering::Relaxed));
+            if quiet_since.elapsed() >= idle {
+                return;
+            }
+            tokio::time::sleep_until(quiet_since + idle).await;
+        }
+    };
+    tokio::select! {
+        ended = both => match ended {
+            Ok(((), ())) => Relayed::Completed,
+            Err(Side::Client) => Relayed::ClientGone,
+            Err(Side::Origin) => Relayed::OriginGone,
+        },
+        () = silent => Relayed::Cut(Reason::Overloaded),
+    }
+}
+
+/// One direction, to its end; the error names the side that broke.
+async fn pump(from: (&TcpStream, Side), to: (&TcpStream, Side), moved: impl Fn(u64)) -> Result<(), Side> {
+    let ((from, from_side), (to, to_side)) = (from, to);
+    loop {
+        from.readable().await.map_err(|_broken| from_side)?;
+        match step(from, to) {
+            Step::Ended => {
+                // A side that is gone already shows in the other direction.
+                let _ = rustix::net::shutdown(to, rustix::net::Shutdown::Write);
+                return Ok(());
+            }
+            Step::Nothing => {}
+            Step::Moved { read, rest } => {
+                write_rest(to, &rest).await.map_err(|_broken| to_side)?;
+                moved(read as u64);
+            }
+            Step::ReadBroke => return Err(from_side),
+            Step::WriteBroke => return Err(to_side),
+        }
+    }
+}
+
+enum Step {
+    Ended,
+    Nothing,
+    Moved { read: usize, rest: Vec<u8> },
+    ReadBroke,
+    WriteBroke,
+}
+
+/// Reads once and writes what it can; what does not fit is kept apart, so that the lent buffer is free at once.
+fn step(from: &TcpStream, to: &TcpStream) -> Step {
+    LENT.with_borrow_mut(|buffer| {
+        let read = match from.try_read(buffer) {
+            Ok(0) => return Step::Ended,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Nothing,
+            Err(_broken) => return Step::ReadBroke,
+        };
+        let written = match to.try_write(&buffer[..read]) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_broken) => return Step::WriteBroke,
+        };
+        Step::Moved { read, rest: buffer[written..read].to_vec() }
+    })
+}
+
+async fn write_rest(to: &TcpStream, mut rest: &[u8]) -> io::Result<()> {
+    while !rest.is_empty() {
+        to.writable().await?;
+        match to.try_write(rest) {
+            Ok(written) => rest = &rest[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

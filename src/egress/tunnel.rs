@@ -1,0 +1,166 @@
+//! Bytes unseen: a tunnel is carried only after its first bytes have shown where it goes.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::interception::Interception;
+use super::open::Open;
+use super::record::{Outcome, TlsSeen};
+use super::relay::{Relayed, relay};
+use super::upstream::{Connected, Line};
+use crate::policy::attempt::AttemptId;
+use crate::policy::host::Host;
+use crate::policy::reason::Reason;
+use crate::tls::client_hello::{ACCESS_DENIED, ClientHello, FirstBytes, MOST};
+
+/// The agent's side of a tunnel: what it sent already, and the rest.
+#[derive(Debug)]
+pub struct Client {
+    /// Bytes read beyond the request for the tunnel.
+    pub early: Bytes,
+    /// The socket.
+    pub stream: TcpStream,
+}
+
+/// What a tunnel turned out to be.
+#[derive(Debug)]
+pub enum Carried {
+    /// It is over, and recorded.
+    Over(Receipt),
+    /// The agent speaks plain HTTP in it: each request is an attempt of its own.
+    Http(Box<Interception>, Client),
+}
+
+/// Proof that an attempt's `ended` is written.
+#[must_use = "a receipt says how the attempt ended"]
+#[derive(Debug)]
+pub struct Receipt {
+    /// The attempt.
+    pub id: AttemptId,
+}
+
+impl Receipt {
+    pub(super) fn of(mut open: Open, outcome: Outcome, reason: Reason) -> Self {
+        let id = open.id();
+        open.will_end(outcome, reason);
+        Self { id }
+    }
+}
+
+impl Connected {
+    /// Carries bytes both ways until both sides are done, the answer is no longer allow, or the first bytes are wrong.
+    pub async fn tunnel(self, mut client: Client) -> Carried {
+        let Self { mut open, grant, mut live, line, upstream } = self;
+        let Line::Fresh(mut origin, _peer) = line else {
+            return Carried::Over(Receipt::of(open, Outcome::Failed, Reason::Internal));
+        };
+        if !grant.opaque() {
+            let first = tokio::select! {
+                first = first_bytes(&mut client, upstream.settings.peek) => first,
+                () = live.lost() => return Carried::Over(Receipt::of(open, Outcome::Cut, Reason::PolicyChanged)),
+                () = upstream.settings.stop.cancelled() => return Carried::Over(Receipt::of(open, Outcome::Cut, Reason::Internal)),
+            };
+            match judge(first, &live.attempt().destination.host) {
+                Judgement::Carry(seen) => open.tls = Some(seen),
+                Judgement::Http => {
+                    drop(origin);
+                    return Carried::Http(Box::new(Interception::new(open, live)), client);
+                }
+                Judgement::Gone => return Carried::Over(Receipt::of(open, Outcome::Abandoned, Reason::NotTls)),
+                Judgement::Cut { reason, tls, seen } => {
+                    open.tls = seen;
+                    if tls {
+                        deny(&mut client.stream).await;
+                    }
+                    return Carried::Over(Receipt::of(open, Outcome::Cut, reason));
+                }
+            }
+        }
+        if origin.write_all(&client.early).await.is_err() {
+            return Carried::Over(Receipt::of(open, Outcome::Failed, Reason::Unreachable));
+        }
+        open.carried.up.fetch_add(client.early.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        let relayed = tokio::select! {
+            relayed = relay(&client.stream, &origin, &open.carried, upstream.settings.idle) => relayed,
+            () = live.lost() => Relayed::Cut(Reason::PolicyChanged),
+            () = upstream.settings.stop.cancelled() => Relayed::Cut(Reason::Internal),
+        };
+        let reason = open.reason();
+        Carried::Over(match relayed {
+            Relayed::Completed => Receipt::of(open, Outcome::Completed, reason),
+            Relayed::ClientGone => Receipt::of(open, Outcome::Abandoned, reason),
+            Relayed::OriginGone => Receipt::of(open, Outcome::Failed, Reason::Unreachable),
+            Relayed::Cut(reason) => Receipt::of(open, Outcome::Cut, reason),
+        })
+    }
+}
+
+enum Judgement {
+    Carry(TlsSeen),
+    Http,
+    Gone,
+    Cut { reason: Reason, tls: bool, seen: Option<TlsSeen> },
+}
+
+fn judge(first: Option<FirstBytes>, host: &Host) -> Judgement {
+    match first {
+        None => Judgement::Gone,
+        Some(FirstBytes::Http) => Judgement::Http,
+        Some(FirstBytes::Other | FirstBytes::More) => Judgement::Cut { reason: Reason::NotTls, tls: false, seen: None },
+        Some(FirstBytes::BrokenTls) => Judgement::Cut { reason: Reason::NotTls, tls: true, seen: None },
+        Some(FirstBytes::Tls(hello)) => {
+            let named = names(&hello, host);
+            let seen = seen(hello);
+            if named { Judgement::Carry(seen) } else { Judgement::Cut { reason: Reason::NameMismatch, tls: true, seen: Some(seen) } }
+        }
+    }
+}
+
+/// Whether the hello asks for the destination: by name where that is a name, by no name where it is an address.
+fn names(hello: &ClientHello, host: &Host) -> bool {
+    match (&hello.server_name, host) {
+        (None, Host::Address(_)) => true,
+        (Some(sent), Host::Name(_)) => std::str::from_utf8(sent).is_ok_and(|sent| Host::parse(sent).as_ref() == Ok(host)),
+        (None, Host::Name(_)) | (Some(_), Host::Address(_)) => false,
+    }
+}
+
+fn seen(hello: ClientHello) -> TlsSeen {
+    let word =
+        |bytes: &[u8]| -> String { bytes.iter().take(255).flat_map(|byte| std::ascii::escape_default(*byte)).map(char::from).collect() };
+    TlsSeen {
+        sni: hello.server_name.as_deref().map(word),
+        alpn: hello.alpn.iter().take(8).map(|protocol| word(protocol)).collect(),
+        ech: hello.ech,
+        inspected: false,
+    }
+}
+
+/// Reads until the bytes tell what they are; `None` where the agent closed first. What is still unclear at the deadline stays unclear.
+async fn first_bytes(client: &mut Client, peek: Duration) -> Option<FirstBytes> {
+    let deadline = tokio::time::Instant::now() + peek;
+    let mut bytes = BytesMut::from(client.early.as_ref());
+    let first = loop {
+        let first = FirstBytes::of(&bytes);
+        if first != FirstBytes::More || bytes.len() >= MOST {
+            break Some(first);
+        }
+        match tokio::time::timeout_at(deadline, client.stream.read_buf(&mut bytes)).await {
+            Ok(Ok(0) | Err(_)) if bytes.is_empty() => break None,
+            Ok(Ok(0) | Err(_)) | Err(_) => break Some(FirstBytes::Other),
+            Ok(Ok(_read)) => {}
+        }
+    };
+    client.early = bytes.freeze();
+    first
+}
+
+/// Says no in the words of TLS, then closes.
+async fn deny(client: &mut TcpStream) {
+    if client.write_all(&ACCESS_DENIED).await.is_ok() {
+        let _ = client.shutdown().await;
+    }
+}

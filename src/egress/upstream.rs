@@ -1,0 +1,141 @@
+//! The way out: a permit becomes a connection, resolved, judged and dialled here and nowhere else.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::dial::{Forbidden, Judged};
+use super::gate::Permit;
+use super::live::Live;
+use super::open::Open;
+use super::pool::{Key, Parked, Pool};
+use super::refusal::{Cause, NetworkFault, Refusal};
+use super::resolve::Resolver;
+use crate::policy::attempt::Scheme;
+use crate::policy::decide::{Basis, Grant};
+use crate::policy::host::Host;
+use crate::policy::reason::Reason;
+
+/// The limits of the way out.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// The longest a dial may take, all addresses together.
+    pub connect_timeout: Duration,
+    /// The longest silence of a connection.
+    pub idle: Duration,
+    /// How long the first bytes of a tunnel may take.
+    pub peek: Duration,
+    /// Ports on which exeat listens at every address of this machine.
+    pub own_everywhere: Vec<u16>,
+    /// This process's name in `Via`.
+    pub via: HeaderValue,
+    /// Told when the process stops: tunnels are cut then.
+    pub stop: CancellationToken,
+}
+
+/// Turns permits into connections.
+#[derive(Debug)]
+pub struct Upstream {
+    resolver: Resolver,
+    pub(super) pool: Arc<Pool>,
+    pub(super) settings: UpstreamSettings,
+}
+
+/// A way out that is open: it becomes a tunnel or an exchange.
+#[must_use = "a connection that is dropped is an attempt abandoned"]
+#[derive(Debug)]
+pub struct Connected {
+    pub(super) open: Open,
+    pub(super) grant: Grant,
+    pub(super) live: Live,
+    pub(super) line: Line,
+    pub(super) upstream: Arc<Upstream>,
+}
+
+/// A fresh connection, or one that has carried requests before.
+#[derive(Debug)]
+pub(super) enum Line {
+    Fresh(TcpStream, SocketAddr),
+    Parked(Parked),
+}
+
+impl Upstream {
+    /// The way out over `resolver`. Call it inside a runtime: the pool keeps a task.
+    pub fn new(resolver: Resolver, settings: UpstreamSettings) -> Arc<Self> {
+        Arc::new(Self { resolver, pool: Pool::new(), settings })
+    }
+
+    /// Spends a permit: takes a parked connection whose peer the grant covers, or resolves, judges and dials.
+    pub async fn connect(self: &Arc<Self>, permit: Permit) -> Result<Connected, Refusal> {
+        let Permit { mut open, grant, live } = permit;
+        if live.attempt().scheme == Some(Scheme::Http)
+            && let Some(parked) = self.pool.take(&key(&live, &open), |peer| grant.covers(peer.ip()))
+        {
+            open.address = Some(parked.peer);
+            return Ok(Connected { open, grant, live, line: Line::Parked(parked), upstream: Arc::clone(self) });
+        }
+        let (stream, peer) = match self.fresh(&mut open, &grant, &live).await {
+            Ok(connected) => connected,
+            Err((reason, cause)) => return Err(open.refuse(reason, cause)),
+        };
+        Ok(Connected { open, grant, live, line: Line::Fresh(stream, peer), upstream: Arc::clone(self) })
+    }
+
+    /// Resolves, judges every answer, and dials one of them.
+    pub(super) async fn fresh(&self, open: &mut Open, grant: &Grant, live: &Live) -> Result<(TcpStream, SocketAddr), (Reason, Cause)> {
+        let destination = &live.attempt().destination;
+        let addresses: Vec<IpAddr> = match &destination.host {
+            Host::Address(address) => vec![*address],
+            Host::Name(name) => {
+                let began = Instant::now();
+                let resolved = self.resolver.resolve(name).await;
+                open.dns = Some(began.elapsed());
+                resolved.map_err(|fault| (Reason::DnsFailed, Cause::Network(fault)))?
+            }
+        };
+        let judged = Judged::new(&addresses, destination.port, grant, &self.settings.own_everywhere).map_err(|forbidden| {
+            open.address = Some(SocketAddr::new(forbidden.address, destination.port.number()));
+            refused_address(forbidden, grant)
+        })?;
+        let began = Instant::now();
+        let dialled = judged.dial(self.settings.connect_timeout).await;
+        open.dial = Some(began.elapsed());
+        let (stream, peer) = dialled.map_err(|fault| (Reason::Unreachable, Cause::Network(fault)))?;
+        open.address = Some(peer);
+        Ok((stream, peer))
+    }
+}
+
+impl Connected {
+    /// Gives the way out back unused; the attempt ends as one that the agent abandoned.
+    pub fn close(self) {}
+}
+
+pub(super) fn key(live: &Live, open: &Open) -> Key {
+    let attempt = live.attempt();
+    Key { agent: attempt.agent.clone(), destination: attempt.destination.clone(), policy: Arc::from(open.policy()) }
+}
+
+fn refused_address(forbidden: Forbidden, grant: &Grant) -> (Reason, Cause) {
+    use crate::policy::address::AddressRefusal;
+    let reason = match forbidden.refusal {
+        AddressRefusal::Own => Reason::OwnAddress,
+        AddressRefusal::Metadata(_) | AddressRefusal::Never | AddressRefusal::Blocked(_) | AddressRefusal::Outside(_) => {
+            Reason::ForbiddenAddress
+        }
+    };
+    let rule = match grant.basis() {
+        Basis::Listed(rule) => Some(rule.clone()),
+        Basis::Approved(_) => None,
+    };
+    (reason, Cause::Address { address: forbidden.address, refusal: forbidden.refusal, rule })
+}
+
+/// A failure between dial and answer.
+pub(super) fn broken(fault: NetworkFault) -> (Reason, Cause) {
+    (Reason::Unreachable, Cause::Network(fault))
+}
