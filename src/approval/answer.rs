@@ -1,0 +1,291 @@
+//! What a person may answer, what is said back to him, and why an answer can be refused.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::holds::Question;
+use super::shown::{PlaceView, timestamp};
+use crate::egress::record::Answer;
+use crate::policy::address::Addresses;
+use crate::policy::approvals::{Approval, ApprovalId, ONCE_WITHIN, Scope, Subject};
+use crate::policy::attempt::AgentId;
+
+/// The longest a yes with an end may last.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// The longest note, in characters.
+const LONGEST_NOTE: usize = 500;
+
+/// The most networks one yes may name.
+const MOST_NETWORKS: usize = 64;
+
+/// How long a yes lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// For the attempts that wait, or the next one.
+    Once,
+    /// For a while.
+    For(Duration),
+    /// Without end.
+    Always,
+}
+
+/// A person's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It may pass.
+    Yes {
+        /// How long.
+        lasting: Lasting,
+        /// What it may resolve to, in place of what the question was asked under.
+        addresses: Option<Vec<IpNet>>,
+    },
+    /// It may not.
+    No,
+}
+
+/// What an answer did, exactly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The question's short id.
+    pub hold: String,
+    /// Who asked.
+    pub agent: AgentId,
+    /// Which running one of them; a yes without end covers every one.
+    pub instance: String,
+    /// For where.
+    #[serde(flatten)]
+    pub place: PlaceView,
+    /// `yes` or `no`.
+    pub answer: Answer,
+    /// The approval a yes made, or a no took back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Uuid>,
+    /// `once`, `for` or `always`, of a yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// When the yes ends, or until when a `once` that nobody waited for may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// What it may resolve to, of a yes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// How many attempts waited and were told.
+    pub released: usize,
+}
+
+/// One approval as listings show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalView {
+    /// Its name.
+    pub id: Uuid,
+    /// The short id of the question it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<String>,
+    /// Whose it is.
+    pub agent: AgentId,
+    /// Which running one; absent where it covers every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// For where.
+    #[serde(flatten)]
+    pub place: PlaceView,
+    /// `once`, `for` or `always`.
+    pub scope: String,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// What it may resolve to.
+    pub addresses: Vec<String>,
+    /// Who said it.
+    pub approver: String,
+    /// When.
+    pub at: Timestamp,
+    /// The approver's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// How many attempts it covers at the moment.
+    pub open: usize,
+}
+
+impl ApprovalView {
+    pub(super) fn of(approval: &Approval, hold: Option<String>) -> Self {
+        let everywhere = matches!(approval.scope, Scope::Always);
+        Self {
+            id: approval.id.0,
+            hold,
+            agent: approval.subject.agent.clone(),
+            instance: (!everywhere).then(|| approval.subject.instance.to_string()),
+            place: PlaceView::of(&approval.subject.destination, approval.subject.scheme),
+            scope: scope_word(&approval.scope).to_owned(),
+            until: until(&approval.scope),
+            addresses: spelt(&approval.addresses),
+            approver: approval.approver.to_string(),
+            at: timestamp(approval.at),
+            note: approval.note.as_ref().map(ToString::to_string),
+            open: approval.claimed.len(),
+        }
+    }
+}
+
+/// Why an answer had no effect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// Never asked, or long over.
+    #[error("no question has that id")]
+    Unknown,
+    /// Nobody answered in time.
+    #[error("the question died unanswered; it is asked again when the agent tries again")]
+    Died,
+    /// A yes was given.
+    #[error("the question was answered yes already")]
+    Approved,
+    /// A no was given, and a no wins.
+    #[error("the question was answered no already")]
+    Denied,
+    /// A no came after every use of the yes.
+    #[error("the question was answered yes and the yes was used; revoke it to cut what is open")]
+    Used,
+    /// The duration is zero or longer than a year.
+    #[error("a yes lasts longer than nothing and at most 366 days")]
+    Duration,
+    /// Too long, or not text of one line.
+    #[error("a note is one line of at most {LONGEST_NOTE} characters")]
+    Note,
+    /// None, or too many.
+    #[error("a yes names 1 to {MOST_NETWORKS} networks, or none to keep those of the question")]
+    Networks,
+    /// The journal does not take it.
+    #[error("the journal cannot be written, so the answer has no effect")]
+    Unwritable,
+}
+
+/// Why a revocation failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RevokeError {
+    /// No approval goes by it.
+    #[error("no approval has that id")]
+    Unknown,
+    /// More than one begins so.
+    #[error("more than one approval begins with that id")]
+    Ambiguous,
+    /// Taking back is the safe side: it took effect all the same.
+    #[error("the approval is revoked, but the journal cannot be written and does not say so")]
+    Unrecorded,
+}
+
+/// A reply and a note that are fit to be weighed.
+#[derive(Clone, Debug)]
+pub(super) struct Weighed {
+    pub(super) reply: Reply,
+    pub(super) note: Option<Arc<str>>,
+}
+
+pub(super) fn weigh(reply: Reply, note: Option<&str>) -> Result<Weighed, AnswerError> {
+    if let Reply::Yes { lasting: Lasting::For(duration), addresses: _ } = reply
+        && (duration.is_zero() || duration > LONGEST)
+    {
+        return Err(AnswerError::Duration);
+    }
+    if let Reply::Yes { lasting: _, addresses: Some(networks) } = &reply
+        && !(1..=MOST_NETWORKS).contains(&networks.len())
+    {
+        return Err(AnswerError::Networks);
+    }
+    let note = note.map(str::trim).filter(|note| !note.is_empty());
+    if note.is_some_and(|note| note.chars().count() > LONGEST_NOTE || note.chars().any(char::is_control)) {
+        return Err(AnswerError::Note);
+    }
+    Ok(Weighed { reply, note: note.map(Arc::from) })
+}
+
+/// The approval a yes to the question makes.
+pub(super) fn approval(question: &Question, lasting: Lasting, addresses: Option<Vec<IpNet>>, said: Said) -> Approval {
+    let Said { approver, note, at } = said;
+    let scope = match lasting {
+        Lasting::Once => {
+            Scope::Once { next_until: question.waiting.is_empty().then_some(at + ONCE_WITHIN), waiting: question.waiting.clone() }
+        }
+        Lasting::For(duration) => Scope::For { until: at + duration },
+        Lasting::Always => Scope::Always,
+    };
+    let addresses = match addresses {
+        Some(networks) => Arc::new(Addresses { public: false, networks }),
+        None => Arc::clone(&question.terms.addresses),
+    };
+    Approval {
+        id: ApprovalId(Uuid::now_v7()),
+        subject: question.subject.clone(),
+        scope,
+        addresses,
+        approver,
+        at,
+        note,
+        claimed: std::collections::BTreeSet::new(),
+    }
+}
+
+/// Who said it, in what words, when.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    pub(super) approver: Arc<str>,
+    pub(super) note: Option<Arc<str>>,
+    pub(super) at: SystemTime,
+}
+
+impl Answered {
+    pub(super) fn yes(hold: &str, approval: &Approval, released: usize) -> Self {
+        Self {
+            approval: Some(approval.id.0),
+            scope: Some(scope_word(&approval.scope).to_owned()),
+            until: until(&approval.scope),
+            addresses: spelt(&approval.addresses),
+            ..Self::bare(hold, &approval.subject, Answer::Yes, released)
+        }
+    }
+
+    pub(super) fn no(hold: &str, subject: &Subject, withdrawn: Option<ApprovalId>, released: usize) -> Self {
+        Self { approval: withdrawn.map(|id| id.0), ..Self::bare(hold, subject, Answer::No, released) }
+    }
+
+    fn bare(hold: &str, subject: &Subject, answer: Answer, released: usize) -> Self {
+        Self {
+            hold: hold.to_owned(),
+            agent: subject.agent.clone(),
+            instance: subject.instance.to_string(),
+            place: PlaceView::of(&subject.destination, subject.scheme),
+            answer,
+            approval: None,
+            scope: None,
+            until: None,
+            addresses: Vec::new(),
+            released,
+        }
+    }
+}
+
+pub(super) fn scope_word(scope: &Scope) -> &'static str {
+    match scope {
+        Scope::Once { .. } => "once",
+        Scope::For { .. } => "for",
+        Scope::Always => "always",
+    }
+}
+
+pub(super) fn until(scope: &Scope) -> Option<Timestamp> {
+    match scope {
+        Scope::Once { waiting: _, next_until } => next_until.map(timestamp),
+        Scope::For { until } => Some(timestamp(*until)),
+        Scope::Always => None,
+    }
+}
+
+fn spelt(addresses: &Addresses) -> Vec<String> {
+    let public = addresses.public.then(|| "public".to_owned());
+    public.into_iter().chain(addresses.networks.iter().map(ToString::to_string)).collect()
+}

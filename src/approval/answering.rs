@@ -1,0 +1,132 @@
+//! Answers and revocations at the desk: written down, put in force, then told to those who wait.
+
+use std::sync::Arc;
+
+use super::answer::{self, AnswerError, Answered, ApprovalView, Reply, RevokeError, Said};
+use super::desk::{Closing, HoldDesk};
+use super::holds::typed;
+use super::state::State;
+use crate::egress::hold::Word;
+use crate::egress::record::{self, Place, Record};
+use crate::policy::approvals::{Approval, ApprovalId, Subject, Withdrawn};
+
+impl HoldDesk {
+    /// Answers a question. The answer is written down, then takes effect, then those who wait are told.
+    pub fn answer(&self, id: &str, reply: Reply, approver: &str, note: Option<&str>) -> Result<Answered, AnswerError> {
+        let answer::Weighed { reply, note } = answer::weigh(reply, note)?;
+        let id = typed(id);
+        let said = Said { approver: approver.into(), note, at: (self.clock)() };
+        let mut state = self.state.lock();
+        self.bury(&mut state, said.at);
+        let done = match reply {
+            Reply::Yes { lasting, addresses } => {
+                let question = state.holds.get(&id).ok_or_else(|| state.what_became_of(&id))?;
+                let approval = answer::approval(question, lasting, addresses, said);
+                self.yes(&mut state, &id, approval)
+            }
+            Reply::No => self.no(&mut state, &id, said),
+        };
+        drop(state);
+        self.wake.notify_one();
+        done
+    }
+
+    fn yes(&self, state: &mut State, id: &str, approval: Approval) -> Result<Answered, AnswerError> {
+        let waiting = state.holds.get(id).map_or(0, |question| question.waiting.len());
+        let answered = Answered::yes(id, &approval, waiting);
+        self.recorder
+            .record(&record_of(&answered, &approval.subject, &approval.approver, &approval.note))
+            .map_err(|_| AnswerError::Unwritable)?;
+        let Some(question) = state.holds.close(id) else { return Err(AnswerError::Unknown) };
+        let approval_id = approval.id;
+        {
+            let mut approvals = self.approvals.write();
+            approvals.insert(approval);
+            state.given.retain(|_, given| approvals.get(*given).is_some());
+        }
+        state.given.insert(Arc::clone(&question.id), approval_id);
+        self.close(state, &question, Closing::Approved, Word::DecideAgain);
+        Ok(answered)
+    }
+
+    fn no(&self, state: &mut State, id: &str, said: Said) -> Result<Answered, AnswerError> {
+        let Said { approver, note, at } = said;
+        let until = at + self.quiet_after_deny;
+        if let Some(question) = state.holds.get(id) {
+            let answered = Answered::no(id, &question.subject, None, question.waiting.len());
+            self.recorder.record(&record_of(&answered, &question.subject, &approver, &note)).map_err(|_| AnswerError::Unwritable)?;
+            let Some(question) = state.holds.close(id) else { return Err(AnswerError::Unknown) };
+            self.approvals.write().silence(question.subject.clone(), until);
+            self.close(state, &question, Closing::Denied, Word::No { note });
+            return Ok(answered);
+        }
+        let Some(given) = state.given.get(id).copied() else { return Err(state.what_became_of(id)) };
+        // A no that comes after a yes wins over what of it is unused: that is taken away first, as taking away needs no record to be safe.
+        let withdrawn = {
+            let mut approvals = self.approvals.write();
+            let withdrawn = approvals.withdraw(given);
+            if let Withdrawn::Taken(approval) = &withdrawn {
+                approvals.silence(approval.subject.clone(), until);
+            }
+            withdrawn
+        };
+        let approval = match withdrawn {
+            Withdrawn::Used => return Err(AnswerError::Used),
+            Withdrawn::Unknown => return Err(AnswerError::Approved),
+            Withdrawn::Taken(approval) => approval,
+        };
+        state.given.remove(id);
+        state.remember(id.into(), Closing::Denied);
+        self.changes.send_modify(|count| *count += 1);
+        let answered = Answered::no(id, &approval.subject, Some(approval.id), 0);
+        self.recorder.record(&record_of(&answered, &approval.subject, &approver, &note)).map_err(|_| AnswerError::Unwritable)?;
+        Ok(answered)
+    }
+
+    /// Takes an approval back, by the short id of its question or by the beginning of its own. What it covers is decided again.
+    pub fn revoke(&self, id: &str, who: &str) -> Result<ApprovalView, RevokeError> {
+        let state = self.state.lock();
+        let found = self.find(&state, id)?;
+        let approval = self.approvals.write().revoke(found).ok_or(RevokeError::Unknown)?;
+        self.changes.send_modify(|count| *count += 1);
+        let Subject { agent, instance: _, destination, scheme } = &approval.subject;
+        let revoked =
+            record::Revoked { approval: found.0, agent: agent.clone(), destination: Place::new(destination, *scheme), who: who.to_owned() };
+        let view = ApprovalView::of(&approval, state.hold_of(found));
+        self.recorder.record(&Record::Revoked(revoked)).map_err(|_| RevokeError::Unrecorded)?;
+        Ok(view)
+    }
+
+    fn find(&self, state: &State, id: &str) -> Result<ApprovalId, RevokeError> {
+        let approvals = self.approvals.read();
+        if let Some(given) = state.given.get(typed(id).as_str()).filter(|given| approvals.get(**given).is_some()) {
+            return Ok(*given);
+        }
+        let start = id.trim().to_ascii_lowercase();
+        if start.len() < 8 {
+            return Err(RevokeError::Unknown);
+        }
+        let mut found = approvals.iter().map(|approval| approval.id).filter(|approval| approval.0.to_string().starts_with(&start));
+        match (found.next(), found.next()) {
+            (None, _) => Err(RevokeError::Unknown),
+            (Some(only), None) => Ok(only),
+            (Some(_), Some(_)) => Err(RevokeError::Ambiguous),
+        }
+    }
+}
+
+fn record_of(answered: &Answered, subject: &Subject, approver: &str, note: &Option<Arc<str>>) -> Record {
+    Record::Answered(record::Answered {
+        hold: answered.hold.clone(),
+        approval: answered.approval,
+        answer: answered.answer,
+        approver: approver.to_owned(),
+        approver_kind: "person".to_owned(),
+        scope: answered.scope.clone(),
+        expiry: answered.until,
+        note: note.as_ref().map(ToString::to_string),
+        agent: subject.agent.clone(),
+        destination: Place::new(&subject.destination, subject.scheme),
+        waiting: answered.released,
+    })
+}

@@ -1,0 +1,315 @@
+//! The desk: puts questions, takes answers, writes both down before they take effect.
+//!
+//! Lock order: the desk's own state, then the journal or the approvals, never two of those at once and never the other
+//! way round. Whoever holds the approvals' lock calls nothing here. No lock is held over an await.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, broadcast, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::answer::ApprovalView;
+use super::holds::{Asking, Limits, Question, typed};
+use super::shown::HoldView;
+use super::state::State;
+use crate::egress::hold::{Asked, Desk, HoldInfo, Waiting, Word};
+use crate::egress::record::{self, Place, Record, Recorder};
+use crate::policy::approvals::{ApprovalId, Approvals};
+use crate::policy::attempt::{AgentId, Attempt, AttemptId};
+use crate::policy::decide::HoldTerms;
+
+/// News kept for a subscriber that is behind; past that he lists the questions anew.
+const NEWS: usize = 256;
+
+/// The longest sleep, so that a clock that is set is noticed.
+const NAP: Duration = Duration::from_secs(30);
+
+/// `[hold]` of `exeat.toml`, but for the wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldSettings {
+    /// How long a question lives after it was last asked.
+    pub pending: Duration,
+    /// Questions of one agent.
+    pub per_agent: usize,
+    /// Questions in all.
+    pub total: usize,
+    /// How long a denied question is not asked again.
+    pub quiet_after_deny: Duration,
+}
+
+/// What happened to a question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum News {
+    /// It was opened.
+    Opened {
+        /// The question.
+        hold: HoldView,
+    },
+    /// More or fewer attempts wait.
+    Changed {
+        /// The question.
+        hold: HoldView,
+    },
+    /// It is over.
+    Closed {
+        /// The question's short id.
+        id: String,
+        /// How.
+        how: Closing,
+    },
+}
+
+/// How a question ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Closing {
+    /// A yes.
+    Approved,
+    /// A no.
+    Denied,
+    /// Nobody answered.
+    Expired,
+}
+
+/// Where questions are put and answered.
+pub struct HoldDesk {
+    pub(super) quiet_after_deny: Duration,
+    pub(super) approvals: Arc<RwLock<Approvals>>,
+    pub(super) recorder: Arc<dyn Recorder>,
+    pub(super) clock: fn() -> SystemTime,
+    pub(super) state: Mutex<State>,
+    pub(super) changes: watch::Sender<u64>,
+    news: broadcast::Sender<News>,
+    pub(super) wake: Notify,
+}
+
+impl fmt::Debug for HoldDesk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HoldDesk").finish_non_exhaustive()
+    }
+}
+
+impl HoldDesk {
+    /// A desk nobody sits at yet.
+    pub fn new(settings: HoldSettings, approvals: Arc<RwLock<Approvals>>, recorder: Arc<dyn Recorder>) -> Arc<Self> {
+        Self::with_clock(settings, approvals, recorder, SystemTime::now)
+    }
+
+    /// As `new`, with a clock of the caller's.
+    pub fn with_clock(
+        settings: HoldSettings,
+        approvals: Arc<RwLock<Approvals>>,
+        recorder: Arc<dyn Recorder>,
+        clock: fn() -> SystemTime,
+    ) -> Arc<Self> {
+        let HoldSettings { pending, per_agent, total, quiet_after_deny } = settings;
+        Arc::new(Self {
+            quiet_after_deny,
+            approvals,
+            recorder,
+            clock,
+            state: Mutex::new(State::new(Limits { pending, per_agent, total })),
+            changes: watch::Sender::new(0),
+            news: broadcast::Sender::new(NEWS),
+            wake: Notify::new(),
+        })
+    }
+
+    /// Somebody can answer for one agent, or for all, as long as the presence is kept.
+    pub fn attach(self: &Arc<Self>, agent: Option<AgentId>) -> Presence {
+        self.state.lock().holds.attend(agent.as_ref());
+        Presence { desk: Arc::clone(self), agent }
+    }
+
+    /// The pending questions, the oldest first.
+    pub fn holds(&self) -> Vec<HoldView> {
+        let mut state = self.state.lock();
+        self.bury(&mut state, (self.clock)());
+        let mut holds: Vec<_> = state.holds.iter().map(HoldView::of).collect();
+        drop(state);
+        holds.sort_by(|one, other| (one.opened_at, &one.id).cmp(&(other.opened_at, &other.id)));
+        holds
+    }
+
+    /// The question of that id, if it is pending.
+    pub fn hold(&self, id: &str) -> Option<HoldView> {
+        let mut state = self.state.lock();
+        self.bury(&mut state, (self.clock)());
+        state.holds.get(&typed(id)).map(HoldView::of)
+    }
+
+    /// The approvals in force, the oldest first.
+    pub fn approvals(&self) -> Vec<ApprovalView> {
+        let state = self.state.lock();
+        let holds: HashMap<ApprovalId, String> = state.given.iter().map(|(hold, id)| (*id, hold.to_string())).collect();
+        let mut approvals: Vec<_> =
+            self.approvals.read().iter().map(|approval| ApprovalView::of(approval, holds.get(&approval.id).cloned())).collect();
+        drop(state);
+        approvals.sort_by_key(|approval| (approval.at, approval.id));
+        approvals
+    }
+
+    /// Counts up whenever an approval ended, was revoked or denied away: what is open is decided again.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// What happens to questions from now on. Who falls behind misses the oldest news, and should list the questions again.
+    pub fn subscribe(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+
+    /// How many questions of each agent are pending.
+    pub fn pending_by_agent(&self) -> BTreeMap<AgentId, usize> {
+        self.state.lock().holds.by_agent().clone()
+    }
+
+    /// Ends questions and approvals when their time comes, until stopped. Then all who wait are told that nobody answers.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            let now = (self.clock)();
+            let next = self.turn(now);
+            let nap = next.and_then(|next| next.duration_since(now).ok()).unwrap_or(NAP).min(NAP);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(nap) => {}
+            }
+        }
+        let mut state = self.state.lock();
+        let told = state.holds.dismiss();
+        state.tell(told);
+    }
+
+    /// Does what is due and says when to come back.
+    fn turn(&self, now: SystemTime) -> Option<SystemTime> {
+        let mut state = self.state.lock();
+        self.bury(&mut state, now);
+        let mut approvals = self.approvals.write();
+        let lost = approvals.expire(now);
+        let end = approvals.next_end(now);
+        state.given.retain(|_, given| approvals.get(*given).is_some());
+        drop(approvals);
+        if lost {
+            self.changes.send_modify(|count| *count += 1);
+        }
+        end.into_iter().chain(state.holds.next_death()).min()
+    }
+
+    pub(super) fn bury(&self, state: &mut State, now: SystemTime) {
+        let (dead, told) = state.holds.expire(now);
+        state.tell(told);
+        for question in dead {
+            self.over(state, &question.id, Closing::Expired);
+        }
+    }
+
+    pub(super) fn close(&self, state: &mut State, question: &Question, how: Closing, word: Word) {
+        state.tell(question.waiting.iter().map(|attempt| (*attempt, word.clone())).collect());
+        self.over(state, &question.id, how);
+    }
+
+    fn over(&self, state: &mut State, id: &Arc<str>, how: Closing) {
+        state.remember(Arc::clone(id), how);
+        let _ = self.news.send(News::Closed { id: id.to_string(), how });
+    }
+
+    fn open(&self, state: &mut State, id: &Arc<str>, attempt: &Attempt, terms: &HoldTerms) -> Result<(), record::Unwritable> {
+        let request = match &attempt.sight {
+            crate::policy::attempt::Sight::Seen(line) => Some(line.clone()),
+            crate::policy::attempt::Sight::NotYet => None,
+        };
+        self.recorder.record(&Record::Held(record::Held {
+            id: attempt.id,
+            hold: id.to_string(),
+            agent: attempt.agent.clone(),
+            instance: attempt.instance.to_string(),
+            destination: Place::new(&attempt.destination, attempt.scheme),
+            request,
+            rule: terms.rule.as_ref().map(ToString::to_string),
+        }))?;
+        state.holds.open(Arc::clone(id), attempt, terms, (self.clock)());
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Whether an answer came between the attempt's decision and its question.
+    fn settled(&self, attempt: &Attempt) -> bool {
+        let now = (self.clock)();
+        let approvals = self.approvals.read();
+        approvals.quiet(attempt, now) || approvals.live(attempt, now).is_some()
+    }
+}
+
+impl Desk for HoldDesk {
+    fn ask(self: Arc<Self>, attempt: &Attempt, terms: &HoldTerms) -> Asked {
+        let now = (self.clock)();
+        let (tell, word) = oneshot::channel();
+        let mut state = self.state.lock();
+        self.bury(&mut state, now);
+        if self.settled(attempt) {
+            drop(state);
+            let _ = tell.send(Word::DecideAgain);
+            let nowhere = HoldInfo { id: "".into(), expires_at: now };
+            return Asked::Waiting(Waiting::new(nowhere, attempt.id, word, self));
+        }
+        let bits = chance();
+        let (id, opened) = match state.holds.weigh(attempt, bits, |id| state.is_taken(id)) {
+            Asking::Full(limit) => return Asked::Full(limit),
+            Asking::Join(id) => (id, false),
+            Asking::Open(id) => (id, true),
+        };
+        if opened && self.open(&mut state, &id, attempt, terms).is_err() {
+            return Asked::Unrecorded;
+        }
+        let waits = state.holds.join(&id, attempt.id, now);
+        let expires_at = state.holds.get(&id).map_or(now, |question| question.dies_at);
+        if let Some(hold) = state.holds.get(&id).map(HoldView::of) {
+            let _ = self.news.send(if opened { News::Opened { hold } } else { News::Changed { hold } });
+        }
+        let info = HoldInfo { id, expires_at };
+        if !waits {
+            return Asked::Unattended(info);
+        }
+        state.words.insert(attempt.id, tell);
+        drop(state);
+        Asked::Waiting(Waiting::new(info, attempt.id, word, self))
+    }
+
+    fn leave(&self, hold: &str, attempt: AttemptId) {
+        let mut state = self.state.lock();
+        if state.holds.leave(hold, attempt) {
+            state.words.remove(&attempt);
+            if let Some(hold) = state.holds.get(hold).map(HoldView::of) {
+                let _ = self.news.send(News::Changed { hold });
+            }
+        }
+    }
+}
+
+/// Somebody who can answer. Dropping it is leaving.
+#[derive(Debug)]
+pub struct Presence {
+    desk: Arc<HoldDesk>,
+    agent: Option<AgentId>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let mut state = self.desk.state.lock();
+        let told = state.holds.depart(self.agent.as_ref());
+        state.tell(told);
+    }
+}
+
+/// The low bits of a UUIDv7 are random (RFC 9562 section 5.7).
+fn chance() -> u32 {
+    Uuid::now_v7().as_u128() as u32
+}

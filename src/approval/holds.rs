@@ -1,0 +1,277 @@
+//! Questions as a pure state machine: who asked what, who waits, who could answer, and when a question dies.
+//!
+//! No clock, no tokio, no chance: times and random bits are arguments, and who is to be told what is returned. A question
+//! outlives its waiters; each attempt that waits is told exactly one word, or leaves.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::egress::hold::Word;
+use crate::policy::approvals::Subject;
+use crate::policy::attempt::{AgentId, Attempt, AttemptId, RequestLine, Sight};
+use crate::policy::decide::HoldTerms;
+use crate::policy::destination::Destination;
+
+/// Digits and letters that cannot be taken for one another: Crockford's base 32.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// How many destinations are remembered for an agent, to tell a first time.
+const REMEMBERED: usize = 4096;
+
+/// Limits of the questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a question lives after it was last asked.
+    pub pending: Duration,
+    /// Questions of one agent.
+    pub per_agent: usize,
+    /// Questions in all, and attempts that wait in all.
+    pub total: usize,
+}
+
+/// A pending question.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The short id people type.
+    pub id: Arc<str>,
+    /// What is asked.
+    pub subject: Subject,
+    /// Method and path of the attempt that opened it, where seen.
+    pub request: Option<RequestLine>,
+    /// What it is asked under.
+    pub terms: HoldTerms,
+    /// The agent had not asked for the destination before.
+    pub first_time: bool,
+    /// Attempts that wait for the answer.
+    pub waiting: BTreeSet<AttemptId>,
+    /// When it was opened.
+    pub opened_at: SystemTime,
+    /// When it dies unanswered; later each time it is asked again.
+    pub dies_at: SystemTime,
+}
+
+/// What becomes of an attempt that asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// The question is open already.
+    Join(Arc<str>),
+    /// A question of that id is to be opened.
+    Open(Arc<str>),
+    /// Too many are open; the text names the limit.
+    Full(&'static str),
+}
+
+/// Words to be delivered.
+pub type Told = Vec<(AttemptId, Word)>;
+
+/// The pending questions and who could answer them.
+#[derive(Debug)]
+pub struct Holds {
+    limits: Limits,
+    questions: HashMap<Arc<str>, Question>,
+    by_subject: HashMap<Subject, Arc<str>>,
+    deaths: BTreeSet<(SystemTime, Arc<str>)>,
+    by_agent: BTreeMap<AgentId, usize>,
+    waiting: usize,
+    asked: HashMap<AgentId, HashSet<Destination>>,
+    for_all: usize,
+    for_one: HashMap<AgentId, usize>,
+}
+
+impl Holds {
+    /// No questions, nobody to answer.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            questions: HashMap::new(),
+            by_subject: HashMap::new(),
+            deaths: BTreeSet::new(),
+            by_agent: BTreeMap::new(),
+            waiting: 0,
+            asked: HashMap::new(),
+            for_all: 0,
+            for_one: HashMap::new(),
+        }
+    }
+
+    /// What would become of a question for the attempt. Changes nothing: an opening is recorded before it takes place.
+    ///
+    /// `bits` are random; `taken` says which ids are in use elsewhere.
+    pub fn weigh(&self, attempt: &Attempt, bits: u32, taken: impl Fn(&str) -> bool) -> Asking {
+        if let Some(id) = self.by_subject.get(&Subject::of(attempt)) {
+            let waits_already = self.questions.get(id).is_some_and(|question| question.waiting.contains(&attempt.id));
+            let full = self.waiting >= self.limits.total && !waits_already && self.attended(&attempt.agent);
+            return if full { Asking::Full("hold.total") } else { Asking::Join(Arc::clone(id)) };
+        }
+        if self.by_agent.get(&attempt.agent).is_some_and(|count| *count >= self.limits.per_agent) || self.limits.per_agent == 0 {
+            return Asking::Full("hold.per_agent");
+        }
+        if self.questions.len() >= self.limits.total || self.waiting >= self.limits.total {
+            return Asking::Full("hold.total");
+        }
+        let free =
+            (0..=u32::MAX).map(|step| short_id(bits.wrapping_add(step))).find(|id| !self.questions.contains_key(id.as_str()) && !taken(id));
+        free.map_or(Asking::Full("hold.total"), |id| Asking::Open(id.into()))
+    }
+
+    /// Opens the question `weigh` named. Nobody waits at it yet.
+    pub fn open(&mut self, id: Arc<str>, attempt: &Attempt, terms: &HoldTerms, now: SystemTime) {
+        let subject = Subject::of(attempt);
+        let seen = self.asked.entry(subject.agent.clone()).or_default();
+        let first_time = !seen.contains(&subject.destination);
+        if seen.len() >= REMEMBERED {
+            seen.clear();
+        }
+        seen.insert(subject.destination.clone());
+        let request = match &attempt.sight {
+            Sight::Seen(line) => Some(line.clone()),
+            Sight::NotYet => None,
+        };
+        let dies_at = now + self.limits.pending;
+        *self.by_agent.entry(subject.agent.clone()).or_default() += 1;
+        self.by_subject.insert(subject.clone(), Arc::clone(&id));
+        self.deaths.insert((dies_at, Arc::clone(&id)));
+        let question = Question {
+            id: Arc::clone(&id),
+            subject,
+            request,
+            terms: terms.clone(),
+            first_time,
+            waiting: BTreeSet::new(),
+            opened_at: now,
+            dies_at,
+        };
+        self.questions.insert(id, question);
+    }
+
+    /// An attempt takes its place at an open question, which lives on from now. `false`: nobody can answer, it does not wait.
+    #[must_use]
+    pub fn join(&mut self, id: &str, attempt: AttemptId, now: SystemTime) -> bool {
+        let Some(question) = self.questions.get_mut(id) else { return false };
+        self.deaths.remove(&(question.dies_at, Arc::clone(&question.id)));
+        question.dies_at = question.dies_at.max(now + self.limits.pending);
+        self.deaths.insert((question.dies_at, Arc::clone(&question.id)));
+        let attended = self.for_all > 0 || self.for_one.contains_key(&question.subject.agent);
+        if attended && question.waiting.insert(attempt) {
+            self.waiting += 1;
+        }
+        attended
+    }
+
+    /// An attempt waits no more. The question stays. `true` if it was waiting.
+    pub fn leave(&mut self, id: &str, attempt: AttemptId) -> bool {
+        let left = self.questions.get_mut(id).is_some_and(|question| question.waiting.remove(&attempt));
+        self.waiting -= usize::from(left);
+        left
+    }
+
+    /// Closes a question that is answered, with those who wait; the answer is the caller's to tell them.
+    pub fn close(&mut self, id: &str) -> Option<Question> {
+        let question = self.questions.remove(id)?;
+        self.by_subject.remove(&question.subject);
+        self.deaths.remove(&(question.dies_at, Arc::clone(&question.id)));
+        self.waiting -= question.waiting.len();
+        if let Some(count) = self.by_agent.get_mut(&question.subject.agent) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_agent.remove(&question.subject.agent);
+            }
+        }
+        Some(question)
+    }
+
+    /// The questions whose end has come, closed, with the word for those who wait.
+    pub fn expire(&mut self, now: SystemTime) -> (Vec<Question>, Told) {
+        let mut dead = Vec::new();
+        while let Some(id) = self.deaths.first().filter(|(end, _)| *end <= now).map(|(_, id)| Arc::clone(id)) {
+            dead.extend(self.close(&id));
+        }
+        let told = dead.iter().flat_map(|question| question.waiting.iter().map(|attempt| (*attempt, Word::Expired))).collect();
+        (dead, told)
+    }
+
+    /// When the next question dies.
+    pub fn next_death(&self) -> Option<SystemTime> {
+        self.deaths.first().map(|(end, _)| *end)
+    }
+
+    /// Somebody can answer: for all agents, or for one.
+    pub fn attend(&mut self, agent: Option<&AgentId>) {
+        match agent {
+            None => self.for_all += 1,
+            Some(agent) => *self.for_one.entry(agent.clone()).or_default() += 1,
+        }
+    }
+
+    /// Somebody went. Those who wait where nobody is left to answer are told, and wait no more.
+    pub fn depart(&mut self, agent: Option<&AgentId>) -> Told {
+        match agent {
+            None => self.for_all = self.for_all.saturating_sub(1),
+            Some(agent) => {
+                if let Some(count) = self.for_one.get_mut(agent) {
+                    *count = count.saturating_sub(1);
+                    if *count == 0 {
+                        self.for_one.remove(agent);
+                    }
+                }
+            }
+        }
+        if self.for_all > 0 {
+            return Told::new();
+        }
+        let mut told = Told::new();
+        for question in self.questions.values_mut().filter(|question| !self.for_one.contains_key(&question.subject.agent)) {
+            told.extend(std::mem::take(&mut question.waiting).into_iter().map(|attempt| (attempt, Word::Unattended)));
+        }
+        self.waiting -= told.len();
+        told
+    }
+
+    /// Nobody answers any more. All who wait are told.
+    pub fn dismiss(&mut self) -> Told {
+        self.for_all = 0;
+        self.for_one.clear();
+        let mut told = Told::new();
+        for question in self.questions.values_mut() {
+            told.extend(std::mem::take(&mut question.waiting).into_iter().map(|attempt| (attempt, Word::Unattended)));
+        }
+        self.waiting = 0;
+        told
+    }
+
+    /// Whether somebody can answer for the agent.
+    pub fn attended(&self, agent: &AgentId) -> bool {
+        self.for_all > 0 || self.for_one.contains_key(agent)
+    }
+
+    /// The question of that id.
+    pub fn get(&self, id: &str) -> Option<&Question> {
+        self.questions.get(id)
+    }
+
+    /// Every pending question, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Question> {
+        self.questions.values()
+    }
+
+    /// How many questions of each agent are pending.
+    pub fn by_agent(&self) -> &BTreeMap<AgentId, usize> {
+        &self.by_agent
+    }
+}
+
+/// Six characters of 30 of the bits.
+fn short_id(bits: u32) -> String {
+    (0..6).map(|place| char::from(ALPHABET[(bits >> (place * 5)) as usize & 31])).collect()
+}
+
+/// An id as somebody may have typed it, as it is spelt.
+pub fn typed(id: &str) -> String {
+    let alike = |char: char| match char.to_ascii_lowercase() {
+        'o' => '0',
+        'i' | 'l' => '1',
+        other => other,
+    };
+    id.trim().chars().map(alike).collect()
+}

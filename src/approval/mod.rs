@@ -1,0 +1,17 @@
+//! Asking people: questions as a pure state machine, and the desk that asks, waits and writes down.
+
+mod answer;
+mod answering;
+pub mod desk;
+pub mod holds;
+mod script;
+pub mod shown;
+mod state;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{AnswerError, Answered, ApprovalView, Lasting, Reply, RevokeError};
+pub use desk::{Closing, HoldDesk, HoldSettings, News, Presence};
+pub use shown::{HoldView, PlaceView};

@@ -1,0 +1,143 @@
+//! What an approver is shown of a question. Facts exeat knows; nothing here is escaped, each surface escapes for itself.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::holds::Question;
+use super::script;
+use crate::policy::attempt::{AgentId, RequestLine, Scheme};
+use crate::policy::destination::Destination;
+use crate::policy::host::Host;
+
+/// One pending question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldView {
+    /// The short id people type.
+    pub id: String,
+    /// Who asks.
+    pub agent: AgentId,
+    /// Which running one of them.
+    pub instance: String,
+    /// Where to.
+    #[serde(flatten)]
+    pub place: PlaceView,
+    /// Method and path, where seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestLine>,
+    /// The `[[hold]]` rule that asked; absent where the destination is unlisted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The note of that rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The agent asked for this destination for the first time since exeat started.
+    pub first_time: bool,
+    /// How many attempts wait for the answer.
+    pub waiting: usize,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// When it dies unanswered, unless it is asked again.
+    pub expires_at: Timestamp,
+}
+
+impl HoldView {
+    /// The question as it stands.
+    pub fn of(question: &Question) -> Self {
+        Self {
+            id: question.id.as_ref().to_owned(),
+            agent: question.subject.agent.clone(),
+            instance: question.subject.instance.to_string(),
+            place: PlaceView::of(&question.subject.destination, question.subject.scheme),
+            request: question.request.clone(),
+            rule: question.terms.rule.as_ref().map(ToString::to_string),
+            note: question.terms.note.as_ref().map(ToString::to_string),
+            first_time: question.first_time,
+            waiting: question.waiting.len(),
+            opened_at: timestamp(question.opened_at),
+            expires_at: timestamp(question.dies_at),
+        }
+    }
+}
+
+/// A destination as people should read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceView {
+    /// The host: A-labels, no brackets.
+    pub host: String,
+    /// The host in Unicode, where that differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unicode: Option<String>,
+    /// The part of the name somebody registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registrable: Option<String>,
+    /// A label mixes scripts, as look-alike names do.
+    pub mixed_script: bool,
+    /// The port.
+    pub port: u16,
+    /// `http` for a plain request; absent for a tunnel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<Scheme>,
+}
+
+impl PlaceView {
+    /// The destination as shown.
+    pub fn of(destination: &Destination, scheme: Option<Scheme>) -> Self {
+        let port = destination.port.number();
+        match &destination.host {
+            Host::Address(address) => {
+                Self { host: address.to_string(), unicode: None, registrable: None, mixed_script: false, port, scheme }
+            }
+            Host::Name(name) => Self { port, scheme, ..Self::of_name(name.as_str()) },
+        }
+    }
+
+    fn of_name(name: &str) -> Self {
+        let (unicode, valid) = idna::domain_to_unicode(name);
+        let unicode = (valid.is_ok() && unicode != name).then_some(unicode);
+        Self {
+            host: name.to_owned(),
+            registrable: psl::domain_str(name).map(str::to_owned),
+            mixed_script: unicode.as_deref().is_some_and(script::mixes),
+            unicode,
+            port: 0,
+            scheme: None,
+        }
+    }
+
+    /// `host:port`, an IPv6 address in brackets.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
+    }
+}
+
+/// A time as records and views spell it. What a `Timestamp` cannot hold becomes its end.
+pub(super) fn timestamp(time: std::time::SystemTime) -> Timestamp {
+    let exact = Timestamp::try_from(time).unwrap_or(Timestamp::MAX);
+    Timestamp::from_microsecond(exact.as_microsecond()).unwrap_or(exact)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PlaceView;
+
+    #[test]
+    fn a_name_is_shown_in_both_forms_with_its_registrable_part() {
+        let rows = [
+            ("api.example.co.uk", None, Some("example.co.uk"), false),
+            ("xn--bcher-kva.example.com", Some("bücher.example.com"), Some("example.com"), false),
+            ("xn--pypal-4ve.com", Some("pаypal.com"), Some("xn--pypal-4ve.com"), true),
+            ("localhost", None, None, false),
+        ];
+        for (host, unicode, registrable, mixed_script) in rows {
+            let expected = PlaceView {
+                host: host.to_owned(),
+                unicode: unicode.map(str::to_owned),
+                registrable: registrable.map(str::to_owned),
+                mixed_script,
+                port: 0,
+                scheme: None,
+            };
+            assert_eq!(PlaceView::of_name(host), expected);
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! The desk as attempts and people meet it, and as random interleavings do.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::testing::*;
+use super::*;
+use crate::egress::hold::{Asked, Waiting, Word};
+use crate::egress::record::Answer;
+use crate::policy::approvals::ONCE_WITHIN;
+use crate::policy::attempt::Attempt;
+
+#[tokio::test]
+async fn a_yes_lets_those_who_wait_decide_again_and_each_pass_once() {
+    let room = Room::new();
+    let _person = room.desk.attach(None);
+    let mut one = room.ask_waiting(&attempt(1, "coder", 1));
+    let mut two = room.ask_waiting(&attempt(2, "coder", 1));
+    assert_eq!(one.hold.id, two.hold.id);
+    let answered = room.desk.answer(&one.hold.id, yes(Lasting::Once), "alice", Some("fine")).unwrap();
+    assert_eq!((answered.released, answered.scope.as_deref(), answered.addresses), (2, Some("once"), vec!["public".to_owned()]));
+    assert_eq!((one.word().await, two.word().await), (Word::DecideAgain, Word::DecideAgain));
+    for number in [1, 2] {
+        assert!(room.pass(&attempt(number, "coder", 1)));
+    }
+    assert!(!room.pass(&attempt(3, "coder", 1)));
+    assert_eq!(room.kinds(), ["held 1", "answered yes"]);
+}
+
+#[tokio::test]
+async fn a_no_is_told_with_its_words_and_the_question_stays_quiet() {
+    let room = Room::new();
+    let _person = room.desk.attach(None);
+    let mut waiting = room.ask_waiting(&attempt(1, "coder", 1));
+    let answered = room.desk.answer(&waiting.hold.id, Reply::No, "alice", Some("use the mirror")).unwrap();
+    assert_eq!((answered.answer, answered.released), (Answer::No, 1));
+    assert_eq!(waiting.word().await, Word::No { note: Some("use the mirror".into()) });
+    assert!(room.approvals.read().quiet(&attempt(2, "coder", 1), now()));
+    assert!(!room.approvals.read().quiet(&attempt(2, "coder", 1), now() + QUIET));
+    assert_eq!(room.desk.answer(&waiting.hold.id, yes(Lasting::Once), "bob", None), Err(AnswerError::Denied));
+    let mut raced = room.ask_waiting(&attempt(2, "coder", 1));
+    assert_eq!(raced.word().await, Word::DecideAgain, "decided before the no, asked after it");
+}
+
+#[tokio::test]
+async fn the_question_outlives_its_waiters_and_a_late_yes_serves_one_next_attempt() {
+    let room = Room::new();
+    let _person = room.desk.attach(None);
+    let waiting = room.ask_waiting(&attempt(1, "coder", 1));
+    let id = Arc::clone(&waiting.hold.id);
+    drop(waiting);
+    assert_eq!(room.desk.hold(&id).unwrap().waiting, 0);
+    let answered = room.desk.answer(&id, yes(Lasting::Once), "alice", None).unwrap();
+    assert_eq!((answered.released, answered.until), (0, jiff::Timestamp::try_from(now() + ONCE_WITHIN).ok()));
+    assert!(room.pass(&attempt(2, "coder", 1)));
+    assert!(!room.pass(&attempt(3, "coder", 1)));
+}
+
+#[tokio::test]
+async fn an_attempt_asks_only_where_somebody_can_answer_for_it() {
+    let room = Room::new();
+    let Asked::Unattended(info) = room.ask(&attempt(1, "coder", 1)) else { panic!("attended") };
+    assert_eq!(room.desk.hold(&info.id).unwrap().waiting, 0, "the question waits all the same");
+    let person = room.desk.attach(Some(agent("coder")));
+    assert!(matches!(room.ask(&attempt(2, "other", 1)), Asked::Unattended(_)));
+    let mut waiting = room.ask_waiting(&attempt(3, "coder", 1));
+    assert_eq!(waiting.hold.id, info.id);
+    let second = room.desk.attach(None);
+    drop(second);
+    assert_eq!(room.desk.hold(&info.id).unwrap().waiting, 1, "the terminal is still there");
+    drop(person);
+    assert_eq!(waiting.word().await, Word::Unattended);
+    assert_eq!(room.desk.hold(&info.id).unwrap().waiting, 0);
+}
+
+#[tokio::test]
+async fn a_question_dies_unanswered_and_leaves_nothing() {
+    let room = Room::new();
+    let _person = room.desk.attach(None);
+    let mut waiting = room.ask_waiting(&attempt(1, "coder", 1));
+    pass_time(PENDING);
+    assert_eq!(room.desk.holds(), []);
+    assert_eq!(waiting.word().await, Word::Expired);
+    assert_eq!(room.desk.answer(&waiting.hold.id, yes(Lasting::Always), "alice", None), Err(AnswerError::Died));
+    assert!(!room.approvals.read().quiet(&attempt(2, "coder", 1), now()));
+    assert_eq!(room.kinds(), ["held 1"]);
+    let again = room.ask_waiting(&attempt(2, "coder", 1));
+    assert_ne!(again.hold.id, waiting.hold.id);
+    assert!(!room.desk.hold(&again.hold.id).unwrap().first_time);
+}
+
+#[tokio::test]
+async fn a_question_that_is_asked_again_lives_on() {
+    let room = Room::new();
+    let _person = room.desk.attach(None);
+    let first = room.ask_waiting(&attempt(1, "coder", 1));
+    pass_time(PENDING - Duration::from_secs(1));
+    let second = room.ask_waiting(&attempt(2, "coder", 1));
+    assert_eq!(second.hold.id, first.hold.id);
+    assert_eq!(second.hold.expires_at, now() + PENDING);
+}
+
+#[tokio::test]
+async fn limits_are_named_and_one_agent_at_its_own_costs_no_other_its_place() {
+    let room = Room::new();
+    let _person = room.desk.attach(None);
+    let _kept: Vec<_> = (0..3).map(|place| room.ask_waiting(&attempt(u128::from(place), "coder", place))).collect();
+    assert!(matches!(room.ask(&attempt(9, "coder", 9)), Asked::Full("hold.per_agent")));
+    let other = room.ask_waiting(&attempt(11, "other", 1));
+    assert!(matches!(room.ask(&attempt(12, "third", 1)), Asked::Full("hold.total")));
+    assert!(matches!(room.ask(&attempt(13, "coder", 1)), Asked::Full("hold.total")), "places to wait are counted too");
+    assert_eq!(room.desk.pending_by_agent(), BTreeMap::from([(agent("coder"), 3), (agent("other"), 1)]));
+    drop(other);
+    let _freed = room.ask_waiting(&attempt(14, "coder", 1));
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_down_is_not_asked_not_answered_and_not_shown() {
+    let room = Room::new();
+    let _person = room.desk.attach(None);
+    room.journal.broken.store(true, Ordering::SeqCst);
+    let mut news = room.desk.subscribe();
+    assert!(matches!(room.ask(&attempt(1, "coder", 1)), Asked::Unrecorded));
+    assert!(room.desk.holds().is_empty() && news.try_recv().is_err());
+    room.journal.broken.store(false, Ordering::SeqCst);
+    let waiting = room.ask_waiting(&attempt(1, "coder", 1));
+    room.journal.broken.store(true, Ordering::SeqCst);
+    for reply in [yes(Lasting::Always), Reply::No] {
+        assert_eq!(room.desk.answer(&waiting.hold.id, reply, "alice", None), Err(AnswerError::Unwritable));
+    }
+    assert!(!room.pass(&attempt(1, "coder", 1)));
+    assert!(!room.approvals.read().quiet(&attempt(1, "coder", 1), now()));
+    assert_eq!(room.desk.hold(&waiting.hold.id).unwrap().waiting, 1);
+}
+
+#[tokio::test]
+async fn a_no_after_a_yes_wins_over_what_is_unused() {
+    let room = Room::new();
+    let _person = room.desk.attach(None);
+    let changes = room.desk.changes();
+    let waiting = room.ask_waiting(&attempt(1, "coder", 1));
+    let _second = room.ask_waiting(&attempt(2, "coder", 1));
+    room.desk.answer(&waiting.hold.id, yes(Lasting::Once), "alice", None).unwrap();
+    assert!(room.pass(&attempt(1, "coder", 1)));
+    let answered = room.desk.answer(&waiting.hold.id, Reply::No, "bob", None).unwrap();
+    assert_eq!(answered.answer, Answer::No);
+    assert!(changes.has_changed().unwrap());
+    assert!(!room.pass(&attempt(2, "coder", 1)));
+    assert!(room.approvals.read().quiet(&attempt(3, "coder", 1), now()));
+    assert_eq!(room.kinds(), ["held 1", "answered yes", "answered no"]);
+    assert_eq!(room.desk.answer(&waiting.hold.id, Reply::No, "bob", None), Err(AnswerError::Denied));
+}
+
+#[tokio::test]
+async fn a_no_after_every_use_is_refused_with_the_way_out() {
+    let room = Room::new();
+    let _person = room.desk.attach(None);
+    let waiting = room.ask_waiting(&attempt(1, "coder", 1));
+    room.desk.answer(&waiting.hold.id, yes(Lasting::Once), "alice", None).unwrap();
+    assert!(room.pass(&attempt(1, "coder", 1)));
+    assert_eq!(room.desk.answer(&waiting.hold.id, Reply::No, "bob", None), Err(AnswerError::Used));
+    assert_eq!(room.desk.answer(&waiting.hold.id, yes(Lasting::Always), "bob", None), Err(AnswerError::Approved));
+}
+
+#[tokio::test]
+async fn an_approval_is_revoked_by_the_short_id_or_the_beginning_of_its_own() {
+    let room = Room::new();
+    let _person = room.desk.attach(None);
+    for by_name in [false, true] {
+        let mut changes = room.desk.changes();
+        let waiting = room.ask_waiting(&attempt(1, "coder", 1));
+        room.desk.answer(&waiting.hold.id, yes(Lasting::For(Duration::from_secs(3600))), "alice", None).unwrap();
+        let view = room.desk.approvals().remove(0);
+        assert_eq!(view.hold.as_deref(), Some(waiting.hold.id.as_ref()));
+        let id = if by_name { view.id.to_string()[..20].to_owned() } else { waiting.hold.id.to_uppercase() };
+        changes.mark_unchanged();
+        assert_eq!(room.desk.revoke(&id, "bob").unwrap().id, view.id);
+        assert!(changes.has_changed().unwrap());
+        assert!(!room.pass(&attempt(1, "coder", 1)));
+        assert_eq!(room.desk.revoke(&id, "bob"), Err(RevokeError::Unknown));
+    }
+    assert_eq!(room.kinds().iter().filter(|kind| *kind == "revoked").count(), 2);
+}
+
+#[test]
+fn a_revocation_takes_effect_even_where_it_cannot_be_written_down() {
+    let room = Room::new();
+    let Asked::Unattended(info) = room.ask(&attempt(1, "coder", 1)) else { panic!("attended") };
+    room.desk.answer(&info.id, yes(Lasting::Always), "alice", None).unwrap();
+    room.journal.broken.store(true, Ordering::SeqCst);
+    assert_eq!(room.desk.revoke(&info.id, "bob"), Err(RevokeError::Unrecorded));
+    assert!(!room.pass(&attempt(2, "coder", 1)));
+}
+
+#[test]
+fn an_answer_that_says_nothing_sensible_has_no_effect() {
+    let room = Room::new();
+    let Asked::Unattended(info) = room.ask(&attempt(1, "coder", 1)) else { panic!("attended") };
+    let long = "x".repeat(501);
+    let rows = [
+        (yes(Lasting::For(Duration::ZERO)), None, AnswerError::Duration),
+        (yes(Lasting::For(Duration::from_secs(u64::MAX))), None, AnswerError::Duration),
+        (Reply::Yes { lasting: Lasting::Once, addresses: Some(Vec::new()) }, None, AnswerError::Networks),
+        (Reply::No, Some("two\nlines"), AnswerError::Note),
+        (Reply::No, Some(long.as_str()), AnswerError::Note),
+    ];
+    for (reply, note, error) in rows {
+        assert_eq!(room.desk.answer(&info.id, reply, "alice", note), Err(error));
+    }
+    assert_eq!(room.desk.answer("zzzzzz", Reply::No, "alice", None), Err(AnswerError::Unknown));
+    assert_eq!(room.desk.holds().len(), 1);
+}
+
+#[test]
+fn addresses_of_an_answer_stand_in_place_of_those_of_the_question() {
+    let room = Room::new();
+    let Asked::Unattended(info) = room.ask(&attempt(1, "coder", 1)) else { panic!("attended") };
+    let reply = Reply::Yes { lasting: Lasting::Always, addresses: Some(vec!["10.0.0.0/8".parse().unwrap()]) };
+    assert_eq!(room.desk.answer(&info.id, reply, "alice", None).unwrap().addresses, ["10.0.0.0/8"]);
+    let approvals = room.approvals.read();
+    assert!(!approvals.iter().next().unwrap().addresses.public);
+}
+
+#[test]
+fn ids_are_typed_as_people_type_them() {
+    assert_eq!(holds::typed(" K3oIL9 "), "k30119");
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_alone_ends_questions_and_approvals_and_says_so() {
+    follow_tokio();
+    let room = Room::new();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(Arc::clone(&room.desk).run(stop.clone()));
+    let person = room.desk.attach(None);
+    let mut dying = room.ask_waiting(&attempt(1, "coder", 1));
+    let answered = room.ask_waiting(&attempt(2, "coder", 2));
+    room.desk.answer(&answered.hold.id, yes(Lasting::For(Duration::from_secs(3600))), "alice", None).unwrap();
+    let mut changes = room.desk.changes();
+    let began = tokio::time::Instant::now();
+    assert_eq!(dying.word().await, Word::Expired);
+    assert_eq!(began.elapsed().as_secs(), PENDING.as_secs());
+    changes.changed().await.unwrap();
+    assert_eq!(began.elapsed().as_secs(), 3600);
+    assert_eq!(room.desk.approvals(), []);
+    let mut last = room.ask_waiting(&attempt(3, "coder", 3));
+    stop.cancel();
+    running.await.unwrap();
+    assert_eq!(last.word().await, Word::Unattended);
+    drop(person);
+}
+
+/// What may happen, in random order.
+#[derive(Clone, Debug)]
+enum Step {
+    Ask { agent: u8, place: u8 },
+    Leave(usize),
+    Answer { hold: usize, reply: u8 },
+    Claim(usize),
+    End(usize),
+    Pass(u16),
+    Come(Option<u8>),
+    Go(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        5 => (0..2u8, 0..3u8).prop_map(|(agent, place)| Step::Ask { agent, place }),
+        2 => any::<usize>().prop_map(Step::Leave),
+        3 => (any::<usize>(), 0..3u8).prop_map(|(hold, reply)| Step::Answer { hold, reply }),
+        4 => any::<usize>().prop_map(Step::Claim),
+        1 => any::<usize>().prop_map(Step::End),
+        1 => (0..1000u16).prop_map(Step::Pass),
+        2 => prop::option::of(0..2u8).prop_map(Step::Come),
+        1 => any::<usize>().prop_map(Step::Go),
+    ];
+    prop::collection::vec(step, 0..120)
+}
+
+proptest! {
+    #[test]
+    fn each_waiter_gets_one_word_no_once_is_used_twice_a_no_wins_and_caps_hold(steps in steps()) {
+        let mut walk = Walk::new();
+        for step in steps {
+            walk.step(step)?;
+            walk.check()?;
+        }
+        walk.finish()?;
+    }
+}
+
+/// One walk through the steps and what must be true on it, kept beside the desk in the plainest form.
+struct Walk {
+    room: Room,
+    attempts: Vec<Attempt>,
+    waiting: Vec<(usize, Waiting)>,
+    people: Vec<Presence>,
+    ids: Vec<String>,
+    once: BTreeMap<Uuid, BTreeSet<usize>>,
+    granted: BTreeMap<Uuid, usize>,
+    denied: BTreeSet<String>,
+    by_hold: BTreeMap<String, Uuid>,
+}
+
+impl Walk {
+    fn new() -> Self {
+        let (once, granted, denied, by_hold) = Default::default();
+        Self { room: Room::new(), attempts: vec![], waiting: vec![], people: vec![], ids: vec![], once, granted, denied, by_hold }
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Ask { agent, place } => self.ask(agent, place),
+            Step::Leave(which) => {
+                if !self.waiting.is_empty() {
+                    self.waiting.swap_remove(which % self.waiting.len());
+                }
+                Ok(())
+            }
+            Step::Answer { hold, reply } => self.answer(hold, reply),
+            Step::Claim(which) => self.claim(which),
+            Step::End(which) => {
+                if !self.attempts.is_empty() {
+                    let attempt = self.attempts[which % self.attempts.len()].id;
+                    self.waiting.retain(|(number, _)| self.attempts[*number].id != attempt);
+                    self.room.approvals.write().ended(attempt);
+                }
+                Ok(())
+            }
+            Step::Pass(seconds) => {
+                pass_time(Duration::from_secs(seconds.into()));
+                self.room.desk.holds();
+                self.room.approvals.write().expire(now());
+                Ok(())
+            }
+            Step::Come(agent) => {
+                self.people.push(self.room.desk.attach(agent.map(named)));
+                Ok(())
+            }
+            Step::Go(which) => {
+                if !self.people.is_empty() {
+                    self.people.swap_remove(which % self.people.len());
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn ask(&mut self, agent: u8, place: u8) -> Result<(), TestCaseError> {
+        let number = self.attempts.len();
+        let attempt = attempt(number as u128 + 1, named(agent).as_str(), place);
+        self.attempts.push(attempt.clone());
+        match self.room.ask(&attempt) {
+            Asked::Waiting(waiting) => {
+                if !waiting.hold.id.is_empty() {
+                    self.ids.push(waiting.hold.id.to_string());
+                }
+                self.waiting.push((number, waiting));
+            }
+            Asked::Unattended(info) => self.ids.push(info.id.to_string()),
+            Asked::Full(_) => {}
+            Asked::Unrecorded => prop_assert!(false, "the journal works"),
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, hold: usize, reply: u8) -> Result<(), TestCaseError> {
+        if self.ids.is_empty() {
+            return Ok(());
+        }
+        let id = self.ids[hold % self.ids.len()].clone();
+        let pending = self.room.desk.hold(&id);
+        let reply = match reply {
+            0 => Reply::No,
+            1 => yes(Lasting::Once),
+            _ => yes(Lasting::For(Duration::from_secs(300))),
+        };
+        match self.room.desk.answer(&id, reply.clone(), "alice", None) {
+            Ok(Answered { answer: Answer::Yes, approval: Some(approval), released, .. }) => {
+                prop_assert!(!self.denied.contains(&id));
+                prop_assert_eq!(released, pending.map_or(usize::MAX, |hold| hold.waiting));
+                self.granted.insert(approval, if reply == yes(Lasting::Once) { released.max(1) } else { usize::MAX });
+                self.by_hold.insert(id, approval);
+            }
+            Ok(Answered { answer: Answer::No, .. }) => {
+                self.denied.insert(id);
+            }
+            Ok(Answered { .. }) => prop_assert!(false, "a yes without an approval"),
+            Err(_) => prop_assert!(pending.is_none()),
+        }
+        Ok(())
+    }
+
+    fn claim(&mut self, which: usize) -> Result<(), TestCaseError> {
+        if self.attempts.is_empty() {
+            return Ok(());
+        }
+        let number = which % self.attempts.len();
+        let attempt = &self.attempts[number];
+        let mut approvals = self.room.approvals.write();
+        let Some(approval) = approvals.live(attempt, now()).map(|approval| approval.id) else { return Ok(()) };
+        prop_assert!(approvals.claim(approval, attempt, now()), "what covers an attempt can be claimed by it");
+        let users = self.once.entry(approval.0).or_default();
+        users.insert(number);
+        prop_assert!(users.len() <= self.granted[&approval.0], "used more often than granted");
+        for (hold, given) in &self.by_hold {
+            prop_assert!(*given != approval.0 || !self.denied.contains(hold), "a no wins");
+        }
+        Ok(())
+    }
+
+    fn check(&mut self) -> Result<(), TestCaseError> {
+        let holds = self.room.desk.holds();
+        prop_assert!(holds.len() <= 4);
+        prop_assert!(self.room.desk.pending_by_agent().values().all(|count| (1..=3).contains(count)));
+        prop_assert_eq!(self.room.desk.pending_by_agent().values().sum::<usize>(), holds.len());
+        prop_assert!(holds.iter().map(|hold| hold.waiting).sum::<usize>() <= 4);
+        let ids: BTreeSet<_> = holds.iter().map(|hold| &hold.id).collect();
+        prop_assert_eq!(ids.len(), holds.len());
+        Ok(())
+    }
+
+    /// Everything ends; each attempt that still waits must then have one word, and only one.
+    fn finish(mut self) -> Result<(), TestCaseError> {
+        pass_time(PENDING * 2);
+        self.room.desk.holds();
+        for (_, waiting) in &mut self.waiting {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            let told = std::pin::pin!(waiting.word()).poll(&mut context);
+            prop_assert!(told.is_ready(), "told nothing");
+        }
+        prop_assert_eq!(self.room.desk.holds().len(), 0);
+        Ok(())
+    }
+}

@@ -1,0 +1,64 @@
+//! Text an agent had a hand in, made fit for a terminal: shown as it is only where it cannot deceive, escaped where it could.
+
+use std::fmt::Write as _;
+
+/// Letters that are drawn as nothing.
+const BLANK_LETTERS: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+
+/// `text` on one line in at most about `limit` characters: printable ASCII and letters and digits of any script stand as they are; all else
+/// (controls, line ends, bidirectional and invisible characters, marks that stack) is written as `\u{…}`, a backslash as two.
+pub fn plain(text: &str, limit: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(limit));
+    for (count, char) in text.chars().enumerate() {
+        if count == limit {
+            out.push('…');
+            break;
+        }
+        match char {
+            '\\' => out.push_str("\\\\"),
+            ' '..='~' => out.push(char),
+            _ if char.is_alphanumeric() && !char.is_ascii() && !BLANK_LETTERS.contains(&char) && !stacks(char) => out.push(char),
+            _ => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(char));
+            }
+        }
+    }
+    out
+}
+
+/// Blocks whose marks count as alphabetic and pile up on the letter before.
+fn stacks(char: char) -> bool {
+    matches!(u32::from(char), 0x0300..=0x036f | 0x0483..=0x0489 | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x20d0..=0x20ff | 0x2de0..=0x2dff | 0xfe00..=0xfe2f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn what_could_deceive_on_a_terminal_is_escaped() {
+        let rows = [
+            ("api.example.com", "api.example.com"),
+            ("bücher.example", "bücher.example"),
+            ("例え.テスト", "例え.テスト"),
+            ("a\x1b[2Jb", "a\\u{1b}[2Jb"),
+            ("a\nb\r\tc\0", "a\\u{a}b\\u{d}\\u{9}c\\u{0}"),
+            ("\u{9b}31m", "\\u{9b}31m"),
+            ("a\u{202e}gro.lve", "a\\u{202e}gro.lve"),
+            ("a\u{2066}b\u{200b}c\u{feff}", "a\\u{2066}b\\u{200b}c\\u{feff}"),
+            ("a\u{3164}b", "a\\u{3164}b"),
+            ("e\u{301}\u{345}", "e\\u{301}\\u{345}"),
+            ("\\u{1b}", "\\\\u{1b}"),
+            ("\u{2028}\u{e0041}", "\\u{2028}\\u{e0041}"),
+        ];
+        for (text, shown) in rows {
+            assert_eq!(plain(text, 80), shown, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn long_text_is_cut_where_the_limit_is() {
+        assert_eq!(plain("abcdef", 6), "abcdef");
+        assert_eq!(plain("abcdefg", 6), "abcdef…");
+    }
+}
