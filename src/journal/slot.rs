@@ -1,0 +1,104 @@
+//! Slots: one folder of segments a running process, held by a lock, so that a slot's log continues over restarts.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{Doing, JournalError};
+
+/// No more processes share one state folder.
+const MOST: u32 = 1024;
+
+/// A slot this process holds. The lock goes with the value.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) name: String,
+    pub(super) folder: PathBuf,
+    lock: File,
+}
+
+impl Slot {
+    /// Takes every slot that nobody holds, and a new one where all are held. The first is the one to write in.
+    pub(super) fn take_all(journal: &Path) -> Result<Vec<Self>, JournalError> {
+        make_folder(journal)?;
+        let known = known(journal).map_err(|source| JournalError::new(Doing::List, journal, source))?;
+        let last = known.last().copied().unwrap_or(0);
+        let mut taken = Vec::new();
+        for number in 1..=MOST {
+            if !taken.is_empty() && number > last {
+                break;
+            }
+            if taken.is_empty() || known.contains(&number) {
+                taken.extend(Self::take(journal, number)?);
+            }
+        }
+        if taken.is_empty() { Err(JournalError::NoSlot { folder: journal.to_owned(), most: MOST }) } else { Ok(taken) }
+    }
+
+    /// Takes one slot; `None` where another process holds it.
+    fn take(journal: &Path, number: u32) -> Result<Option<Self>, JournalError> {
+        let name = format!("proxy-{number}");
+        let folder = journal.join(&name);
+        make_folder(&folder)?;
+        let path = folder.join("lock");
+        let lock = open_file(&path, OpenOptions::new().create(true)).map_err(|source| JournalError::new(Doing::Open, &path, source))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self { name, folder, lock })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(JournalError::new(Doing::Lock, &path, source)),
+        }
+    }
+
+    /// Whether the folder is still the one whose lock is held.
+    pub(super) fn in_place(&self) -> bool {
+        same_file(&self.lock, &self.folder.join("lock")).is_ok_and(|same| same.is_some())
+    }
+
+    pub(super) fn segment(&self, number: u64) -> PathBuf {
+        self.folder.join(segment_name(number))
+    }
+}
+
+/// The names of the slots under a journal's folder, in the order of their numbers.
+pub(super) fn names(journal: &Path) -> io::Result<Vec<String>> {
+    Ok(known(journal)?.into_iter().map(|number| format!("proxy-{number}")).collect())
+}
+
+fn known(journal: &Path) -> io::Result<BTreeSet<u32>> {
+    numbers(journal, |name| name.strip_prefix("proxy-")?.parse().ok().filter(|number| format!("proxy-{number}") == name))
+}
+
+/// The numbers of the segments in a slot's folder, oldest first.
+pub(super) fn segments(folder: &Path) -> io::Result<BTreeSet<u64>> {
+    numbers(folder, |name| name.strip_suffix(".jsonl")?.parse().ok().filter(|number| segment_name(*number) == name))
+}
+
+fn numbers<N: Ord>(folder: &Path, number: impl Fn(&str) -> Option<N>) -> io::Result<BTreeSet<N>> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        found.extend(entry?.file_name().to_str().and_then(&number));
+    }
+    Ok(found)
+}
+
+pub(super) fn segment_name(number: u64) -> String {
+    format!("{number:08}.jsonl")
+}
+
+/// Opens a file for appending, private and never through a symbolic link.
+pub(super) fn open_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).map_err(io::Error::other)?;
+    options.read(true).append(true).mode(0o600).custom_flags(no_follow).open(path)
+}
+
+/// The length of the file at `path`, if that is the open `file`.
+pub(super) fn same_file(file: &File, path: &Path) -> io::Result<Option<u64>> {
+    let (open, there) = (file.metadata()?, fs::symlink_metadata(path)?);
+    Ok(((open.dev(), open.ino()) == (there.dev(), there.ino())).then_some(there.len()))
+}
+
+fn make_folder(path: &Path) -> Result<(), JournalError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| JournalError::new(Doing::Create, path, source))
+}

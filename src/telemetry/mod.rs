@@ -1,0 +1,93 @@
+//! What operators see: metrics derived from the records, their listener, and the log.
+
+pub mod log;
+pub mod metrics;
+pub mod serve;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use metrics::Metrics;
+
+use crate::egress::record::{Ended, Record, Recorder, Unwritable};
+use crate::journal::Journal;
+
+/// Where this process's records go: the journal first, the metrics once a record is written.
+#[derive(Debug)]
+pub struct Recording {
+    /// The journal.
+    pub journal: Journal,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Recording {
+    /// Ends the journal in order: `stopped` is its last line.
+    pub fn stop(&self) -> Result<(), Unwritable> {
+        self.count(self.journal.stop(&mut |record| self.metrics.recorded(record)))
+    }
+
+    /// What stands in the way of writing, after trying again where the last write failed.
+    pub fn ready(&self) -> Result<(), String> {
+        self.journal.probe(&mut |record| self.metrics.recorded(record))
+    }
+
+    fn count(&self, result: Result<(), Unwritable>) -> Result<(), Unwritable> {
+        if result.is_err() {
+            self.metrics.journal_error();
+        }
+        result
+    }
+}
+
+impl Recorder for Recording {
+    fn record(&self, record: &Record) -> Result<(), Unwritable> {
+        self.count(self.journal.record(record, &mut |record| self.metrics.recorded(record)))
+    }
+
+    fn settle(&self, ended: Ended) {
+        // An error is counted; the journal keeps what it owes.
+        let _ = self.count(self.journal.settle(ended, &mut |record| self.metrics.recorded(record)));
+    }
+
+    fn limit_hit(&self, limit: &'static str) {
+        self.metrics.limit_hit(limit);
+    }
+
+    fn decision_took(&self, took: Duration) {
+        self.metrics.decision_took(took);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::journal::sample::{decided, ended};
+
+    #[test]
+    fn metrics_follow_what_is_written_and_what_was_owed() {
+        let state = tempfile::tempdir().unwrap();
+        let journal = Journal::open(state.path(), 1 << 20).unwrap().journal;
+        let recording = Recording { journal, metrics: Arc::new(Metrics::new()) };
+        let folder = state.path().join("journal/proxy-1");
+        let aside = state.path().join("aside");
+
+        recording.record(&Record::Decided(decided(1))).unwrap();
+        std::fs::rename(&folder, &aside).unwrap();
+        assert_eq!(recording.record(&Record::Decided(decided(2))), Err(Unwritable));
+        recording.settle(ended(1));
+        assert!(recording.ready().is_err());
+        let text = recording.metrics.text();
+        assert!(text.contains("exeat_journal_errors_total 2\n"), "{text}");
+        assert!(text.contains("exeat_journal_records_total{kind=\"decided\"} 1\n"), "{text}");
+        assert!(!text.contains("kind=\"ended\""), "{text}");
+        assert!(text.contains("exeat_attempts_open 1\n"), "{text}");
+
+        std::fs::rename(&aside, &folder).unwrap();
+        assert_eq!(recording.ready(), Ok(()));
+        let text = recording.metrics.text();
+        assert!(text.contains("exeat_journal_records_total{kind=\"ended\"} 1\n"), "{text}");
+        assert!(text.contains("exeat_attempts_open 0\n"), "{text}");
+    }
+}
