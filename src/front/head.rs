@@ -1,0 +1,214 @@
+//! From a request's head to a claim: the target read once, and every field that could make two readers disagree refused.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, TRANSFER_ENCODING, VIA};
+use http::{Method, Request, Uri, Version};
+
+use super::credentials::offered;
+use super::http1::request_line;
+use crate::egress::record::Front;
+use crate::egress::{Claim, Objection};
+use crate::policy::attempt::{Evidence, Sight};
+use crate::policy::destination::{Destination, Port};
+use crate::policy::malformed::Malformed;
+
+const HTTP_PORT: Port = Port(NonZeroU16::new(80).expect("80 is not 0"));
+
+/// What the head of a request to the proxy says of its attempt.
+pub(super) fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, via: &str) -> Claim {
+    let evidence = Evidence { listener: door, source: peer.ip(), offered: offered(request.headers()) };
+    let (front, sight) = if request.method() == Method::CONNECT {
+        (Front::Connect, Sight::NotYet)
+    } else {
+        (Front::Forward, Sight::Seen(request_line(request)))
+    };
+    let wanted = match front {
+        Front::Connect => tunnel_target(request),
+        Front::Forward => absolute_target(request),
+    };
+    let mut claim = Claim::new(front, peer, evidence, wanted, sight);
+    claim.objection = came_back(request.headers(), via).then_some(Objection::Loop);
+    claim
+}
+
+/// The destination a request found in a tunnel names: its `Host`, and its target's authority where it has one.
+pub(super) fn named_inside<B>(request: &Request<B>, tunnel: &Destination) -> Result<Destination, Malformed> {
+    passable_method(request.method())?;
+    framing(request.headers())?;
+    let host = host_field(request, tunnel.port)?.ok_or(Malformed::HostField)?;
+    let target = match (request.uri().scheme_str(), request.uri().authority()) {
+        (None, None) => return Ok(host),
+        (Some("http"), Some(authority)) => Destination::parse_with_default_port(authority.as_str(), tunnel.port)?,
+        (Some(_) | None, _) => return Err(Malformed::Scheme),
+    };
+    if target == host { Ok(target) } else { Err(Malformed::HostField) }
+}
+
+fn tunnel_target<B>(request: &Request<B>) -> Result<Destination, Malformed> {
+    let uri = request.uri();
+    let (None, None, Some(authority)) = (uri.scheme(), uri.path_and_query(), uri.authority()) else {
+        return Err(Malformed::TargetForm);
+    };
+    let headers = request.headers();
+    if headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Malformed::ConnectContent);
+    }
+    let destination = Destination::parse(authority.as_str())?;
+    host_field(request, destination.port)?;
+    Ok(destination)
+}
+
+/// The destination of an absolute form. `Host` must be readable; where it differs the target wins (RFC 9112 section 3.2.2).
+fn absolute_target<B>(request: &Request<B>) -> Result<Destination, Malformed> {
+    passable_method(request.method())?;
+    let authority = absolute_authority(request.uri())?;
+    let destination = Destination::parse_with_default_port(authority, HTTP_PORT)?;
+    framing(request.headers())?;
+    host_field(request, HTTP_PORT)?;
+    Ok(destination)
+}
+
+fn absolute_authority(uri: &Uri) -> Result<&str, Malformed> {
+    match (uri.scheme_str(), uri.authority()) {
+        (Some("http"), Some(authority)) => Ok(authority.as_str()),
+        (Some(_), _) => Err(Malformed::Scheme),
+        (None, _) => Err(Malformed::TargetForm),
+    }
+}
+
+/// TRACE and its like echo what they are sent, credentials too; CONNECT inside a tunnel would open another.
+fn passable_method(method: &Method) -> Result<(), Malformed> {
+    let refused = [Method::TRACE, Method::CONNECT].contains(method) || ["TRACK", "DEBUG"].contains(&method.as_str());
+    if refused { Err(Malformed::Method) } else { Ok(()) }
+}
+
+/// Refuses what two parsers could frame in two ways (RFC 9112 section 6.3).
+fn framing(headers: &HeaderMap) -> Result<(), Malformed> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    if let Some(length) = lengths.next()
+        && (lengths.next().is_some() || length.is_empty() || !length.as_bytes().iter().all(u8::is_ascii_digit))
+    {
+        return Err(Malformed::Framing);
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next()
+        && (codings.next().is_some() || headers.contains_key(CONTENT_LENGTH) || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return Err(Malformed::Framing);
+    }
+    let expected = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if headers.get_all(EXPECT).iter().all(expected) { Ok(()) } else { Err(Malformed::Expectation) }
+}
+
+/// The one `Host` field, read; only HTTP/1.0 may go without (RFC 9112 section 3.2).
+fn host_field<B>(request: &Request<B>, default: Port) -> Result<Option<Destination>, Malformed> {
+    let mut fields = request.headers().get_all(HOST).iter();
+    match (fields.next(), fields.next()) {
+        (None, _) if request.version() < Version::HTTP_11 => Ok(None),
+        (Some(field), None) => {
+            let text = field.to_str().map_err(|_not_ascii| Malformed::HostField)?;
+            Destination::parse_with_default_port(text, default).map(Some).map_err(|_unreadable| Malformed::HostField)
+        }
+        (None, _) | (Some(_), Some(_)) => Err(Malformed::HostField),
+    }
+}
+
+/// Whether the request passed through this process already (RFC 9110 section 7.6.3).
+fn came_back(headers: &HeaderMap, via: &str) -> bool {
+    let hops = headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    hops.filter_map(|hop| hop.split_ascii_whitespace().nth(1)).any(|name| name == via)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    type Field = (&'static str, &'static str);
+    type Row<T> = (&'static str, &'static [Field], Result<T, Malformed>);
+
+    const API: Field = ("host", "api.allowed.test:443");
+    const HOST: Field = ("host", "plain.allowed.test");
+
+    #[test]
+    fn a_forward_target_is_read_in_exactly_one_way() {
+        let plain = || Ok(Destination::parse("plain.allowed.test:80").unwrap());
+        let table: [Row<Destination>; 17] = [
+            ("http://plain.allowed.test/", &[HOST], plain()),
+            ("http://PLAIN.allowed.test.:80/?evil.test", &[("host", "evil.test")], plain()),
+            ("http://plain.allowed.test/", &[HOST, ("content-length", "3")], plain()),
+            ("http://plain.allowed.test/", &[HOST, ("transfer-encoding", "Chunked")], plain()),
+            ("/", &[HOST], Err(Malformed::TargetForm)),
+            ("*", &[HOST], Err(Malformed::TargetForm)),
+            ("https://plain.allowed.test/", &[HOST], Err(Malformed::Scheme)),
+            ("ftp://plain.allowed.test/", &[HOST], Err(Malformed::Scheme)),
+            ("http://plain.allowed.test/", &[], Err(Malformed::HostField)),
+            ("http://plain.allowed.test/", &[HOST, HOST], Err(Malformed::HostField)),
+            ("http://plain.allowed.test/", &[("host", "a, b")], Err(Malformed::HostField)),
+            ("http://plain.allowed.test/", &[HOST, ("content-length", "3, 3")], Err(Malformed::Framing)),
+            ("http://plain.allowed.test/", &[HOST, ("content-length", "3"), ("content-length", "3")], Err(Malformed::Framing)),
+            ("http://plain.allowed.test/", &[HOST, ("transfer-encoding", "identity, chunked")], Err(Malformed::Framing)),
+            ("http://plain.allowed.test/", &[HOST, ("transfer-encoding", "chunked"), ("content-length", "3")], Err(Malformed::Framing)),
+            (
+                "http://plain.allowed.test/",
+                &[HOST, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+                Err(Malformed::Framing),
+            ),
+            ("http://plain.allowed.test/", &[HOST, ("expect", "y 100-continue")], Err(Malformed::Expectation)),
+        ];
+        for (uri, headers, wanted) in table {
+            assert_eq!(absolute_target(&request("GET", uri, headers)), wanted, "{uri} {headers:?}");
+        }
+        assert_eq!(absolute_target(&request("TRACE", "http://plain.allowed.test/", &[HOST])), Err(Malformed::Method));
+    }
+
+    #[test]
+    fn a_tunnel_target_is_host_and_port_and_nothing_else() {
+        let table: [Row<Destination>; 5] = [
+            ("api.allowed.test:443", &[API], Ok(Destination::parse("api.allowed.test:443").unwrap())),
+            ("https://api.allowed.test:443", &[API], Err(Malformed::TargetForm)),
+            ("/x", &[API], Err(Malformed::TargetForm)),
+            ("api.allowed.test:443", &[API, ("content-length", "5")], Err(Malformed::ConnectContent)),
+            ("api.allowed.test:443", &[API, ("transfer-encoding", "chunked")], Err(Malformed::ConnectContent)),
+        ];
+        for (uri, headers, wanted) in table {
+            assert_eq!(tunnel_target(&request("CONNECT", uri, headers)), wanted, "{uri} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_in_a_tunnel_names_one_host() {
+        let tunnel = Destination::parse("plain.allowed.test:8080").unwrap();
+        let table: [Row<&str>; 5] = [
+            ("/", &[("host", "plain.allowed.test:8080")], Ok("plain.allowed.test:8080")),
+            ("/", &[HOST], Ok("plain.allowed.test:8080")),
+            ("/", &[("host", "evil.test")], Ok("evil.test:8080")),
+            ("http://evil.test/", &[HOST], Err(Malformed::HostField)),
+            ("/", &[], Err(Malformed::HostField)),
+        ];
+        for (uri, headers, wanted) in table {
+            let wanted = wanted.map(|text| Destination::parse(text).unwrap());
+            assert_eq!(named_inside(&request("GET", uri, headers), &tunnel), wanted, "{uri} {headers:?}");
+        }
+        assert_eq!(named_inside(&request("CONNECT", "evil.test:443", &[HOST]), &tunnel), Err(Malformed::Method));
+    }
+
+    #[test]
+    fn a_request_that_comes_back_is_known_by_its_via() {
+        let table = [("1.1 exeat-1", true), ("1.0 a, 1.1 exeat-1 (x)", true), ("1.1 exeat-2", false), ("exeat-1", false)];
+        for (via, wanted) in table {
+            assert_eq!(came_back(request("GET", "/", &[("via", via)]).headers(), "exeat-1"), wanted, "{via}");
+        }
+    }
+
+    fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap()
+    }
+}

@@ -1,0 +1,160 @@
+//! Accepting: bounded in all and by source before anything is read, and never ended by an error of one connection.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::http1;
+use crate::egress::record::Recorder;
+use crate::egress::{Gate, Upstream};
+
+/// How long accepting pauses when the machine is out of descriptors or memory.
+const BREATH: Duration = Duration::from_millis(50);
+const FULL: &[u8] =
+    b"HTTP/1.1 503 exeat has no room for another connection; retry later\r\nProxy-Status: exeat; error=connection_limit_reached\r\n\
+    Retry-After: 5\r\nCache-Control: no-store\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// The limits of all ways in.
+#[derive(Clone, Copy, Debug)]
+pub struct FrontSettings {
+    /// Bytes of a request's head.
+    pub head: usize,
+    /// How long a head may take from its connection's first breath.
+    pub head_timeout: Duration,
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections of one source address.
+    pub per_source: usize,
+}
+
+/// What every way in shares.
+#[derive(Debug)]
+pub struct Ways {
+    pub(super) gate: Arc<Gate>,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) settings: FrontSettings,
+    /// This process's name in `Via`, which no request may carry already.
+    pub(super) via: Arc<str>,
+    recorder: Arc<dyn Recorder>,
+    open: Mutex<HashMap<IpAddr, usize>>,
+    stop: Stop,
+}
+
+/// How the ways in are told to end.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    /// Accept nothing more; what is open may end in order.
+    pub drain: CancellationToken,
+    /// End what is still open.
+    pub now: CancellationToken,
+}
+
+/// What every way in leads to.
+#[derive(Debug)]
+pub struct Neck {
+    /// Who admits.
+    pub gate: Arc<Gate>,
+    /// The way out.
+    pub upstream: Arc<Upstream>,
+    /// This process's name in `Via`.
+    pub via: Arc<str>,
+}
+
+/// One listener: where it is, and its name in the configuration.
+#[derive(Debug)]
+pub struct Door {
+    /// The socket.
+    pub listener: TcpListener,
+    /// `listen.NAME`.
+    pub name: Arc<str>,
+}
+
+impl Ways {
+    /// The ways in to `gate`, and out by `upstream`.
+    pub fn new(neck: Neck, recorder: Arc<dyn Recorder>, settings: FrontSettings, stop: Stop) -> Arc<Self> {
+        let Neck { gate, upstream, via } = neck;
+        Arc::new(Self { gate, upstream, settings, via, recorder, open: Mutex::default(), stop })
+    }
+
+    /// Accepts at one door until told to stop. Connections run in `tasks`, and outlive the door until they are done.
+    pub async fn serve(self: Arc<Self>, door: Door, tasks: TaskTracker) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = door.listener.accept() => accepted,
+                () = self.stop.drain.cancelled() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.clone().admit(stream, peer, &door.name, &tasks),
+                Err(error) => pause(&error).await,
+            }
+        }
+    }
+
+    fn admit(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, door: &Arc<str>, tasks: &TaskTracker) {
+        let seat = match self.seat(peer.ip()) {
+            Ok(seat) => seat,
+            Err(limit) => {
+                self.recorder.limit_hit(limit);
+                let _ = stream.try_write(FULL);
+                return;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection ended before it began");
+            return;
+        }
+        let door = Arc::clone(door);
+        tasks.spawn(async move {
+            let Stop { drain, now } = self.stop.clone();
+            tokio::select! {
+                () = http1::connection(stream, peer, &seat.ways, door, drain) => {}
+                () = now.cancelled() => {}
+            }
+        });
+    }
+
+    fn seat(self: &Arc<Self>, source: IpAddr) -> Result<Seat, &'static str> {
+        let mut open = self.open.lock();
+        if open.values().sum::<usize>() >= self.settings.connections {
+            return Err("limits.connections");
+        }
+        let of_source = open.entry(source).or_default();
+        if *of_source >= self.settings.per_source {
+            return Err("limits.per_source");
+        }
+        *of_source += 1;
+        Ok(Seat { ways: Arc::clone(self), source })
+    }
+}
+
+/// One connection's place; dropping it gives it back.
+#[derive(Debug)]
+struct Seat {
+    ways: Arc<Ways>,
+    source: IpAddr,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut open = self.ways.open.lock();
+        if let Some(count) = open.get_mut(&self.source) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.source);
+            }
+        }
+    }
+}
+
+/// An error of accepting is one connection's, or the machine's for a while; the door stays open.
+async fn pause(error: &io::Error) {
+    tracing::warn!(%error, "a connection could not be accepted");
+    tokio::time::sleep(BREATH).await;
+}

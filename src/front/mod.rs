@@ -1,0 +1,13 @@
+//! Ways in. Each finds the destination and the evidence, then delegates; yes and no are said in its protocol.
+
+mod connect;
+mod credentials;
+mod forward;
+mod head;
+mod http1;
+mod inside;
+mod listener;
+mod refusal;
+pub mod words;
+
+pub use listener::{Door, FrontSettings, Neck, Stop, Ways};

@@ -1,0 +1,214 @@
+//! What a refusal says, the same from every front: a sentence for the reason phrase, a paragraph for a model.
+//!
+//! Nothing an agent sent is repeated but the host's A-label.
+
+use std::net::IpAddr;
+
+use http::StatusCode;
+
+use crate::egress::{Cause, NetworkFault, Refusal};
+use crate::policy::address::{AddressClass, AddressRefusal};
+use crate::policy::reason::Reason;
+
+/// The longest reason phrase; some clients cut or refuse longer ones.
+const LONGEST_SENTENCE: usize = 118;
+
+/// A refusal in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The RFC 9209 error type.
+    pub proxy_error: &'static str,
+    /// A few words that name the kind.
+    pub title: &'static str,
+    /// One sentence, ASCII, short enough for a reason phrase.
+    pub sentence: String,
+    /// What, why, whether a retry can help, what not to do.
+    pub detail: String,
+    /// Whether the same attempt may pass later without a change of policy.
+    pub retryable: bool,
+    /// Seconds after which a retry makes sense.
+    pub retry_after: Option<u32>,
+}
+
+/// Puts a refusal into words.
+pub fn of(refusal: &Refusal) -> Words {
+    let host = refusal.destination.as_ref().map_or_else(|| "the target".to_owned(), ToString::to_string);
+    let Kind { status, proxy_error, title, why, advice, retry_after } = kind(refusal, &host);
+    let sentence = shortened(&format!("Egress refused: {why}"));
+    let because = if let Cause::Rule { because: Some(because), .. } = &refusal.cause {
+        format!(" The rule says: {because}")
+    } else if let Cause::Denied { note: Some(note) } = &refusal.cause {
+        format!(" The approver says: {note}")
+    } else {
+        String::new()
+    };
+    let detail = format!("{why}.{because} {advice}");
+    Words { status, proxy_error, title, sentence, detail, retryable: retry_after.is_some(), retry_after }
+}
+
+struct Kind {
+    status: StatusCode,
+    proxy_error: &'static str,
+    title: &'static str,
+    why: String,
+    advice: &'static str,
+    retry_after: Option<u32>,
+}
+
+const POLICY: &str = "This is the egress policy, not an authentication or network fault: retrying, mirrors and other ports do not help. \
+    Go on without it, or tell the person you work for what you need and why.";
+const LATER: &str = "This is the egress policy, not a network fault. Retrying at once does not help; the same request may pass later, \
+    when a person has said yes. Do not look for another way out.";
+const PERSON: &str =
+    "A person decided this for this one destination; other work is not affected. Do not retry and do not look for another way out.";
+const TARGET: &str = "Nothing was sent anywhere. Correct the request; the same one is refused again.";
+const ORIGIN: &str = "The egress policy allows this destination; the fault lies on the way to it or in it. A retry may help.";
+const OURS: &str = "The fault is exeat's own, and it refuses what it cannot record. Retry later, and tell the person who runs it.";
+
+fn kind(refusal: &Refusal, host: &str) -> Kind {
+    let agent = refusal.agent.as_ref().map_or("this agent", |agent| agent.as_str());
+    let policy = |title, why| Kind {
+        status: StatusCode::FORBIDDEN,
+        proxy_error: "http_request_denied",
+        title,
+        why,
+        advice: POLICY,
+        retry_after: None,
+    };
+    let later = |title, why, retry_after| Kind { retry_after: Some(retry_after), advice: LATER, ..policy(title, why) };
+    match refusal.reason {
+        Reason::Unlisted => policy("Not on the allowlist", format!("{host} is not on the allowlist of {agent}")),
+        Reason::Blocked => policy("Blocked by a rule", format!("a rule blocks {host} for {agent}")),
+        Reason::Refused => Kind { advice: PERSON, ..policy("Refused by a person", format!("a person refused {host} for {agent}")) },
+        Reason::Quiet => {
+            Kind { advice: PERSON, ..policy("Refused a short while ago", format!("a person refused {host} a short while ago")) }
+        }
+        Reason::Pending => {
+            later("Waiting for an answer", format!("{host} waits for a person's answer, question {}", question(refusal)), 60)
+        }
+        Reason::Unattended => {
+            later("Nobody can answer now", format!("{host} needs a yes and nobody can answer now, question {}", question(refusal)), 300)
+        }
+        Reason::Expired => later("The question expired", format!("the question about {host} expired unanswered"), 60),
+        Reason::SpecialName => policy("Not a public name", format!("{host} is not a public name")),
+        Reason::ForbiddenAddress => policy("Forbidden address", forbidden(refusal, host)),
+        Reason::OwnAddress => own(refusal, policy("exeat itself", format!("{host} is exeat itself"))),
+        Reason::NameMismatch => policy("Another name inside", format!("the request inside the tunnel is not for {host}")),
+        Reason::NotTls => policy("Not TLS", format!("the tunnel to {host} does not carry TLS")),
+        Reason::PolicyChanged => policy("The policy changed", format!("{host} is allowed no longer")),
+        Reason::UnknownAgent => unknown_agent(),
+        Reason::Malformed => malformed(refusal),
+        Reason::Overloaded => overloaded(refusal, agent),
+        Reason::DnsFailed | Reason::Unreachable => network(refusal, host),
+        // No refusal is made for a reason to allow; if one were, it would be a fault of ours.
+        Reason::Internal | Reason::Listed | Reason::Approved => Kind {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            proxy_error: "proxy_internal_error",
+            title: "exeat cannot do its part",
+            why: "the decision could not be recorded".to_owned(),
+            advice: OURS,
+            retry_after: Some(30),
+        },
+    }
+}
+
+fn question(refusal: &Refusal) -> &str {
+    if let Cause::Hold(hold) = &refusal.cause { &hold.id } else { "-" }
+}
+
+fn forbidden(refusal: &Refusal, host: &str) -> String {
+    let Cause::Address { address, refusal: why, rule } = &refusal.cause else {
+        return format!("{host} is an address that may not be reached");
+    };
+    let what = match why {
+        AddressRefusal::Metadata(_) => "a cloud metadata service".to_owned(),
+        AddressRefusal::Own => "exeat itself".to_owned(),
+        AddressRefusal::Never => "never dialled here".to_owned(),
+        AddressRefusal::Blocked(rule) => format!("blocked by {rule}"),
+        AddressRefusal::Outside(class) => outside(*class),
+    };
+    match (why, rule) {
+        (AddressRefusal::Outside(_), Some(rule)) => format!("{host} is {address}, {what}; {rule} has no `addresses` for it"),
+        (AddressRefusal::Outside(_), None) => format!("{host} is {address}, {what}; the yes does not cover that"),
+        (AddressRefusal::Metadata(_) | AddressRefusal::Own | AddressRefusal::Never | AddressRefusal::Blocked(_), _) => {
+            format!("{host} is {address}, {what}")
+        }
+    }
+}
+
+fn outside(class: AddressClass) -> String {
+    match class {
+        AddressClass::Public => "a public address".to_owned(),
+        AddressClass::Metadata(_) => "a cloud metadata service".to_owned(),
+        AddressClass::Special(name) => format!("not public ({name})"),
+    }
+}
+
+fn own(refusal: &Refusal, own: Kind) -> Kind {
+    if refusal.cause == Cause::Loop {
+        let why = "the request came back to the exeat that sent it".to_owned();
+        return Kind { status: StatusCode::LOOP_DETECTED, proxy_error: "proxy_loop_detected", title: "Loop", why, ..own };
+    }
+    own
+}
+
+fn unknown_agent() -> Kind {
+    Kind {
+        status: StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+        proxy_error: "http_request_denied",
+        title: "Not identified",
+        why: "exeat does not know which agent asks".to_owned(),
+        advice: "Use the whole proxy URL you were given, with its name and token, in HTTPS_PROXY and HTTP_PROXY. \
+            A token that is wrong is refused even where none would be needed.",
+        retry_after: None,
+    }
+}
+
+fn malformed(refusal: &Refusal) -> Kind {
+    let why =
+        if let Cause::Malformed(malformed) = refusal.cause { malformed.to_string() } else { "the request could not be read".to_owned() };
+    Kind { status: StatusCode::BAD_REQUEST, proxy_error: "http_request_error", title: "Malformed", why, advice: TARGET, retry_after: None }
+}
+
+fn overloaded(refusal: &Refusal, agent: &str) -> Kind {
+    let limit = if let Cause::Limit(limit) = refusal.cause { limit } else { "a limit" };
+    Kind {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        proxy_error: "connection_limit_reached",
+        title: "Too much at once",
+        why: format!("{agent} has reached {limit}"),
+        advice: "Wait for what is open or pending to end; more attempts at once make it worse.",
+        retry_after: Some(5),
+    }
+}
+
+fn network(refusal: &Refusal, host: &str) -> Kind {
+    let fault = if let Cause::Network(fault) = refusal.cause { fault } else { NetworkFault::Broken };
+    let (status, proxy_error, title, what) = match fault {
+        NetworkFault::NoAddress => (StatusCode::BAD_GATEWAY, "dns_error", "No such name", "has no address in DNS"),
+        NetworkFault::DnsFailed => (StatusCode::BAD_GATEWAY, "dns_error", "DNS failed", "could not be looked up, the name servers failed"),
+        NetworkFault::DnsTimeout => (StatusCode::GATEWAY_TIMEOUT, "dns_timeout", "DNS timed out", "could not be looked up in time"),
+        NetworkFault::Refused => (StatusCode::BAD_GATEWAY, "connection_refused", "Connection refused", "did not accept the connection"),
+        NetworkFault::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, "connection_timeout", "Timed out", "did not answer in time"),
+        NetworkFault::Broken => {
+            (StatusCode::BAD_GATEWAY, "connection_terminated", "Connection broken", "broke the connection before its answer")
+        }
+        NetworkFault::BadAnswer => {
+            (StatusCode::BAD_GATEWAY, "http_protocol_error", "Bad answer", "gave an answer that cannot be passed on")
+        }
+    };
+    Kind { status, proxy_error, title, why: format!("{host} {what}"), advice: ORIGIN, retry_after: Some(10) }
+}
+
+/// An address as refusals and records print it.
+pub fn address(address: IpAddr) -> String {
+    address.to_canonical().to_string()
+}
+
+/// ASCII, and cut where a reason phrase would grow too long.
+fn shortened(sentence: &str) -> String {
+    let ascii: String = sentence.chars().map(|letter| if letter.is_ascii() && !letter.is_ascii_control() { letter } else { '?' }).collect();
+    if ascii.len() <= LONGEST_SENTENCE { ascii } else { format!("{}...", &ascii[..LONGEST_SENTENCE - 3]) }
+}
