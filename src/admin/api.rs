@@ -1,0 +1,210 @@
+//! Routes of `/api/v1`: what is asked, what the desk does, what is answered. GET changes nothing but who counts as present.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Either, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use ipnet::IpNet;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::{AdminHooks, watch};
+use crate::approval::{AnswerError, HoldDesk, Lasting, Reply, RevokeError};
+use crate::policy::attempt::AgentId;
+
+/// The largest body that is read.
+const BODY: usize = 16 * 1024;
+
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// Body of `POST holds/{id}/approve`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Approve {
+    /// `once` (default), `for` or `always`.
+    pub scope: ScopeWord,
+    /// How long, for `for` and for nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// What it may resolve to, in place of what the question was asked under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<Vec<IpNet>>,
+    /// The approver's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A scope as the API spells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScopeWord {
+    /// The attempts that wait, or the next one.
+    #[default]
+    Once,
+    /// For some seconds.
+    For,
+    /// Without end.
+    Always,
+}
+
+/// Body of `POST holds/{id}/deny`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Deny {
+    /// The approver's words, told to the agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// An error as the API says it (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The status in words.
+    pub title: String,
+    /// The status.
+    pub status: u16,
+    /// What is wrong.
+    pub detail: String,
+}
+
+/// Who asks, and who can help him.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) desk: Arc<HoldDesk>,
+    pub(super) hooks: Arc<dyn AdminHooks>,
+    pub(super) approver: Arc<str>,
+    pub(super) stop: CancellationToken,
+}
+
+type Answer = Response<Either<Full<Bytes>, watch::Lines>>;
+
+/// A refusal by the API.
+#[derive(Debug)]
+struct Refused(StatusCode, String);
+
+/// Answers one request.
+pub(super) async fn route(request: Request<Incoming>, caller: Caller) -> Answer {
+    let answered = dispatch(request, caller).await;
+    answered.unwrap_or_else(|Refused(status, detail)| {
+        let problem = Problem { title: status.canonical_reason().unwrap_or("error").to_owned(), status: status.as_u16(), detail };
+        say(status, "application/problem+json", &problem).unwrap_or_else(|_| Response::new(Either::Left(Full::default())))
+    })
+}
+
+async fn dispatch(request: Request<Incoming>, caller: Caller) -> Result<Answer, Refused> {
+    let (head, body) = request.into_parts();
+    let Some(path) = head.uri.path().strip_prefix("/api/v1/") else { return Err(nowhere()) };
+    let segments: Vec<&str> = path.split('/').collect();
+    let query = head.uri.query().unwrap_or_default();
+    match (&head.method, segments.as_slice()) {
+        (&Method::GET, ["holds"]) if query.is_empty() => json(&caller.desk.holds()),
+        (&Method::GET, ["holds"]) => watching(query, caller),
+        (&Method::POST, ["holds", id, "approve"]) => approve(id, read(body).await?, &caller),
+        (&Method::POST, ["holds", id, "deny"]) => {
+            let Deny { note } = read(body).await?;
+            json(&caller.desk.answer(id, Reply::No, &caller.approver, note.as_deref())?)
+        }
+        (&Method::GET, ["approvals"]) => json(&caller.desk.approvals()),
+        (&Method::DELETE, ["approvals", id]) => json(&caller.desk.revoke(id, &caller.approver)?),
+        (&Method::POST, ["tokens", "reload"]) => match caller.hooks.reload_tokens() {
+            Ok(()) => json(&serde_json::json!({"reloaded": true})),
+            Err(detail) => Err(Refused(StatusCode::CONFLICT, detail)),
+        },
+        (&Method::GET, ["agents"]) => json(&caller.hooks.agents()),
+        (_, ["holds" | "approvals" | "agents"] | ["holds", _, "approve" | "deny"] | ["approvals", _] | ["tokens", "reload"]) => {
+            Err(Refused(StatusCode::METHOD_NOT_ALLOWED, "not with this method".to_owned()))
+        }
+        _ => Err(nowhere()),
+    }
+}
+
+fn approve(id: &str, body: Approve, caller: &Caller) -> Result<Answer, Refused> {
+    let Approve { scope, seconds, addresses, note } = body;
+    let lasting = match (scope, seconds) {
+        (ScopeWord::Once, None) => Lasting::Once,
+        (ScopeWord::Always, None) => Lasting::Always,
+        (ScopeWord::For, Some(seconds)) => Lasting::For(Duration::from_secs(seconds)),
+        (ScopeWord::For, None) => return Err(Refused(StatusCode::BAD_REQUEST, "scope `for` needs `seconds`".to_owned())),
+        (ScopeWord::Once | ScopeWord::Always, Some(_)) => {
+            return Err(Refused(StatusCode::BAD_REQUEST, "`seconds` goes with scope `for` only".to_owned()));
+        }
+    };
+    json(&caller.desk.answer(id, Reply::Yes { lasting, addresses }, &caller.approver, note.as_deref())?)
+}
+
+fn watching(query: &str, caller: Caller) -> Result<Answer, Refused> {
+    let mut watched = false;
+    let mut agent = None;
+    for pair in query.split('&') {
+        match pair.split_once('=') {
+            None if pair == "watch" => watched = true,
+            Some(("agent", name)) => {
+                agent = Some(AgentId::parse(name).map_err(|error| Refused(StatusCode::BAD_REQUEST, error.to_string()))?);
+            }
+            None | Some(_) => return Err(Refused(StatusCode::BAD_REQUEST, "the query is `watch`, with `agent=NAME` if wanted".to_owned())),
+        }
+    }
+    if !watched {
+        return Err(Refused(StatusCode::BAD_REQUEST, "`agent` goes with `watch` only".to_owned()));
+    }
+    let mut response = Response::new(Either::Right(watch::watch(caller.desk, agent, caller.stop)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
+    Ok(response)
+}
+
+/// A body of JSON, none at all standing for the empty object.
+async fn read<T: DeserializeOwned + Default>(body: Incoming) -> Result<T, Refused> {
+    let slow = |_| Refused(StatusCode::REQUEST_TIMEOUT, "the body took too long".to_owned());
+    let large = |_| Refused(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is broken or larger than {BODY} bytes"));
+    let bytes = tokio::time::timeout(BODY_TIME, Limited::new(body, BODY).collect()).await.map_err(slow)?.map_err(large)?.to_bytes();
+    if bytes.is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(&bytes).map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("the body is not what is wanted: {error}")))
+}
+
+fn json(value: &impl Serialize) -> Result<Answer, Refused> {
+    say(StatusCode::OK, "application/json", value)
+}
+
+fn say(status: StatusCode, kind: &'static str, value: &impl Serialize) -> Result<Answer, Refused> {
+    let bytes = serde_json::to_vec(value).map_err(|_| Refused(StatusCode::INTERNAL_SERVER_ERROR, "no answer".to_owned()))?;
+    let mut response = Response::new(Either::Left(Full::from(bytes)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn nowhere() -> Refused {
+    Refused(StatusCode::NOT_FOUND, "there is no such thing in this API".to_owned())
+}
+
+impl From<AnswerError> for Refused {
+    fn from(error: AnswerError) -> Self {
+        let status = match error {
+            AnswerError::Unknown | AnswerError::Died => StatusCode::NOT_FOUND,
+            AnswerError::Approved | AnswerError::Denied | AnswerError::Used => StatusCode::CONFLICT,
+            AnswerError::Duration | AnswerError::Note | AnswerError::Networks => StatusCode::BAD_REQUEST,
+            AnswerError::Unwritable => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+impl From<RevokeError> for Refused {
+    fn from(error: RevokeError) -> Self {
+        let status = match error {
+            RevokeError::Unknown => StatusCode::NOT_FOUND,
+            RevokeError::Ambiguous => StatusCode::CONFLICT,
+            RevokeError::Unrecorded => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(status, error.to_string())
+    }
+}

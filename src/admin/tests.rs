@@ -1,0 +1,151 @@
+//! The API over a real socket.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+use crate::approval::testing::{Room, attempt};
+use crate::egress::hold::{Asked, Word};
+
+#[derive(Debug)]
+struct Hooks;
+
+impl AdminHooks for Hooks {
+    fn reload_tokens(&self) -> Result<(), String> {
+        Err("tokens.toml:3: no digest".to_owned())
+    }
+    fn agents(&self) -> Value {
+        serde_json::json!([{"agent": "coder"}])
+    }
+}
+
+#[tokio::test]
+async fn the_socket_is_private_and_goes_with_the_server() {
+    let (state, stop, serving, _room) = served();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&state.path().join("s")), mode(&state.path().join("s").join(SOCKET))), (0o700, 0o600));
+    stop.cancel();
+    serving.await.unwrap();
+    assert!(!state.path().join("s").join(SOCKET).exists());
+}
+
+#[tokio::test]
+async fn a_socket_is_replaced_only_where_nobody_answers() {
+    let state = tempfile::tempdir().unwrap();
+    let listener = bind(state.path()).unwrap();
+    assert!(matches!(bind(state.path()), Err(BindError::Running(_))));
+    drop(listener);
+    drop(bind(state.path()).unwrap());
+    std::fs::remove_file(state.path().join(SOCKET)).unwrap();
+    std::fs::write(state.path().join(SOCKET), "precious").unwrap();
+    assert!(matches!(bind(state.path()), Err(BindError::NotASocket(_))));
+    std::fs::remove_file(state.path().join(SOCKET)).unwrap();
+    symlink("/nowhere", state.path().join(SOCKET)).unwrap();
+    assert!(matches!(bind(state.path()), Err(BindError::NotASocket(_))));
+}
+
+#[tokio::test]
+async fn a_question_is_listed_answered_and_the_approval_revoked() {
+    let (state, _stop, _serving, room) = served();
+    let Asked::Unattended(info) = room.ask(&attempt(1, "coder", 1)) else { panic!("attended") };
+    let (status, holds) = ask(&state, "GET", "/api/v1/holds", "").await;
+    assert_eq!((status, holds[0]["id"].as_str(), holds[0]["host"].as_str()), (200, Some(info.id.as_ref()), Some("192.0.2.1")));
+    let body = r#"{"scope": "for", "seconds": 60, "addresses": ["10.0.0.0/8"], "note": "ok"}"#;
+    let (status, answered) = ask(&state, "POST", &format!("/api/v1/holds/{}/approve", info.id), body).await;
+    assert_eq!((status, &answered["scope"], &answered["addresses"][0]), (200, &"for".into(), &"10.0.0.0/8".into()));
+    let (status, approvals) = ask(&state, "GET", "/api/v1/approvals", "").await;
+    assert_eq!((status, &approvals[0]["id"], &approvals[0]["note"]), (200, &answered["approval"], &"ok".into()));
+    let approver = approvals[0]["approver"].as_str().unwrap();
+    assert!(!approver.is_empty() && approver != "agent");
+    let (status, _) = ask(&state, "DELETE", &format!("/api/v1/approvals/{}", info.id), "").await;
+    assert_eq!(status, 200);
+    let (_, approvals) = ask(&state, "GET", "/api/v1/approvals", "").await;
+    assert_eq!(approvals, serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_as_a_problem() {
+    let (state, _stop, _serving, room) = served();
+    let Asked::Unattended(info) = room.ask(&attempt(1, "coder", 1)) else { panic!("attended") };
+    let approve = format!("/api/v1/holds/{}/approve", info.id);
+    let deny = format!("/api/v1/holds/{}/deny", info.id);
+    let large = format!(r#"{{"note": "{}"}}"#, "x".repeat(20_000));
+    let rows = [
+        ("GET", "/", "", 404),
+        ("GET", "/api/v1/nothing", "", 404),
+        ("GET", "/api/v1/holds/", "", 404),
+        ("POST", "/api/v1/holds", "", 405),
+        ("GET", &approve, "", 405),
+        ("GET", "/api/v1/holds?agent=coder", "", 400),
+        ("GET", "/api/v1/holds?watch&agent=NO", "", 400),
+        ("POST", "/api/v1/holds/zzzzzz/approve", "", 404),
+        ("POST", &approve, "[", 400),
+        ("POST", &approve, r#"{"scope": "forever"}"#, 400),
+        ("POST", &approve, r#"{"scope": "for"}"#, 400),
+        ("POST", &approve, r#"{"scope": "once", "seconds": 3}"#, 400),
+        ("POST", &approve, r#"{"approver": "root"}"#, 400),
+        ("POST", &deny, &large, 413),
+        ("POST", &deny, "", 200),
+        ("POST", &approve, "", 409),
+        ("DELETE", "/api/v1/approvals/zzzzzz", "", 404),
+        ("POST", "/api/v1/tokens/reload", "", 409),
+        ("GET", "/api/v1/agents", "", 200),
+    ];
+    for (method, path, body, expected) in rows {
+        let (status, said) = ask(&state, method, path, body).await;
+        assert_eq!(status, expected, "{method} {path} {said}");
+        assert!(status == 200 || (said["status"] == status && said["detail"].is_string()), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_counts_as_present_as_long_as_he_is_connected() {
+    let (state, _stop, _serving, room) = served();
+    let mut watcher = connect(&state).await;
+    watcher.write_all(b"GET /api/v1/holds?watch HTTP/1.1\r\nhost: exeat\r\n\r\n").await.unwrap();
+    let mut seen = [0; 64];
+    assert!(watcher.read(&mut seen).await.unwrap() > 0);
+    let waiting = loop {
+        match room.ask(&attempt(1, "coder", 1)) {
+            Asked::Waiting(waiting) => break waiting,
+            Asked::Unattended(_) | Asked::Full(_) | Asked::Unrecorded => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    let mut text = String::new();
+    while !text.contains(waiting.hold.id.as_ref()) {
+        let count = watcher.read(&mut seen).await.unwrap();
+        text.push_str(&String::from_utf8_lossy(&seen[..count]));
+    }
+    drop(watcher);
+    let mut waiting = waiting;
+    let word = tokio::time::timeout(Duration::from_secs(20), waiting.word()).await.unwrap();
+    assert_eq!(word, Word::Unattended);
+}
+
+fn served() -> (tempfile::TempDir, CancellationToken, tokio::task::JoinHandle<()>, Room) {
+    let state = tempfile::tempdir().unwrap();
+    let listener = bind(&state.path().join("s")).unwrap();
+    let (room, stop) = (Room::new(), CancellationToken::new());
+    let serving = tokio::spawn(serve(listener, Arc::clone(&room.desk), Arc::new(Hooks), stop.clone()));
+    (state, stop, serving, room)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test's own socket")]
+async fn connect(state: &tempfile::TempDir) -> UnixStream {
+    UnixStream::connect(state.path().join("s").join(SOCKET)).await.unwrap()
+}
+
+async fn ask(state: &tempfile::TempDir, method: &str, path: &str, body: &str) -> (u16, Value) {
+    let mut stream = connect(state).await;
+    let length = body.len();
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: exeat\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
+}

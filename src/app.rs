@@ -1,0 +1,258 @@
+//! Wires a configuration into gate, neck, journal and listeners, and takes them down in order.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use parking_lot::RwLock;
+use tokio::net::TcpListener;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::approval::{HoldDesk, HoldSettings};
+use crate::config::Config;
+use crate::egress::record::{PolicyInForce, Record, Recorder};
+use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Upstream, UpstreamSettings};
+use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
+use crate::journal::{Journal, JournalError};
+use crate::policy::Policy;
+use crate::policy::address::Guard;
+use crate::policy::approvals::Approvals;
+use crate::telemetry::serve::{Readiness, Ready};
+use crate::telemetry::{Metrics, Recording};
+
+/// How long open attempts may take to end once the process is told to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What listens: sockets bound before the policy is made, as the policy must know them.
+#[derive(Debug)]
+pub struct Bound {
+    /// The ways in.
+    pub doors: Vec<Door>,
+    /// The listener of metrics and health.
+    pub metrics: Option<TcpListener>,
+}
+
+/// A running exeat.
+#[derive(Debug)]
+pub struct App {
+    /// Where questions wait.
+    pub desk: Arc<HoldDesk>,
+    /// The policy in force.
+    pub policy: Arc<ArcSwap<Policy>>,
+    /// Where records go.
+    pub recording: Arc<Recording>,
+    /// How it is told to end.
+    pub stop: Stop,
+    /// Doors and the connections that came in by them.
+    connections: TaskTracker,
+    /// Everything beside them.
+    tasks: TaskTracker,
+}
+
+/// Why exeat does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address cannot be had.
+    #[error("listen.{name}: {address} cannot be listened on: {error}; choose another address or stop what holds it")]
+    Listen {
+        /// The listener's name.
+        name: String,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The state folder cannot be used.
+    #[error("the state folder {folder} cannot be used: {error}; name another in `state`")]
+    State {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// There are no name servers.
+    #[error(transparent)]
+    Resolver(#[from] NoResolver),
+}
+
+impl Bound {
+    /// Binds every listener of the configuration.
+    pub async fn all(config: &Config) -> Result<Self, StartError> {
+        let mut doors = Vec::new();
+        for listen in &config.listen {
+            for address in &listen.addresses {
+                let listener = bind(&listen.name, *address).await?;
+                doors.push(Door { listener, name: Arc::clone(&listen.name) });
+            }
+        }
+        let metrics = match config.metrics {
+            Some(address) => Some(bind("metrics", address).await?),
+            None => None,
+        };
+        Ok(Self { doors, metrics })
+    }
+
+    /// What is never dialled because it is exeat, or because the configuration says so.
+    pub fn guard(&self, config: &Config) -> Guard {
+        let doors = self.doors.iter().map(|door| &door.listener);
+        let own = doors.chain(&self.metrics).filter_map(|listener| listener.local_addr().ok()).collect();
+        let known_as = config.listen.iter().flat_map(|listen| listen.known_as.iter().cloned()).collect();
+        Guard { own, machine: Vec::new(), known_as, never: config.never.clone() }
+    }
+
+    fn everywhere(&self) -> Vec<u16> {
+        let listeners = self.doors.iter().map(|door| &door.listener).chain(&self.metrics);
+        listeners.filter_map(|listener| listener.local_addr().ok()).filter(|at| at.ip().is_unspecified()).map(|at| at.port()).collect()
+    }
+}
+
+async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen { name: name.to_owned(), address, error })
+}
+
+/// Opens the journal of this process, and says what of the last one had to be repaired.
+pub fn open_journal(config: &Config) -> Result<Journal, StartError> {
+    make_private(&config.state).map_err(|error| StartError::State { folder: config.state.clone(), error })?;
+    let opened = Journal::open(&config.state, config.segment)?;
+    for repaired in &opened.recovered {
+        tracing::warn!(
+            slot = %repaired.slot, torn_bytes = repaired.torn, lost = repaired.lost, bad_lines = repaired.bad_lines,
+            "the journal was not left in order and is repaired",
+        );
+    }
+    Ok(opened.journal)
+}
+
+fn make_private(folder: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+impl App {
+    /// Starts everything but the ways in; they open with [`App::open`].
+    pub fn start(config: &Config, bound: &Bound, policy: Policy, journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
+        let recording = Arc::new(Recording { journal, metrics: Arc::new(Metrics::new()) });
+        let recorder: Arc<dyn Recorder> = Arc::clone(&recording) as Arc<dyn Recorder>;
+        let policy = Arc::new(ArcSwap::from_pointee(policy));
+        let stop = Stop::default();
+        let tasks = TaskTracker::new();
+
+        let approvals = Arc::new(RwLock::new(Approvals::default()));
+        let settings = HoldSettings {
+            pending: config.hold.pending,
+            per_agent: config.hold.per_agent,
+            total: config.hold.total,
+            quiet_after_deny: config.hold.quiet_after_deny,
+        };
+        let desk = HoldDesk::new(settings, Arc::clone(&approvals), Arc::clone(&recorder));
+        tasks.spawn(Arc::clone(&desk).run(stop.now.clone()));
+
+        tasks.spawn(count_pending(Arc::clone(&desk), Arc::clone(&recording.metrics), stop.now.clone()));
+        let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder: Arc::clone(&recorder), changed: desk.changes() };
+        let gate =
+            Gate::new(Arc::clone(&policy), company, GateSettings { hold_wait: config.hold.wait, per_agent: config.limits.per_agent });
+        let neck = neck(config, bound, gate, &stop)?;
+        let front = FrontSettings {
+            head: config.limits.head,
+            head_timeout: config.limits.head_timeout,
+            connections: config.limits.connections,
+            per_source: config.limits.per_source,
+        };
+        let ways = Ways::new(neck, recorder, front, stop.clone());
+        let app = Self { desk, policy, recording, stop, connections: TaskTracker::new(), tasks };
+        app.in_force(None, "start");
+        Ok((app, ways))
+    }
+
+    /// Opens the ways in, and the listener of metrics and health.
+    pub fn open(&self, ways: &Arc<Ways>, bound: Bound, ready: Ready) {
+        for door in bound.doors {
+            self.connections.spawn(Arc::clone(ways).serve(door, self.connections.clone()));
+        }
+        if let Some(listener) = bound.metrics {
+            let metrics = Arc::clone(&self.recording.metrics);
+            self.tasks.spawn(crate::telemetry::serve::serve(listener, metrics, ready, self.stop.now.clone()));
+        }
+    }
+
+    /// Runs something beside the ways in, until it ends or the process does.
+    pub fn beside(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Brings a policy into force, and records it.
+    pub fn replace_policy(&self, policy: Policy, who: &str) {
+        let old = self.policy.swap(Arc::new(policy));
+        self.in_force(Some(old.hash().to_string()), who);
+    }
+
+    fn in_force(&self, old: Option<String>, who: &str) {
+        let new = self.policy.load().hash().to_string();
+        // A journal that cannot be written refuses every attempt by itself.
+        let _ = self.recording.record(&Record::Policy(PolicyInForce { old, new, who: who.to_owned() }));
+    }
+
+    /// Stops: nothing new is accepted, tunnels are cut, what is open gets a short while, and the journal is closed last.
+    pub async fn end(&self) {
+        self.stop.drain.cancel();
+        self.connections.close();
+        if tokio::time::timeout(DRAIN, self.connections.wait()).await.is_err() {
+            tracing::info!("not everything ended in time");
+        }
+        self.stop.now.cancel();
+        self.connections.wait().await;
+        self.tasks.close();
+        self.tasks.wait().await;
+        if self.recording.stop().is_err() {
+            tracing::error!("the journal could not be closed in order");
+        }
+    }
+}
+
+fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<Neck, StartError> {
+    let via: Arc<str> = format!("exeat-{}", &uuid::Uuid::now_v7().simple().to_string()[20..]).into();
+    let settings = UpstreamSettings {
+        connect_timeout: config.limits.connect_timeout,
+        idle: config.limits.idle,
+        peek: config.limits.peek,
+        own_everywhere: bound.everywhere(),
+        via: HeaderValue::try_from(format!("1.1 {via}")).expect("a name of hexadecimal digits is a field value"),
+        stop: stop.drain.clone(),
+    };
+    let resolver = Resolver::new(&config.dns.servers, config.dns.timeout)?;
+    Ok(Neck { gate, upstream: Upstream::new(resolver, settings), via })
+}
+
+/// Keeps the gauge of pending questions true.
+async fn count_pending(desk: Arc<HoldDesk>, metrics: Arc<Metrics>, stop: CancellationToken) {
+    let mut news = desk.subscribe();
+    let mut known = BTreeSet::new();
+    loop {
+        tokio::select! {
+            told = news.recv() => if let Err(RecvError::Closed) = told { return },
+            () = stop.cancelled() => return,
+        }
+        let pending = desk.pending_by_agent();
+        known.extend(pending.keys().cloned());
+        for agent in &known {
+            metrics.set_holds_pending(agent, pending.get(agent).copied().unwrap_or_default());
+        }
+    }
+}
+
+/// Whether attempts can be served, and if not why.
+pub fn readiness(recording: &Recording, standing: &[String]) -> Readiness {
+    let mut problems = standing.to_vec();
+    problems.extend(recording.ready().err());
+    Readiness { problems }
+}

@@ -1,0 +1,181 @@
+//! `exeat agents`: who may use the proxy, with how many tokens, and when each was last seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+
+use anyhow::bail;
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::config::tokens::TokenStore;
+use crate::policy::attempt::AgentId;
+
+use super::token::Known;
+
+/// `exeat agents`.
+#[derive(Args, Debug)]
+pub struct AgentsArgs {
+    /// Print JSON, one array
+    #[arg(long)]
+    pub json: bool,
+    /// Take back every token issued to this agent
+    #[arg(long, value_name = "AGENT", conflicts_with = "json")]
+    pub revoke: Option<String>,
+}
+
+/// One agent as the listing shows it; the field names are promises.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    agent: &'a AgentId,
+    /// It has an allowlist.
+    configured: bool,
+    /// Tokens issued and kept in the state; those written in allowlists are not counted.
+    tokens: usize,
+    /// When the newest of them was issued.
+    issued: Option<Timestamp>,
+    last_seen: Option<Timestamp>,
+}
+
+/// Lists the agents, or revokes one's tokens. `notify` tells a running `serve`, after they are gone.
+pub fn agents(
+    args: &AgentsArgs,
+    known: Known<'_>,
+    seen: &BTreeMap<AgentId, Timestamp>,
+    notify: impl FnOnce(),
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let store = TokenStore::open(&known.config.state)?;
+    if let Some(name) = &args.revoke {
+        return revoke(name, known, &store, notify, out);
+    }
+    let issued = store.list()?;
+    let every: BTreeSet<&AgentId> = known.agents.iter().chain(issued.keys()).collect();
+    let rows = every.into_iter().map(|agent| Row {
+        agent,
+        configured: known.agents.contains(agent),
+        tokens: issued.get(agent).map_or(0, Vec::len),
+        issued: issued.get(agent).and_then(|issued| issued.iter().map(|one| one.at).max()),
+        last_seen: seen.get(agent).copied(),
+    });
+    let rows: Vec<Row<'_>> = rows.collect();
+    if args.json {
+        serde_json::to_writer_pretty(&mut *out, &rows)?;
+        return Ok(writeln!(out)?);
+    }
+    table(&rows, out)
+}
+
+fn table(rows: &[Row<'_>], out: &mut impl Write) -> anyhow::Result<()> {
+    let width = rows.iter().map(|row| row.agent.as_str().len()).max().unwrap_or(0).max("AGENT".len());
+    let spelled = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| format!("{at:.0}"));
+    writeln!(out, "{:width$}  TOKENS  {:20}  LAST SEEN", "AGENT", "ISSUED")?;
+    for Row { agent, configured, tokens, issued, last_seen } in rows {
+        let note = if *configured { "" } else { "  (no allowlist: refused)" };
+        writeln!(out, "{:width$}  {tokens:>6}  {:20}  {}{note}", agent.as_str(), spelled(*issued), spelled(*last_seen))?;
+    }
+    Ok(())
+}
+
+fn revoke(name: &str, known: Known<'_>, store: &TokenStore, notify: impl FnOnce(), out: &mut impl Write) -> anyhow::Result<()> {
+    // An agent whose allowlist is gone may still have tokens: those can be taken back as well.
+    let agent = match AgentId::parse(name) {
+        Ok(agent) if store.list()?.contains_key(&agent) => agent,
+        _ => known.agent(name)?,
+    };
+    match store.revoke(&agent)? {
+        0 => bail!("no token was issued to {agent}; a token in [[identify]] of its allowlist is taken back by removing it there"),
+        count => {
+            notify();
+            writeln!(out, "{count} token{} of {agent} revoked", if count == 1 { "" } else { "s" })?;
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::cell::Cell;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn agent(name: &str) -> AgentId {
+        AgentId::parse(name).unwrap()
+    }
+
+    struct Set {
+        _folder: tempfile::TempDir,
+        config: Config,
+        notified: Cell<bool>,
+    }
+
+    impl Set {
+        /// `coder` has two tokens, `gone` has one and no allowlist, `tester` none.
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("exeat.toml");
+            std::fs::write(&file, "state = \"state\"\n").unwrap();
+            let config = Config::load(Some(&file), []).unwrap();
+            let store = TokenStore::open(&config.state).unwrap();
+            for name in ["coder", "coder", "gone"] {
+                store.issue(&agent(name), SystemTime::UNIX_EPOCH).unwrap();
+            }
+            Self { _folder: folder, config, notified: Cell::new(false) }
+        }
+
+        fn run(&self, json: bool, revoke: Option<&str>) -> anyhow::Result<String> {
+            let known = [agent("tester"), agent("coder")];
+            let seen = BTreeMap::from([(agent("coder"), Timestamp::from_second(60).unwrap())]);
+            let args = AgentsArgs { json, revoke: revoke.map(str::to_owned) };
+            let mut out = Vec::new();
+            agents(&args, Known { config: &self.config, agents: &known }, &seen, || self.notified.set(true), &mut out)?;
+            Ok(String::from_utf8(out)?)
+        }
+    }
+
+    #[test]
+    fn the_listing_shows_every_agent_with_an_allowlist_or_a_token() {
+        let expected = "\
+AGENT   TOKENS  ISSUED                LAST SEEN
+coder        2  1970-01-01T00:00:00Z  1970-01-01T00:01:00Z
+gone         1  1970-01-01T00:00:00Z  never  (no allowlist: refused)
+tester       0  never                 never
+";
+        assert_eq!(Set::new().run(false, None).unwrap(), expected);
+    }
+
+    #[test]
+    fn json_has_stable_fields() {
+        let value: serde_json::Value = serde_json::from_str(&Set::new().run(true, None).unwrap()).unwrap();
+        let expected = serde_json::json!([
+            { "agent": "coder", "configured": true, "tokens": 2, "issued": "1970-01-01T00:00:00Z", "last_seen": "1970-01-01T00:01:00Z" },
+            { "agent": "gone", "configured": false, "tokens": 1, "issued": "1970-01-01T00:00:00Z", "last_seen": null },
+            { "agent": "tester", "configured": true, "tokens": 0, "issued": null, "last_seen": null },
+        ]);
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn revoking_takes_the_tokens_and_tells_serve() {
+        for (name, said) in [("coder", "2 tokens of coder revoked\n"), ("gone", "1 token of gone revoked\n")] {
+            let set = Set::new();
+            assert_eq!(set.run(false, Some(name)).unwrap(), said);
+            assert!(set.notified.get());
+            assert!(!TokenStore::open(&set.config.state).unwrap().list().unwrap().contains_key(&agent(name)));
+        }
+    }
+
+    #[test]
+    fn revoking_nothing_is_an_error() {
+        for (name, said) in
+            [("tester", "no token was issued to tester"), ("codr", "no agent is named \"codr\"; the allowlists name coder, tester")]
+        {
+            let set = Set::new();
+            let error = set.run(false, Some(name)).unwrap_err().to_string();
+            assert!(error.starts_with(said) && !set.notified.get(), "{error}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `exeat approvals`: the yeses in force.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::admin_client::AdminClient;
+use super::approve::{local, shown};
+use crate::approval::ApprovalView;
+use crate::text::plain;
+
+/// List the approvals in force.
+#[derive(Args, Clone, Debug)]
+pub struct ApprovalsArgs {
+    /// Print a JSON array.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Lists, the oldest first.
+pub async fn run(args: ApprovalsArgs, state: &Path, out: &mut impl Write) -> Result<ExitCode> {
+    let ApprovalsArgs { json } = args;
+    let approvals: Vec<ApprovalView> = AdminClient::new(state).get("approvals").await?;
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&approvals)?)?;
+    } else if approvals.is_empty() {
+        writeln!(out, "no approval is in force")?;
+    }
+    for approval in approvals.iter().filter(|_| !json) {
+        writeln!(out, "{}", line(approval))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One approval in one line.
+pub fn line(approval: &ApprovalView) -> String {
+    let id = approval.hold.as_deref().map_or_else(|| approval.id.to_string(), |hold| plain(hold, 20));
+    let instance = approval.instance.as_deref().map_or_else(|| "any instance".to_owned(), |instance| plain(instance, 60));
+    let until = approval.until.map(|until| format!(" until {}", local(until))).unwrap_or_default();
+    let note = approval.note.as_deref().map(|note| format!(": {}", plain(note, 500))).unwrap_or_default();
+    let (agent, scope, at) = (&approval.agent, plain(&approval.scope, 20), local(approval.at));
+    let (place, approver) = (shown(&approval.place), plain(&approval.approver, 60));
+    format!("{id}  {agent} ({instance})  {place}  {scope}{until}  {} open  {approver}, {at}{note}", approval.open)
+}

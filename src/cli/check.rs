@@ -1,0 +1,132 @@
+//! `exeat check`: loads allowlists as `serve` would and tells everything that is wrong with them.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::config::allowlists::load_paths;
+use crate::policy::Policy;
+use crate::policy::address::Guard;
+use crate::policy::attempt::AgentId;
+use crate::policy::fault::{Fault, Warning};
+
+/// What was found. The field names are promises: `--json` prints them.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Nothing is wrong.
+    pub ok: bool,
+    /// The agents whose files are good.
+    pub agents: Vec<Checked>,
+    /// What is wrong.
+    pub faults: Vec<Fault>,
+    /// Second looks.
+    pub warnings: Vec<Warning>,
+}
+
+/// One good file.
+#[derive(Debug, Serialize)]
+pub struct Checked {
+    /// Whose it is.
+    pub agent: AgentId,
+    /// The file.
+    pub file: String,
+    /// How many rules it has.
+    pub rules: usize,
+}
+
+/// Loads files and folders together.
+pub fn check(paths: &[PathBuf]) -> Report {
+    let loaded = load_paths(paths);
+    let (mut faults, warnings) = (loaded.faults, loaded.warnings);
+    let checked = loaded.allowlists.iter().map(|allowlist| Checked {
+        agent: allowlist.agent.clone(),
+        file: allowlist.file.to_string(),
+        rules: allowlist.rules.len(),
+    });
+    let agents = checked.collect();
+    if let Err(together) = Policy::new(loaded.allowlists, Guard::default()) {
+        faults.extend(together);
+    }
+    Report { ok: faults.is_empty(), agents, faults, warnings }
+}
+
+impl Report {
+    /// 0 where nothing is wrong, 1 otherwise.
+    pub fn exit_code(&self) -> u8 {
+        u8::from(!self.ok)
+    }
+
+    /// Prints the report: a line each, or one JSON object.
+    pub fn write(&self, out: &mut impl Write, json: bool) -> io::Result<()> {
+        if json {
+            serde_json::to_writer_pretty(&mut *out, self)?;
+            return writeln!(out);
+        }
+        for warning in &self.warnings {
+            writeln!(out, "{warning}")?;
+        }
+        for fault in &self.faults {
+            writeln!(out, "{fault}")?;
+        }
+        for Checked { agent, file, rules } in &self.agents {
+            writeln!(out, "{file}: agent {agent}, {}", counted(*rules, "rule"))?;
+        }
+        let (faults, warnings) = (counted(self.faults.len(), "error"), counted(self.warnings.len(), "warning"));
+        writeln!(out, "{}, {faults}, {warnings}", counted(self.agents.len(), "agent"))
+    }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn said(files: &[(&str, &str)], json: bool) -> (u8, String) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let report = check(&[folder.path().to_owned()]);
+        let mut out = Vec::new();
+        report.write(&mut out, json).unwrap();
+        let text = String::from_utf8(out).unwrap().replace(&format!("{}/", folder.path().display()), "");
+        (report.exit_code(), text)
+    }
+
+    #[test]
+    fn good_files_are_counted() {
+        let files = [("a.toml", "agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\n"), ("b.toml", "agent = \"b\"\n")];
+        assert_eq!(
+            said(&files, false),
+            (0, "a.toml: agent a, 1 rule\nb.toml: agent b, 0 rules\n2 agents, 0 errors, 0 warnings\n".to_owned())
+        );
+    }
+
+    #[test]
+    fn faults_of_one_file_and_between_files_are_told_together() {
+        let files = [("a.toml", "agent = \"a\"\n"), ("b.toml", "agent = \"a\"\n"), ("c.toml", "agent = \"c\"\n[[allow]]\nhots = \"x\"\n")];
+        let (code, text) = said(&files, false);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(code, 1);
+        assert!(lines[0].starts_with("c.toml:2:1: found no key host in [[allow]]"), "{text}");
+        assert!(lines[1].contains("did you mean host?"), "{text}");
+        assert!(lines[2].starts_with("b.toml:1: found a second file for agent a, beside "), "{text}");
+        assert_eq!(lines[5], "2 agents, 3 errors, 0 warnings");
+    }
+
+    #[test]
+    fn json_has_stable_fields() {
+        let (code, text) = said(&[("a.toml", "agent = \"a\"\nwho = 1\n")], true);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let fault = serde_json::json!({
+            "file": "a.toml", "line": 2, "column": 1, "found": "the unknown key \"who\" in the top level",
+            "wanted": "one of addresses, agent, allow, block, hold, identify, unlisted", "fix": "correct its spelling or remove it",
+        });
+        assert_eq!((code, json), (1, serde_json::json!({"ok": false, "agents": [], "faults": [fault], "warnings": []})));
+    }
+}

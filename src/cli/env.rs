@@ -1,0 +1,154 @@
+//! `exeat env`: the variables that point a program at the proxy. They ask; only the network around a program makes it obey.
+
+use std::io::Write;
+
+use anyhow::{Context, bail, ensure};
+use clap::{Args, ValueEnum};
+
+use crate::config::Config;
+use crate::policy::destination::Destination;
+
+/// `exeat env`.
+#[derive(Args, Debug)]
+pub struct EnvArgs {
+    /// The shell, or kind of file, to write for
+    #[arg(long, value_enum, default_value_t = Shell::Bash)]
+    pub shell: Shell,
+    /// The proxy URL, as `exeat token` prints it; the first listener without it
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+}
+
+/// How variables are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// `export NAME='value'`; any POSIX shell, zsh among them.
+    Bash,
+    /// `set -gx NAME 'value'`.
+    Fish,
+    /// `$env:NAME = 'value'`.
+    Powershell,
+    /// `NAME=value`, a line each.
+    Dotenv,
+}
+
+/// Names that clients do not take to the proxy. No CIDR: several clients break on one, and others go direct.
+const NO_PROXY: &str = "localhost,127.0.0.1,::1";
+
+/// The variables for a proxy URL, both cases of each: clients differ in which they read. Node reads them only when told to.
+pub fn variables(url: &str) -> Vec<(&'static str, String)> {
+    let names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    let mut variables: Vec<(&'static str, String)> = names.into_iter().map(|name| (name, url.to_owned())).collect();
+    variables.extend(["NO_PROXY", "no_proxy"].map(|name| (name, NO_PROXY.to_owned())));
+    variables.push(("NODE_USE_ENV_PROXY", "1".to_owned()));
+    variables
+}
+
+/// Prints the variables.
+pub fn env(args: &EnvArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
+    let url = match &args.url {
+        Some(url) => checked(url)?.to_owned(),
+        None => format!("http://{}", reachable(config)?),
+    };
+    for (name, value) in variables(&url) {
+        match args.shell {
+            Shell::Bash => writeln!(out, "export {name}='{value}'")?,
+            Shell::Fish => writeln!(out, "set -gx {name} '{value}'")?,
+            Shell::Powershell => writeln!(out, "$env:{name} = '{value}'")?,
+            Shell::Dotenv => writeln!(out, "{name}={value}")?,
+        }
+    }
+    Ok(())
+}
+
+/// Where a client on this machine reaches the first listener.
+pub(super) fn reachable(config: &Config) -> anyhow::Result<String> {
+    let address = config.listen.iter().flat_map(|listen| &listen.addresses).next().context("no listener has an address")?;
+    ensure!(address.port() != 0, "the first listener lets the system choose its port: say the address yourself");
+    let mut address = *address;
+    if address.ip().is_unspecified() {
+        let loopback = if address.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(loopback);
+    }
+    Ok(address.to_string())
+}
+
+/// A URL that needs no quoting in any shell. It may hold a token, so no error repeats it.
+fn checked(url: &str) -> anyhow::Result<&str> {
+    let wanted = "--url is not a proxy URL; pass http://HOST:PORT, or http://AGENT:TOKEN@HOST:PORT as `exeat token` prints it";
+    let Some(rest) = url.strip_prefix("http://") else { bail!(wanted) };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (credential, authority) = rest.rsplit_once('@').unwrap_or(("a:a", rest));
+    let plain =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~'));
+    let proven = credential.split_once(':').is_some_and(|(agent, token)| plain(agent) && plain(token));
+    ensure!(proven && authority.is_ascii() && Destination::parse(authority).is_ok(), wanted);
+    Ok(url)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn config(variables: &[(&str, &str)]) -> Config {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        Config::load(Some(empty.path()), [("HOME".to_owned(), "/h".to_owned())].into_iter().chain(variables)).unwrap()
+    }
+
+    fn printed(shell: Shell, url: Option<&str>, config: &Config) -> anyhow::Result<String> {
+        let mut out = Vec::new();
+        env(&EnvArgs { shell, url: url.map(str::to_owned) }, config, &mut out)?;
+        Ok(String::from_utf8(out)?)
+    }
+
+    #[test]
+    fn every_variable_is_set_in_both_cases() {
+        let url = "http://coder:exeat_1@127.0.0.1:3128";
+        let expected = "HTTP_PROXY=<>\nhttp_proxy=<>\nHTTPS_PROXY=<>\nhttps_proxy=<>\nALL_PROXY=<>\nall_proxy=<>\n\
+                        NO_PROXY=localhost,127.0.0.1,::1\nno_proxy=localhost,127.0.0.1,::1\nNODE_USE_ENV_PROXY=1\n";
+        assert_eq!(printed(Shell::Dotenv, Some(url), &config(&[])).unwrap(), expected.replace("<>", url));
+    }
+
+    #[test]
+    fn each_shell_has_its_own_words() {
+        for (shell, first) in [
+            (Shell::Bash, "export HTTP_PROXY='http://127.0.0.1:3128'"),
+            (Shell::Fish, "set -gx HTTP_PROXY 'http://127.0.0.1:3128'"),
+            (Shell::Powershell, "$env:HTTP_PROXY = 'http://127.0.0.1:3128'"),
+            (Shell::Dotenv, "HTTP_PROXY=http://127.0.0.1:3128"),
+        ] {
+            assert_eq!(printed(shell, None, &config(&[])).unwrap().lines().next(), Some(first));
+        }
+    }
+
+    #[test]
+    fn the_first_listener_is_named_as_a_client_reaches_it() {
+        for (address, expected) in
+            [("0.0.0.0:3128", "127.0.0.1:3128"), ("[::]:3128", "[::1]:3128"), ("10.0.0.1:1,10.0.0.2:2", "10.0.0.1:1")]
+        {
+            assert_eq!(reachable(&config(&[("EXEAT_LISTEN_MAIN_ADDRESS", address)])).unwrap(), expected);
+        }
+        assert!(reachable(&config(&[("EXEAT_LISTEN_MAIN_ADDRESS", "127.0.0.1:0")])).is_err());
+    }
+
+    #[test]
+    fn a_url_that_a_shell_would_read_otherwise_is_refused_and_not_repeated() {
+        for url in [
+            "",
+            "127.0.0.1:3128",
+            "https://127.0.0.1:3128",
+            "http://127.0.0.1",
+            "http://a'b:exeat_secret@127.0.0.1:3128",
+            "http://a:exeat_secret$(x)@127.0.0.1:3128",
+            "http://exeat_secret@127.0.0.1:3128",
+            "http://a:exeat_secret@127.0.0.1:3128/path",
+            "http://a:exeat_secret@127.0.0.1:3128\nX=1",
+        ] {
+            let error = printed(Shell::Bash, Some(url), &config(&[])).unwrap_err();
+            assert!(!format!("{error:#}").contains("secret"), "{error:#}");
+        }
+        assert!(printed(Shell::Bash, Some("http://a:exeat_1@[::1]:3128/"), &config(&[])).is_ok());
+    }
+}

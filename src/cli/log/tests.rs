@@ -1,0 +1,205 @@
+//! What `exeat log` shows of a small journal.
+
+use clap::{Args, Command, FromArgMatches};
+use uuid::Uuid;
+
+use super::*;
+use crate::egress::record::{Outcome, PolicyInForce, Started};
+use crate::journal::sample::{decided, ended};
+use crate::journal::{Journal, Line};
+use crate::policy::attempt::RequestLine;
+use crate::policy::reason::Reason;
+
+#[test]
+fn an_attempt_is_a_line_when_decided_and_one_when_ended_and_a_refusal_one_in_all() {
+    let at: Timestamp = "2026-11-22T12:00:00.654321Z".parse().unwrap();
+    let blocked = Decided { decision: Verdict::Block, reason: Reason::Unlisted, rule: None, ..decided(2) };
+    let request = RequestLine { method: "GET".into(), path: "/x".into() };
+    let lines = shown_lines(
+        &[],
+        at,
+        &[
+            Record::Started(Started { version: "0.1.0".into(), pid: 1, repaired: Some(7) }),
+            Record::Policy(PolicyInForce { old: None, new: "abc".into(), who: "start".into() }),
+            Record::Decided(Decided { request: Some(request), ..decided(1) }),
+            Record::Decided(blocked),
+            Record::Ended(Ended { outcome: Outcome::Refused, ..ended(2) }),
+            Record::Held(held()),
+            Record::Answered(answered()),
+            Record::Ended(Ended { bytes_down: 1_300_000, status: Some(200), ..ended(1) }),
+            Record::Ended(ended(9)),
+        ],
+    );
+    let wanted = [
+        "2026-11-22T12:00:00Z  -            started                  exeat 0.1.0, 7 torn bytes cut away",
+        "2026-11-22T12:00:00Z  -            policy    start          abc",
+        "2026-11-22T12:00:00Z  coder        allow     listed         api.example:443                  coder.toml:3 GET /x",
+        "2026-11-22T12:00:00Z  coder        block     unlisted       api.example:443",
+        "2026-11-22T12:00:00Z  coder        held                     [2001:db8::1]:443                hold k3f coder.toml:9",
+        "2026-11-22T12:00:00Z  coder        approved  once           [2001:db8::1]:443                hold k3f by ada go on",
+        "2026-11-22T12:00:00Z  coder        completed listed         api.example:443                  200, 10 B up, 1.2 MiB down, 5 ms",
+        "2026-11-22T12:00:00Z  coder        completed listed         -                                10 B up, 20 B down, 5 ms",
+    ];
+    assert_eq!(lines, wanted);
+}
+
+#[test]
+fn what_an_agent_had_a_hand_in_is_escaped() {
+    let request = RequestLine { method: "GET".into(), path: "/\u{202e}gpj\u{1b}[31m\n".into() };
+    let record = Record::Decided(Decided { request: Some(request), rule: None, ..decided(1) });
+    let lines = shown_lines(&[], Timestamp::UNIX_EPOCH, &[record]);
+    assert!(lines[0].ends_with("GET /\\u{202e}gpj\\u{1b}[31m\\u{a}"), "{}", lines[0]);
+    assert_eq!(lines.len(), 1);
+    assert_eq!(shown("Ä ok\u{200b}\u{2066}\u{85}"), "Ä ok\\u{200b}\\u{2066}\\u{85}");
+}
+
+#[test]
+fn filters_choose_attempts_with_their_ends() {
+    let other = Decided { agent: AgentId::parse("other").ok(), decision: Verdict::Block, ..decided(2) };
+    let host = Place { host: "b.example".into(), port: 443, scheme: None };
+    let records = [
+        Record::Started(Started { version: "0.1.0".into(), pid: 1, repaired: None }),
+        Record::Decided(decided(1)),
+        Record::Decided(other),
+        Record::Decided(Decided { destination: Some(host), ..decided(3) }),
+        Record::Ended(ended(1)),
+        Record::Ended(ended(2)),
+        Record::Ended(ended(3)),
+    ];
+    let cases: [(&[&str], &[&str]); 7] = [
+        (&[], &["started", "decided 1", "decided 2", "decided 3", "ended 1", "ended 2", "ended 3"]),
+        (&["--agent", "other"], &["decided 2", "ended 2"]),
+        (&["--decision", "block"], &["decided 2", "ended 2"]),
+        (&["--decision", "allow", "--host", "B.example."], &["decided 3", "ended 3"]),
+        (&["--host", "example"], &[]),
+        (&["--since", "2026-11-22T12:00:03Z"], &["decided 3", "ended 1", "ended 2", "ended 3"]),
+        (&["--since", "1h"], &[]),
+    ];
+    for (flags, wanted) in cases {
+        let args = args(&[flags, &["--json"]].concat());
+        let now = "2026-11-22T14:00:00Z".parse().unwrap();
+        let mut view = View::new(&args, now);
+        let mut seen = Vec::new();
+        for (second, record) in records.iter().enumerate() {
+            let at = format!("2026-11-22T12:00:0{second}Z").parse().unwrap();
+            let mut out = Vec::new();
+            view.show(&entry(at, record), &mut out).unwrap();
+            if !out.is_empty() {
+                seen.push(match record {
+                    Record::Decided(decided) => format!("decided {}", decided.id.0.as_u128()),
+                    Record::Ended(ended) => format!("ended {}", ended.id.0.as_u128()),
+                    Record::Started(_)
+                    | Record::Stopped(_)
+                    | Record::Policy(_)
+                    | Record::Held(_)
+                    | Record::Answered(_)
+                    | Record::Revoked(_) => "started".to_owned(),
+                });
+            }
+        }
+        assert_eq!(seen, wanted, "{flags:?}");
+    }
+}
+
+#[test]
+fn json_is_the_journal_as_it_stands_and_damage_is_an_error_after_the_rest() {
+    let state = tempfile::tempdir().unwrap();
+    let journal = Journal::open(state.path(), 1 << 20).unwrap().journal;
+    journal.record(&Record::Decided(decided(1)), &mut |_| ()).unwrap();
+    journal.stop(&mut |_| ()).unwrap();
+    let path = state.path().join("journal/proxy-1/00000001.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let args = args(&["--json"]);
+    let (mut out, mut complaints) = (Vec::new(), Vec::new());
+    log(state.path(), &args, &mut out, &mut complaints).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), text);
+    assert_eq!(complaints, b"");
+
+    std::fs::write(&path, format!("{{}}\n{text}")).unwrap();
+    let mut out = Vec::new();
+    let error = log(state.path(), &args, &mut out, &mut complaints).unwrap_err().to_string();
+    assert!(error.starts_with("1 of the journal's lines cannot be read"), "{error}");
+    assert_eq!(String::from_utf8(out).unwrap(), text);
+    assert_eq!(String::from_utf8(complaints).unwrap(), format!("{}:1: not a record\n", path.display()));
+}
+
+#[test]
+fn no_journal_is_an_empty_one_and_a_closed_pipe_is_no_error() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let state = tempfile::tempdir().unwrap();
+    let mut out = Vec::new();
+    log(state.path(), &args(&[]), &mut out, &mut io::sink()).unwrap();
+    assert_eq!(out, b"");
+    let _journal = Journal::open(state.path(), 1 << 20).unwrap();
+    log(state.path(), &args(&["--follow"]), &mut Closed, &mut io::sink()).unwrap();
+}
+
+#[test]
+fn since_is_a_while_or_a_time() {
+    let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    let cases = [
+        ("90s", "2026-11-22T11:58:30Z"),
+        ("2h", "2026-11-22T10:00:00Z"),
+        ("7d", "2026-11-15T12:00:00Z"),
+        ("1w", "2026-11-15T12:00:00Z"),
+        ("2026-11-22T13:00:00+02:00", "2026-11-22T11:00:00Z"),
+    ];
+    for (text, start) in cases {
+        assert_eq!(text.parse::<Since>().unwrap().start(now).to_string(), start, "{text}");
+    }
+    for text in ["", "7", "d", "-7d", "+7d", "7 d", "7y", "yesterday", "99999999999999999999d"] {
+        assert!(text.parse::<Since>().is_err(), "{text}");
+    }
+    assert_eq!("999999999999d".parse::<Since>().unwrap().start(now), Timestamp::MIN);
+}
+
+fn held() -> Held {
+    let destination = Place { host: "2001:db8::1".into(), port: 443, scheme: None };
+    let agent = AgentId::parse("coder").unwrap();
+    let rule = Some("coder.toml:9".into());
+    Held { id: decided(5).id, hold: "k3f".into(), agent, instance: "i".into(), destination, request: None, rule }
+}
+
+fn answered() -> Answered {
+    let Held { hold, agent, destination, .. } = held();
+    Answered {
+        hold,
+        approval: Some(Uuid::nil()),
+        answer: Answer::Yes,
+        approver: "ada".into(),
+        approver_kind: "person".into(),
+        scope: Some("once".into()),
+        expiry: None,
+        note: Some("go on".into()),
+        agent,
+        destination,
+        waiting: 1,
+    }
+}
+
+fn args(flags: &[&str]) -> LogArgs {
+    let matches = LogArgs::augment_args(Command::new("log").no_binary_name(true)).try_get_matches_from(flags).unwrap();
+    LogArgs::from_arg_matches(&matches).unwrap()
+}
+
+fn entry(at: Timestamp, record: &Record) -> Entry {
+    Entry { slot: "proxy-1".into(), text: "line".into(), line: Line { v: 1, seq: 1, at, record: record.clone() } }
+}
+
+fn shown_lines(flags: &[&str], at: Timestamp, records: &[Record]) -> Vec<String> {
+    let args = args(flags);
+    let mut view = View::new(&args, at);
+    let mut out = Vec::new();
+    for record in records {
+        view.show(&entry(at, record), &mut out).unwrap();
+    }
+    String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
+}

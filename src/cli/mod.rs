@@ -1,0 +1,199 @@
+//! The command line: one file a command. Errors go to stderr as one sentence and a fix; usage exits 2, failure 1.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::policy::attempt::AgentId;
+use crate::telemetry::log as logging;
+
+pub mod admin_client;
+pub mod agents;
+pub mod approvals;
+pub mod approve;
+pub mod check;
+pub mod deny;
+pub mod env;
+pub mod explain;
+pub mod holds;
+mod loaded;
+pub mod log;
+pub mod revoke;
+pub mod run;
+pub mod serve;
+pub mod terminal;
+pub mod token;
+
+/// An egress proxy for AI agents: what is listed passes, the rest is blocked or waits for a person, and every decision is recorded.
+#[derive(Debug, Parser)]
+#[command(name = "exeat", version, max_term_width = 100)]
+struct Cli {
+    /// The configuration file; without it: EXEAT_CONFIG, the user's configuration folder, /etc/exeat. Never the working directory.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// More of the log on stderr; twice for more still. EXEAT_LOG sets a filter.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// How the log is written.
+    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
+    log_format: logging::LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy until it is told to stop
+    Serve,
+    /// Run one command behind a proxy of its own, and answer its questions here
+    Run(run::RunArgs),
+    /// Load allowlists and say everything that is wrong with them
+    Check(CheckArgs),
+    /// Say what an agent would get for a destination, and why
+    Explain(ExplainArgs),
+    /// List the questions that wait for an answer, or watch them come
+    Holds(holds::HoldsArgs),
+    /// Answer questions with yes
+    Approve(approve::ApproveArgs),
+    /// Answer questions with no
+    Deny(deny::DenyArgs),
+    /// List what has been approved
+    Approvals(approvals::ApprovalsArgs),
+    /// Take approvals back
+    Revoke(revoke::RevokeArgs),
+    /// Read the journal
+    Log(log::LogArgs),
+    /// Issue a token for an agent
+    Token(token::TokenArgs),
+    /// List agents and their tokens, or revoke them
+    Agents(agents::AgentsArgs),
+    /// Print the environment that points clients at the proxy
+    Env(env::EnvArgs),
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// Allowlists, or folders of them; the configuration's folder without any
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ExplainArgs {
+    /// The agent
+    agent: AgentId,
+    /// A URL, with a method before it or without, or HOST:PORT
+    #[arg(value_name = "[METHOD] URL | HOST:PORT")]
+    target: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads the command line, does what it says, and turns the result into an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "exeat: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    logging::init(cli.verbose, cli.log_format)?;
+    let out = &mut io::stdout().lock();
+    if let Command::Check(CheckArgs { paths, json }) = &cli.command
+        && !paths.is_empty()
+    {
+        return checked(paths, *json, out);
+    }
+    let config = Config::load(cli.config.as_deref(), environment()).map_err(|faults| loaded::refusal(&faults))?;
+    let state = config.state.clone();
+    match cli.command {
+        Command::Serve => wait_for(serve::serve(config)),
+        Command::Run(args) => wait_for(run::run(args, config)),
+        Command::Check(CheckArgs { paths: _, json }) => match &config.allowlists {
+            Some(folder) => checked(std::slice::from_ref(folder), json, out),
+            None => anyhow::bail!("there is no configuration, so there are no allowlists to check; name a file or a folder"),
+        },
+        Command::Explain(args) => explained(&args, &config, out),
+        Command::Holds(args) => wait_for(holds::run(args, &state, out)),
+        Command::Approve(args) => wait_for(approve::run(args, &state, out)),
+        Command::Deny(args) => wait_for(deny::run(args, &state, out)),
+        Command::Approvals(args) => wait_for(approvals::run(args, &state, out)),
+        Command::Revoke(args) => wait_for(revoke::run(args, &state, out)),
+        Command::Log(args) => log::log(&state, &args, out, &mut io::stderr()).map(|()| ExitCode::SUCCESS),
+        Command::Token(args) => issued(&args, &config, out),
+        Command::Agents(args) => listed(&args, &config, out),
+        Command::Env(args) => env::env(&args, &config, out).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
+    let spelled = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+    };
+    std::env::vars_os().map(spelled)
+}
+
+fn wait_for<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(task)
+}
+
+fn checked(paths: &[PathBuf], json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let report = check::check(paths);
+    report.write(out, json)?;
+    Ok(ExitCode::from(report.exit_code()))
+}
+
+fn explained(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let loaded = loaded::to_look_at(config)?;
+    loaded.report(&mut io::stderr())?;
+    let explanation = explain::explain(&loaded.policy, &args.agent, &args.target, SystemTime::now())?;
+    explanation.write(out, args.json)?;
+    Ok(ExitCode::from(explanation.exit_code()))
+}
+
+fn issued(args: &token::TokenArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let agents = loaded::to_look_at(config)?.agents();
+    let streams = token::Streams { out, err: &mut io::stderr() };
+    token::token(args, token::Known { config, agents: &agents }, SystemTime::now(), || reload(&config.state), streams)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn listed(args: &agents::AgentsArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let agents = loaded::to_look_at(config)?.agents();
+    let known = token::Known { config, agents: &agents };
+    agents::agents(args, known, &loaded::last_seen(config)?, || reload(&config.state), out)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Has a running `serve` read the tokens again. None running reads them when it starts.
+fn reload(state: &Path) {
+    let told: anyhow::Result<serde_json::Value> =
+        wait_for(admin_client::AdminClient::new(state).post("tokens/reload", &serde_json::json!({})));
+    if let Err(error) = told {
+        tracing::debug!(%error, "no running exeat was told");
+    }
+}
+
+/// An error and its causes as one sentence.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    io.into_iter().any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

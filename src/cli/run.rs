@@ -1,0 +1,189 @@
+//! `exeat run`: a proxy of its own for one command, its questions answered here, and the command's exit code.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, ExitStatus};
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{env, loaded, terminal};
+use crate::app::{self, App, Bound};
+use crate::config::tokens::Token;
+use crate::config::{Config, Listen};
+use crate::policy::Policy;
+use crate::policy::allowlist::{Allowlist, Unlisted};
+use crate::policy::attempt::AgentId;
+use crate::telemetry::serve::Readiness;
+
+/// Run one command behind a proxy of its own.
+///
+/// The policy is fixed when it starts: only answers given here change it.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Use this agent's allowlist; without it only --allow lists anything
+    #[arg(long, value_name = "AGENT")]
+    agent: Option<AgentId>,
+    /// List a host besides: a name, or a pattern such as *.example.com
+    #[arg(long, value_name = "HOST")]
+    allow: Vec<String>,
+    /// What hosts of --allow and approved ones may resolve to besides public addresses
+    #[arg(long, value_name = "CIDR")]
+    addresses: Vec<String>,
+    /// What happens to a destination that nothing lists; without a terminal to ask on it is blocked
+    #[arg(long, value_enum)]
+    unlisted: Option<UnlistedArg>,
+    /// Whether to shut the command in, so that nothing goes round the proxy
+    #[arg(long, value_enum, default_value = "auto")]
+    isolate: Isolate,
+    /// The command and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum UnlistedArg {
+    /// Ask on the terminal
+    Hold,
+    /// Refuse at once
+    Block,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Isolate {
+    /// The strongest there is, which for now is the environment alone
+    Auto,
+    /// Refuse to run unless the command is shut in
+    On,
+    /// The environment alone
+    Off,
+}
+
+const NOT_ENFORCED: &str = "exeat: not enforced: the command is pointed at the proxy by its environment, and what ignores that is not seen";
+
+/// Runs the command to its end.
+pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        args.isolate != Isolate::On,
+        "nothing here can shut a command in yet; run it without --isolate on, or in a container whose only way out is exeat"
+    );
+    let ask = terminal::terminal_available();
+    config.listen = vec![own_listener()];
+    config.metrics = None;
+
+    let journal = app::open_journal(&config)?;
+    let bound = Bound::all(&config).await?;
+    let address = bound.doors.first().context("the proxy has no listener")?.listener.local_addr()?;
+    let (allowlist, agent) = allowlist(&args, &config, ask)?;
+    let token = Token::generate()?;
+    let policy = Policy::new(vec![allowlist], bound.guard(&config)).map_err(|faults| loaded::refusal(&faults))?;
+    let policy = policy.with_tokens([(token.digest(), agent.clone())]);
+    let (app, ways) = App::start(&config, &bound, policy, journal)?;
+    app.open(&ways, bound, Arc::new(Readiness::default));
+    drop(ways);
+
+    writeln!(io::stderr(), "{NOT_ENFORCED}")?;
+    if ask {
+        let asking = terminal::ask_on_terminal(Arc::clone(&app.desk), agent.clone(), app.stop.drain.clone());
+        app.beside(async move {
+            let _why = asking.await;
+        });
+    }
+    let url = format!("http://{agent}:{}@{address}", token.expose());
+    let status = command(&args.command, &url).await;
+    let summary = app.recording.metrics.summary();
+    app.end().await;
+    match status {
+        Ok(status) => {
+            writeln!(io::stderr(), "exeat: {summary}")?;
+            Ok(exit_code(status))
+        }
+        Err(NotRun { program, error }) => {
+            writeln!(io::stderr(), "exeat: {} cannot be run: {error}", program.display())?;
+            // As shells say it.
+            Ok(ExitCode::from(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }))
+        }
+    }
+}
+
+fn own_listener() -> Listen {
+    let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    Listen { name: "run".into(), addresses: vec![address], agent: None, known_as: Vec::new() }
+}
+
+/// The agent's own allowlist, or one made of the arguments alone.
+fn allowlist(args: &RunArgs, config: &Config, ask: bool) -> anyhow::Result<(Allowlist, AgentId)> {
+    let agent = args.agent.clone().unwrap_or_else(|| AgentId::parse("run").expect("`run` is an agent's name"));
+    let unlisted = match args.unlisted {
+        Some(UnlistedArg::Hold) if ask => Some(Unlisted::Hold),
+        None if ask => None,
+        Some(UnlistedArg::Hold | UnlistedArg::Block) | None => Some(Unlisted::Block),
+    };
+    let made = Allowlist::for_run(agent.clone(), &args.allow, &args.addresses, unlisted.unwrap_or(Unlisted::Hold));
+    let (made, warnings) = made.map_err(|faults| loaded::refusal(&faults))?;
+    for warning in warnings {
+        writeln!(io::stderr(), "warning: {warning}")?;
+    }
+    if args.agent.is_none() {
+        return Ok((made, agent));
+    }
+    let mut own = loaded::one(config, &agent)?;
+    own.rules.extend(made.rules);
+    own.unlisted = unlisted.unwrap_or(own.unlisted);
+    if !args.addresses.is_empty() {
+        own.addresses = made.addresses;
+    }
+    Ok((own, agent))
+}
+
+/// A command that could not be started, or waited for.
+struct NotRun {
+    program: OsString,
+    error: io::Error,
+}
+
+async fn command(words: &[OsString], url: &str) -> Result<ExitStatus, NotRun> {
+    let program = words.first().cloned().unwrap_or_default();
+    spawned(words, url).await.map_err(|error| NotRun { program, error })
+}
+
+async fn spawned(words: &[OsString], url: &str) -> io::Result<ExitStatus> {
+    let (program, arguments) = words.split_first().ok_or(io::ErrorKind::NotFound)?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    for (name, _value) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("EXEAT_") {
+            command.env_remove(name);
+        }
+    }
+    command.envs(env::variables(url));
+    let mut child = command.spawn()?;
+    // The terminal sends these to the command as well; it decides what they mean.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    loop {
+        tokio::select! {
+            status = child.wait() => return status,
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => pass_on(child.id()),
+        }
+    }
+}
+
+/// SIGTERM was meant for the command.
+fn pass_on(child: Option<u32>) {
+    let pid = child.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
+/// The command's own code; as a shell says it where a signal ended the command.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
