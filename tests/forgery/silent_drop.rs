@@ -1,0 +1,19 @@
+//! A token that is dropped without a word is a mistake the compiler names.
+#![deny(unused_must_use)]
+use std::sync::Arc;
+
+use exeat::egress::{Claim, Connected, Gate, Interception, Permit, Upstream};
+
+async fn forget(gate: Arc<Gate>, claim: Claim, upstream: Arc<Upstream>, permit: Permit) {
+    gate.admit(claim).await;
+    upstream.connect(permit).await;
+}
+
+fn receipts(interception: Interception, make: fn() -> Connected) {
+    make();
+    interception.finish();
+}
+
+fn main() {
+    let _ = (forget, receipts);
+}

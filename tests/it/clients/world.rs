@@ -1,0 +1,116 @@
+//! What the clients fetch: a page, a git repository, a Python package index, over HTTP and HTTPS.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::dns::Reply;
+use crate::support::origin::{Origin, Request, Step};
+use crate::support::site::Site;
+use crate::support::tls::Authority;
+
+/// Origins on loopback, and agent `a` with a listed, a blocked and any number of held hosts.
+pub(crate) struct World {
+    pub(crate) site: Site,
+    pub(crate) plain: Origin,
+    pub(crate) secure: Origin,
+    /// The authority's certificate.
+    pub(crate) ca: PathBuf,
+    fresh: AtomicUsize,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let mut site = Site::new();
+        site.set("hold", "wait", "\"60s\"");
+        let files = site.path().join("files");
+        std::fs::create_dir(&files).unwrap();
+        std::fs::write(files.join("page"), "the page").unwrap();
+        make_repository(site.path(), &files);
+        make_index(&files);
+        let authority = Authority::new();
+        let names: Vec<String> = ["curl", "wget", "git", "pip", "urllib", "requests", "httpx", "node", "undici"]
+            .map(|client| format!("held-{client}.test"))
+            .into();
+        let names: Vec<&str> = names.iter().map(String::as_str).chain(["listed.test", "blocked.test"]).collect();
+        let (one, two) = (files.clone(), files);
+        let plain = Origin::http(move |request| serve(&one, request));
+        let secure = Origin::https(&authority.identity(&names), move |request| serve(&two, request));
+        for name in ["listed.test", "blocked.test"] {
+            site.dns.script(name, [Reply::to(["127.0.0.1"])]);
+        }
+        let tables = format!(
+            "[[allow]]\nhost = \"listed.test\"\nport = [{}, {}]\naddresses = [\"127.0.0.0/8\"]\n[[block]]\nhost = \"blocked.test\"\nbecause = \"use listed.test\"",
+            plain.port(),
+            secure.port()
+        );
+        site.agent("a", "unlisted = \"hold\"\naddresses = [\"127.0.0.0/8\"]", &tables);
+        let ca = authority.write(site.path());
+        Self { site, plain, secure, ca, fresh: AtomicUsize::new(0) }
+    }
+
+    /// A new empty folder.
+    pub(crate) fn fresh(&self, name: &str) -> PathBuf {
+        let folder = self.site.path().join(format!("{name}-{}", self.fresh.fetch_add(1, Ordering::Relaxed)));
+        std::fs::create_dir(&folder).unwrap();
+        folder
+    }
+}
+
+fn serve(files: &Path, request: &Request) -> Vec<Step> {
+    let path = request.target().split('?').next().unwrap().trim_start_matches('/');
+    let mut file = files.join(path);
+    if path.split('/').any(|segment| segment == "..") {
+        file = files.join("none");
+    }
+    if file.is_dir() {
+        file = file.join("index.html");
+    }
+    let kind = if file.extension().is_some_and(|extension| extension == "html") { "text/html" } else { "application/octet-stream" };
+    let (status, body) = std::fs::read(&file).map_or(("404 Not Found", Vec::new()), |body| ("200 OK", body));
+    let head = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
+    let body = if request.line.starts_with("HEAD ") { Vec::new() } else { body };
+    vec![Step::Send([head.into_bytes(), body].concat())]
+}
+
+/// A bare repository of one commit, ready for plain file service.
+fn make_repository(scratch: &Path, files: &Path) {
+    let git = |arguments: &[&str], folder: &Path| {
+        let mut command = Command::new("git");
+        command
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.test", "-c", "commit.gpgsign=false"])
+            .args(arguments)
+            .current_dir(folder);
+        let output = command.env("HOME", scratch).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {output:?}");
+    };
+    let work = scratch.join("work");
+    std::fs::create_dir(&work).unwrap();
+    git(&["init", "-q"], &work);
+    std::fs::write(work.join("file"), "cloned\n").unwrap();
+    git(&["add", "file"], &work);
+    git(&["commit", "-q", "-m", "one"], &work);
+    git(&["clone", "-q", "--bare", ".", files.join("repo.git").to_str().unwrap()], &work);
+    git(&["update-server-info"], &files.join("repo.git"));
+}
+
+/// An index with one wheel, made by hand: three stored files in a zip archive.
+fn make_index(files: &Path) {
+    let folder = files.join("simple/exeat-hello");
+    std::fs::create_dir_all(&folder).unwrap();
+    let wheel = "exeat_hello-1.0-py3-none-any.whl";
+    std::fs::write(folder.join("index.html"), format!("<!DOCTYPE html><html><body><a href=\"{wheel}\">{wheel}</a></body></html>")).unwrap();
+    let script = "import sys, zipfile
+with zipfile.ZipFile(sys.argv[1], 'w') as wheel:
+    info = 'exeat_hello-1.0.dist-info/'
+    wheel.writestr('exeat_hello.py', 'said = 1')
+    wheel.writestr(info + 'METADATA', 'Metadata-Version: 2.1\\nName: exeat-hello\\nVersion: 1.0\\n')
+    wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
+    wheel.writestr(info + 'RECORD', '')
+";
+    let python = super::table::python();
+    let output = Command::new(&python).args(["-c", script]).arg(folder.join(wheel)).output();
+    if !output.is_ok_and(|output| output.status.success()) {
+        eprintln!("NOTICE: no wheel could be made with {python}");
+    }
+}

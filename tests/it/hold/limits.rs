@@ -1,0 +1,110 @@
+//! Bounded and fair: caps on questions, what is shown of them, who may answer.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+
+use super::{id, knock};
+use crate::support::p0::{P0, a, assert_refused};
+use crate::support::proxy::of_kind;
+use crate::support::site::{Site, credentials};
+
+#[test]
+fn an_agent_at_its_cap_is_refused_and_costs_no_other_agent_its_place() {
+    let mut site = Site::new();
+    site.set("hold", "per_agent", "2");
+    for agent in ["a", "b"] {
+        site.agent(agent, "unlisted = \"hold\"", "");
+    }
+    let proxy = site.start();
+    for (host, reason) in
+        [("one.test:443", "unattended"), ("two.test:443", "unattended"), ("three.test:443", "overloaded"), ("one.test:443", "unattended")]
+    {
+        let status = if reason == "overloaded" { 503 } else { 403 };
+        assert_refused(&proxy.talk().connect(host, &a()), status, reason);
+    }
+    assert_refused(&proxy.talk().connect("one.test:443", &credentials("b")), 403, "unattended");
+    assert_eq!(proxy.holds().len(), 3);
+    assert!(proxy.metric("exeat_limit_hits_total", &[]) >= 1.0, "{}", proxy.metrics());
+    assert_eq!(proxy.metric("exeat_holds_pending", &["agent=\"a\""]), 2.0);
+}
+
+#[test]
+fn the_queue_is_capped_in_all() {
+    let mut site = Site::new();
+    site.set("hold", "total", "1");
+    site.agent("a", "unlisted = \"hold\"", "");
+    site.agent("b", "unlisted = \"hold\"", "");
+    let proxy = site.start();
+    assert_refused(&proxy.talk().connect("one.test:443", &a()), 403, "unattended");
+    assert_refused(&proxy.talk().connect("one.test:443", &credentials("b")), 503, "overloaded");
+}
+
+#[test]
+fn a_look_alike_is_its_own_name_and_is_shown_as_what_it_is() {
+    let p0 = P0::new();
+    let proxy = p0.start();
+    let watcher = proxy.watch();
+    let _talk = knock(&p0, &proxy, "api.xn--llowed-2nf.test");
+    let holds = proxy.until_held(1, 1);
+    assert_eq!(holds[0]["host"], "api.xn--llowed-2nf.test", "{}", holds[0]);
+    proxy.until("the question", |records| of_kind(records, "held").len() == 1);
+    assert!(proxy.said(&["holds"]).contains("xn--llowed-2nf"));
+    drop(watcher);
+}
+
+#[test]
+fn what_an_agent_sends_is_never_shown_raw() {
+    let p0 = P0::new();
+    let proxy = p0.start();
+    let watcher = proxy.watch();
+    let mut talk = proxy.talk();
+    let host = p0.at_plain("held.test");
+    talk.send(format!("GET http://{host}/\u{1b}[2Jclear\u{202e}txt HTTP/1.1\r\nHost: {host}\r\nUser-Agent: \u{1b}[31mroot\r\n{}\r\n", a()));
+    // Either it is malformed, or it is held and shown escaped; never raw.
+    let answered_or_held =
+        proxy.until("an outcome", |records| !of_kind(records, "held").is_empty() || !of_kind(records, "decided").is_empty());
+    let shown = proxy.said(&["holds"]) + &watcher.shown() + &proxy.stderr();
+    assert!(!shown.contains('\u{1b}') && !shown.contains('\u{202e}'), "{shown:?}");
+    assert!(!format!("{answered_or_held:?}").contains("secret"));
+}
+
+#[test]
+fn only_the_same_user_reaches_the_admin_socket() {
+    let p0 = P0::new();
+    let proxy = p0.start();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&p0.site.state()), 0o700);
+    assert_eq!(mode(&p0.site.state().join("admin.sock")) & 0o077, 0, "others may open the socket");
+    assert!(proxy.holds().is_empty());
+}
+
+#[test]
+fn the_commands_say_so_when_no_proxy_runs() {
+    let p0 = P0::new();
+    let mut proxy = p0.start();
+    assert!(proxy.stop().success());
+    for arguments in [&["holds"][..], &["approve", "x"], &["deny", "x"], &["approvals"], &["revoke", "x"]] {
+        let output = proxy.exeat(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("serve"), "no way out is named: {output:?}");
+    }
+}
+
+#[test]
+fn holds_are_counted() {
+    let p0 = P0::new();
+    let proxy = p0.start();
+    let _watcher = proxy.watch();
+    let mut talk = knock(&p0, &proxy, "evil.test");
+    let holds = proxy.until_held(1, 1);
+    assert_eq!(proxy.metric("exeat_holds_pending", &["agent=\"a\""]), 1.0);
+    proxy.said(&["deny", id(&holds[0])]);
+    assert_eq!(talk.answer_to("CONNECT").status, 403);
+    assert_eq!(proxy.metric("exeat_holds_pending", &["agent=\"a\""]), 0.0);
+    assert_eq!(
+        proxy.metric("exeat_decisions_total", &["agent=\"a\"", "decision=\"block\"", "reason=\"refused\"", "front=\"connect\""]),
+        1.0
+    );
+    assert_eq!(json!(proxy.holds()), json!([]));
+}

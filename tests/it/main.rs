@@ -1,0 +1,20 @@
+//! Black-box tests: the real binary, over sockets and with real clients.
+
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says where")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "the enums are other crates'")]
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests stand outside: they connect, block and poll as agents do")]
+
+mod addresses;
+mod cli;
+mod clients;
+mod every_front;
+mod forgery;
+mod hello;
+mod hold;
+mod hostile;
+mod identity;
+mod records;
+mod run;
+mod support;
+mod support_itself;
+mod tunnel;

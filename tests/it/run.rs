@@ -1,0 +1,124 @@
+//! `exeat run`: a proxy for one command, questions on the terminal, the command's own exit code.
+
+use std::process::{Output, Stdio};
+
+use crate::support::dns::Reply;
+use crate::support::origin::{Origin, ok};
+use crate::support::proxy::{decided, exeat, journal, ours};
+use crate::support::pty::Terminal;
+use crate::support::site::Site;
+
+struct Run {
+    site: Site,
+    origin: Origin,
+}
+
+impl Run {
+    fn new() -> Self {
+        let (site, origin) = (Site::new(), Origin::http(|request| ok(&format!("reached {}", request.target()))));
+        for name in ["listed.test", "held.test"] {
+            site.dns.script(name, [Reply::to(["127.0.0.1"])]);
+        }
+        Self { site, origin }
+    }
+
+    fn url(&self, host: &str) -> String {
+        format!("http://{host}:{}/x", self.origin.port())
+    }
+
+    /// Without a terminal: a session of its own has none.
+    fn quietly(&self, arguments: &[&str]) -> Output {
+        let mut command = std::process::Command::new("setsid");
+        command.arg("--wait").arg(env!("CARGO_BIN_EXE_exeat")).arg("--config").arg(self.site.config()).arg("run").args(arguments);
+        for name in ours() {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn on_a_terminal(&self, arguments: &[&str]) -> Terminal {
+        let config = self.site.config();
+        let argv = [&[env!("CARGO_BIN_EXE_exeat"), "--config", config.to_str().unwrap(), "run"], arguments].concat();
+        Terminal::run(&argv, self.site.path(), &[("NO_COLOR", "1"), ("EXEAT_LOG", "error")])
+    }
+}
+
+#[test]
+fn an_unlisted_host_waits_is_answered_on_the_terminal_and_passes() {
+    let run = Run::new();
+    let mut terminal = run.on_a_terminal(&["--addresses", "127.0.0.0/8", "--", "curl", "-sS", &run.url("held.test")]);
+    terminal.expect("held.test");
+    assert!(run.site.dns.queries().is_empty());
+    terminal.press("y\n");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("reached /x"), "{shown}");
+    assert!(shown.contains("not enforced"), "it does not say that nothing holds the command in: {shown}");
+    let records = journal(&run.site.state());
+    assert_eq!(decided(&records, "held.test")[0]["reason"], "approved");
+    assert_eq!(decided(&records, "held.test")[0]["separated"], false, "the agent has the approver's uid, and the record does not say so");
+}
+
+#[test]
+fn a_no_on_the_terminal_reaches_the_command_as_403_with_words() {
+    let run = Run::new();
+    let mut terminal = run.on_a_terminal(&["--addresses", "127.0.0.0/8", "--", "curl", "-sSi", &run.url("held.test")]);
+    terminal.expect("held.test");
+    terminal.press("n\n");
+    let (_, shown) = terminal.end();
+    assert!(shown.contains("HTTP/1.1 403") && shown.contains("\"refused\""), "{shown}");
+    assert!(run.origin.connections().is_empty());
+}
+
+#[test]
+fn keys_pressed_before_the_question_do_not_answer_it() {
+    let run = Run::new();
+    let script = format!("echo ready; read go; curl -sS {}", run.url("held.test"));
+    let mut terminal = run.on_a_terminal(&["--addresses", "127.0.0.0/8", "--", "sh", "-c", &script]);
+    terminal.expect("ready");
+    terminal.press("go\ny\ny\ny\n");
+    terminal.expect("held.test:");
+    terminal.press("n\n");
+    let (_, shown) = terminal.end();
+    assert!(!shown.contains("reached /x"), "type-ahead answered the question: {shown}");
+    assert!(run.origin.connections().is_empty());
+}
+
+#[test]
+fn without_a_terminal_unlisted_is_blocked_and_allow_passes() {
+    let run = Run::new();
+    let refused = run.quietly(&["--", "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", &run.url("held.test")]);
+    assert_eq!(String::from_utf8_lossy(&refused.stdout), "403", "{refused:?}");
+    let host = format!("listed.test:{}", run.origin.port());
+    let passed = run.quietly(&["--allow", &host, "--addresses", "127.0.0.0/8", "--", "curl", "-sS", &run.url("listed.test")]);
+    assert_eq!(String::from_utf8_lossy(&passed.stdout), "reached /x", "{passed:?}");
+}
+
+#[test]
+fn the_exit_code_is_the_commands_and_the_summary_is_one_line_on_stderr() {
+    let run = Run::new();
+    for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137)] {
+        let output = run.quietly(&["--", "sh", "-c", script]);
+        assert_eq!(output.status.code(), Some(code), "{script}: {output:?}");
+        assert!(output.stdout.is_empty(), "stdout is the command's: {output:?}");
+    }
+    let missing = run.quietly(&["--", "nosuch-command-here"]);
+    assert!(!missing.status.success() && String::from_utf8_lossy(&missing.stderr).contains("nosuch-command-here"), "{missing:?}");
+}
+
+#[test]
+fn the_command_sees_proxy_variables_in_both_cases_and_nothing_of_exeats() {
+    let run = Run::new();
+    let output =
+        exeat(Some(&run.site.config())).env("EXEAT_DNS_TIMEOUT", "2s").args(["run", "--", "env"]).stdin(Stdio::null()).output().unwrap();
+    let environment = String::from_utf8_lossy(&output.stdout).into_owned();
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"] {
+        let value = environment
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}=")))
+            .unwrap_or_else(|| panic!("no {name} in {environment}"));
+        assert!(value.starts_with("http://") && value.contains(":exeat_") && value.contains("@127.0.0.1:"), "{name}={value}");
+    }
+    assert!(!environment.lines().any(|line| line.starts_with("EXEAT_")), "{environment}");
+    assert!(!environment.contains("NO_PROXY=*"), "the command would go around: {environment}");
+}

@@ -1,0 +1,10 @@
+//! What the tests stand on: a scripted name server, recording origins, the real binary, raw conversations, a pseudo-terminal.
+
+pub(crate) mod dns;
+pub(crate) mod origin;
+pub(crate) mod p0;
+pub(crate) mod proxy;
+pub(crate) mod pty;
+pub(crate) mod site;
+pub(crate) mod talk;
+pub(crate) mod tls;
