@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use parking_lot::RwLock;
+use rustix::process::{Resource, Rlimit};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -105,7 +106,9 @@ impl Bound {
     /// What is never dialled because it is exeat, or because the configuration says so.
     pub fn guard(&self, config: &Config) -> Guard {
         let doors = self.doors.iter().map(|door| &door.listener);
-        let own = doors.chain(&self.metrics).filter_map(|listener| listener.local_addr().ok()).collect();
+        let own = doors.chain(&self.metrics).filter_map(|listener| listener.local_addr().ok());
+        // The name servers are a back end of ours: agents ask exeat for names, never them.
+        let own = own.chain(config.dns.servers.iter().copied()).collect();
         let known_as = config.listen.iter().flat_map(|listen| listen.known_as.iter().cloned()).collect();
         Guard { own, machine: Vec::new(), known_as, never: config.never.clone() }
     }
@@ -118,6 +121,20 @@ impl Bound {
 
 async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| StartError::Listen { name: name.to_owned(), address, error })
+}
+
+/// Raises the limit of open files as far as it goes, and says so where that is too few for the configured connections.
+pub fn raise_open_files(config: &Config) {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+    // An agent's side and the origin's side, parked connections, and what the process itself has open.
+    let wanted = 2 * config.limits.connections as u64 + 2048;
+    if let Some(most) = limit.maximum.filter(|most| *most < wanted) {
+        tracing::warn!(most, wanted, "too few open files for limits.connections: raise the one or lower the other");
+    }
 }
 
 /// Opens the journal of this process, and says what of the last one had to be repaired.
@@ -141,7 +158,7 @@ fn make_private(folder: &std::path::Path) -> io::Result<()> {
 impl App {
     /// Starts everything but the ways in; they open with [`App::open`].
     pub fn start(config: &Config, bound: &Bound, policy: Policy, journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
-        let recording = Arc::new(Recording { journal, metrics: Arc::new(Metrics::new()) });
+        let recording = Arc::new(Recording::new(journal));
         let recorder: Arc<dyn Recorder> = Arc::clone(&recording) as Arc<dyn Recorder>;
         let policy = Arc::new(ArcSwap::from_pointee(policy));
         let stop = Stop::default();
@@ -155,7 +172,7 @@ impl App {
             quiet_after_deny: config.hold.quiet_after_deny,
         };
         let desk = HoldDesk::new(settings, Arc::clone(&approvals), Arc::clone(&recorder));
-        tasks.spawn(Arc::clone(&desk).run(stop.now.clone()));
+        tasks.spawn(Arc::clone(&desk).run(stop.drain.clone()));
 
         tasks.spawn(count_pending(Arc::clone(&desk), Arc::clone(&recording.metrics), stop.now.clone()));
         let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder: Arc::clone(&recorder), changed: desk.changes() };
@@ -193,6 +210,7 @@ impl App {
     /// Brings a policy into force, and records it.
     pub fn replace_policy(&self, policy: Policy, who: &str) {
         let old = self.policy.swap(Arc::new(policy));
+        self.desk.policy_changed();
         self.in_force(Some(old.hash().to_string()), who);
     }
 
@@ -228,6 +246,7 @@ fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<
         own_everywhere: bound.everywhere(),
         via: HeaderValue::try_from(format!("1.1 {via}")).expect("a name of hexadecimal digits is a field value"),
         stop: stop.drain.clone(),
+        stop_now: stop.now.clone(),
     };
     let resolver = Resolver::new(&config.dns.servers, config.dns.timeout)?;
     Ok(Neck { gate, upstream: Upstream::new(resolver, settings), via })

@@ -171,6 +171,11 @@ impl HoldDesk {
         self.state.lock().holds.by_agent().clone()
     }
 
+    /// The policy changed: what is open is decided again.
+    pub fn policy_changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
     /// Ends questions and approvals when their time comes, until stopped. Then all who wait are told that nobody answers.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         loop {
@@ -223,7 +228,7 @@ impl HoldDesk {
 
     fn open(&self, state: &mut State, id: &Arc<str>, attempt: &Attempt, terms: &HoldTerms) -> Result<(), record::Unwritable> {
         let request = match &attempt.sight {
-            crate::policy::attempt::Sight::Seen(line) => Some(line.clone()),
+            crate::policy::attempt::Sight::Seen(line) => Some(record::masked(line)),
             crate::policy::attempt::Sight::NotYet => None,
         };
         self.recorder.record(&Record::Held(record::Held {

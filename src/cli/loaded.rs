@@ -1,6 +1,6 @@
 //! The policy a configuration stands for, and what is wrong with the parts of it that do not load.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use crate::config::Config;
@@ -91,6 +91,13 @@ impl Loaded {
             writeln!(out, "warning: {warning}")?;
         }
         Ok(())
+    }
+
+    /// In one sentence, that not everything written is in force.
+    pub(super) fn not_in_force(&self) -> Option<String> {
+        let files: BTreeSet<&str> = self.faults.iter().map(|fault| fault.file.as_ref()).collect();
+        let files: Vec<&str> = files.into_iter().collect();
+        (!files.is_empty()).then(|| format!("not in force: {}", files.join(", ")))
     }
 
     /// What readiness has to say of it.

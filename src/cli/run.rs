@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use tokio::process::Command;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{env, loaded, terminal};
 use crate::app::{self, App, Bound};
@@ -64,7 +64,9 @@ enum Isolate {
     Off,
 }
 
-const NOT_ENFORCED: &str = "exeat: not enforced: the command is pointed at the proxy by its environment, and what ignores that is not seen";
+const NOT_ENFORCED: &str = "exeat: not enforced: the command is pointed at the proxy by its environment, and what ignores that is not seen; \
+    it shares this user and terminal, so approvals are advisory";
+const NOBODY: &str = "exeat: there is no terminal to ask on: what is not listed is refused";
 
 /// Runs the command to its end.
 pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> {
@@ -72,43 +74,51 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
         args.isolate != Isolate::On,
         "nothing here can shut a command in yet; run it without --isolate on, or in a container whose only way out is exeat"
     );
+    let signals = Signals::new()?;
     let ask = terminal::terminal_available();
     config.listen = vec![own_listener()];
     config.metrics = None;
+    app::raise_open_files(&config);
 
-    let journal = app::open_journal(&config)?;
     let bound = Bound::all(&config).await?;
     let address = bound.doors.first().context("the proxy has no listener")?.listener.local_addr()?;
     let (allowlist, agent) = allowlist(&args, &config, ask)?;
     let token = Token::generate()?;
     let policy = Policy::new(vec![allowlist], bound.guard(&config)).map_err(|faults| loaded::refusal(&faults))?;
     let policy = policy.with_tokens([(token.digest(), agent.clone())]);
+    let journal = app::open_journal(&config)?;
     let (app, ways) = App::start(&config, &bound, policy, journal)?;
     app.open(&ways, bound, Arc::new(Readiness::default));
     drop(ways);
 
-    writeln!(io::stderr(), "{NOT_ENFORCED}")?;
+    tell(NOT_ENFORCED);
     if ask {
         let asking = terminal::ask_on_terminal(Arc::clone(&app.desk), agent.clone(), app.stop.drain.clone());
         app.beside(async move {
             let _why = asking.await;
         });
+    } else {
+        tell(NOBODY);
     }
     let url = format!("http://{agent}:{}@{address}", token.expose());
-    let status = command(&args.command, &url).await;
-    let summary = app.recording.metrics.summary();
+    let status = command(&args.command, &url, signals).await;
     app.end().await;
     match status {
         Ok(status) => {
-            writeln!(io::stderr(), "exeat: {summary}")?;
+            tell(&format!("exeat: {}", app.recording.tally.lock()));
             Ok(exit_code(status))
         }
         Err(NotRun { program, error }) => {
-            writeln!(io::stderr(), "exeat: {} cannot be run: {error}", program.display())?;
+            tell(&format!("exeat: {} cannot be run: {error}", program.display()));
             // As shells say it.
             Ok(ExitCode::from(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }))
         }
     }
+}
+
+/// Says something beside the command. Whether anybody listens does not change what is run, nor its exit code.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 fn own_listener() -> Listen {
@@ -118,7 +128,7 @@ fn own_listener() -> Listen {
 
 /// The agent's own allowlist, or one made of the arguments alone.
 fn allowlist(args: &RunArgs, config: &Config, ask: bool) -> anyhow::Result<(Allowlist, AgentId)> {
-    let agent = args.agent.clone().unwrap_or_else(|| AgentId::parse("run").expect("`run` is an agent's name"));
+    let agent = args.agent.clone().unwrap_or_else(|| AgentId::parse("this-run").expect("`this-run` is an agent's name"));
     let unlisted = match args.unlisted {
         Some(UnlistedArg::Hold) if ask => Some(Unlisted::Hold),
         None if ask => None,
@@ -127,7 +137,7 @@ fn allowlist(args: &RunArgs, config: &Config, ask: bool) -> anyhow::Result<(Allo
     let made = Allowlist::for_run(agent.clone(), &args.allow, &args.addresses, unlisted.unwrap_or(Unlisted::Hold));
     let (made, warnings) = made.map_err(|faults| loaded::refusal(&faults))?;
     for warning in warnings {
-        writeln!(io::stderr(), "warning: {warning}")?;
+        tell(&format!("warning: {warning}"));
     }
     if args.agent.is_none() {
         return Ok((made, agent));
@@ -147,12 +157,12 @@ struct NotRun {
     error: io::Error,
 }
 
-async fn command(words: &[OsString], url: &str) -> Result<ExitStatus, NotRun> {
+async fn command(words: &[OsString], url: &str, signals: Signals) -> Result<ExitStatus, NotRun> {
     let program = words.first().cloned().unwrap_or_default();
-    spawned(words, url).await.map_err(|error| NotRun { program, error })
+    spawned(words, url, signals).await.map_err(|error| NotRun { program, error })
 }
 
-async fn spawned(words: &[OsString], url: &str) -> io::Result<ExitStatus> {
+async fn spawned(words: &[OsString], url: &str, mut signals: Signals) -> io::Result<ExitStatus> {
     let (program, arguments) = words.split_first().ok_or(io::ErrorKind::NotFound)?;
     let mut command = Command::new(program);
     command.args(arguments);
@@ -163,18 +173,32 @@ async fn spawned(words: &[OsString], url: &str) -> io::Result<ExitStatus> {
     }
     command.envs(env::variables(url));
     let mut child = command.spawn()?;
-    // The terminal sends these to the command as well; it decides what they mean.
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     loop {
         tokio::select! {
             status = child.wait() => return status,
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => pass_on(child.id()),
+            // The terminal sends this one to the command as well; the command decides what it means.
+            _ = signals.interrupt.recv() => {}
+            _ = signals.terminate.recv() => pass_on(child.id()),
+            _ = signals.hang_up.recv() => pass_on(child.id()),
         }
     }
 }
 
-/// SIGTERM was meant for the command.
+/// Signals that are the command's business, caught before it is started.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let [interrupt, terminate, hang_up] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        Ok(Self { interrupt: interrupt?, terminate: terminate?, hang_up: hang_up? })
+    }
+}
+
+/// The command is to end: so was meant whoever sent it.
 fn pass_on(child: Option<u32>) {
     let pid = child.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Weak};
 
 use anyhow::Context;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -17,13 +18,17 @@ use crate::config::Config;
 use crate::config::tokens::TokenStore;
 use crate::policy::Policy;
 
+const ADVISORY: &str =
+    "exeat: approvals are advisory for agents that run as this user on this machine: such an agent can answer for itself";
+
 /// Runs until SIGINT or SIGTERM; a second one stops at once.
 pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let journal = app::open_journal(&config)?;
+    app::raise_open_files(&config);
     let bound = Bound::all(&config).await?;
     let loaded = loaded::load(&config, bound.guard(&config))?;
     loaded.report(&mut io::stderr())?;
+    let journal = app::open_journal(&config)?;
     let tokens = TokenStore::open(&config.state)?;
     let policy = loaded.with_tokens(&tokens)?;
     let addresses = addresses(&bound)?;
@@ -34,6 +39,10 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let (recording, standing) = (Arc::clone(&app.recording), loaded.problems());
     app.open(&ways, bound, Arc::new(move || app::readiness(&recording, &standing)));
     drop(ways);
+    if let Some(faults) = loaded.not_in_force() {
+        writeln!(io::stderr(), "exeat: {faults}; /readyz says not ready until that is mended and exeat is started again")?;
+    }
+    writeln!(io::stderr(), "{ADVISORY}")?;
     // Said once everything that it promises is there.
     io::stdout().write_all(addresses.as_bytes())?;
     io::stdout().flush()?;
@@ -60,7 +69,7 @@ fn addresses(bound: &Bound) -> anyhow::Result<String> {
 /// Opens the unix socket for people.
 fn admin(app: &Arc<App>, config: &Config, loaded: &Loaded, tokens: TokenStore) -> anyhow::Result<()> {
     let listener = admin::bind(&config.state).with_context(|| admin_advice(&config.state))?;
-    let hooks = Arc::new(Hooks { app: Arc::downgrade(app), base: loaded.policy.clone(), tokens });
+    let hooks = Arc::new(Hooks { app: Arc::downgrade(app), base: loaded.policy.clone(), tokens: Mutex::new(tokens) });
     app.beside(admin::serve(listener, Arc::clone(&app.desk), hooks, app.stop.now.clone()));
     Ok(())
 }
@@ -70,12 +79,14 @@ fn admin(app: &Arc<App>, config: &Config, loaded: &Loaded, tokens: TokenStore) -
 struct Hooks {
     app: Weak<App>,
     base: Policy,
-    tokens: TokenStore,
+    /// Held while tokens are read and put in force, so that an older reading never comes last.
+    tokens: Mutex<TokenStore>,
 }
 
 impl AdminHooks for Hooks {
     fn reload_tokens(&self) -> Result<(), String> {
-        let digests = self.tokens.digests().map_err(|error| error.to_string())?;
+        let tokens = self.tokens.lock();
+        let digests = tokens.digests().map_err(|error| error.to_string())?;
         if let Some(app) = self.app.upgrade() {
             app.replace_policy(self.base.with_tokens(digests), "tokens");
         }

@@ -57,18 +57,22 @@ impl LoadedAllowlists {
                 return;
             }
         };
-        let mut any = false;
+        let (mut any, mut bound) = (false, false);
         for file in files {
             let base = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
             match base.as_str() {
-                "floor.toml" => self.not_yet(&named(&file), "the floor comes with a later version"),
-                "freeze" => self.not_yet(&named(&file), "freezing comes with a later version"),
+                "floor.toml" => bound |= self.not_yet(&named(&file), "the floor comes with a later version"),
+                "freeze" => bound |= self.not_yet(&named(&file), "freezing comes with a later version"),
                 base if base.ends_with(".toml") && !base.starts_with('.') && !file.is_dir() => {
                     any = true;
                     self.file(&file, &named(&file));
                 }
                 _ => {}
             }
+        }
+        if bound {
+            // Whoever wrote one of these meant less to pass, not everything as if it were not there.
+            self.allowlists.clear();
         }
         if !any {
             self.faults.push(Fault::whole(
@@ -96,8 +100,14 @@ impl LoadedAllowlists {
         }
     }
 
-    fn not_yet(&mut self, name: &str, what: &str) {
-        self.faults.push(Fault::whole(name, "this file", format!("not yet: {what}"), "remove it"));
+    fn not_yet(&mut self, name: &str, what: &str) -> bool {
+        self.faults.push(Fault::whole(
+            name,
+            "this file",
+            format!("not yet: {what}; until it is gone every attempt is refused"),
+            "remove it",
+        ));
+        true
     }
 }
 
@@ -159,12 +169,14 @@ mod tests {
     #[test]
     fn what_comes_later_is_not_ignored() {
         let folder = folder(&[("a.toml", "agent = \"a\"\n"), ("floor.toml", ""), ("freeze", "")]);
-        let said: Vec<String> = load_folder(folder.path()).faults.iter().map(Fault::to_string).collect();
+        let loaded = load_folder(folder.path());
+        assert_eq!(loaded.allowlists, [], "nothing passes");
+        let said: Vec<String> = loaded.faults.iter().map(Fault::to_string).collect();
         assert_eq!(
             said,
             [
-                "floor.toml: found this file; wanted not yet: the floor comes with a later version; fix: remove it",
-                "freeze: found this file; wanted not yet: freezing comes with a later version; fix: remove it",
+                "floor.toml: found this file; wanted not yet: the floor comes with a later version; until it is gone every attempt is refused; fix: remove it",
+                "freeze: found this file; wanted not yet: freezing comes with a later version; until it is gone every attempt is refused; fix: remove it",
             ]
         );
     }

@@ -1,21 +1,17 @@
-//! Bodies on their way through: counted, bounded in silence, and the download is what ends a forwarded attempt.
+//! Bodies on their way through, counted. The end of the download is the end of a forwarded attempt.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
 
-use super::live::Live;
-use super::open::{Carried, Open};
-use super::pool::{Key, Parked, Pool};
+use super::open::Carried;
 use super::record::Outcome;
+use super::watch::Underway;
 use crate::policy::reason::Reason;
 
 /// Why a body breaks off.
@@ -24,12 +20,9 @@ pub enum Broken {
     /// The connection it came from broke.
     #[error("the connection broke: {0}")]
     Connection(#[from] hyper::Error),
-    /// Nothing came for longer than `limits.idle`.
-    #[error("nothing came for too long")]
-    Idle,
-    /// The answer is allow no longer.
-    #[error("the policy changed")]
-    PolicyChanged,
+    /// exeat ended it.
+    #[error("the exchange was cut")]
+    Cut,
 }
 
 /// A request's body on its way to the origin. Trailers are dropped: `TE` is not passed on, so none are promised.
@@ -41,6 +34,9 @@ pub(super) struct Upload {
 
 impl Upload {
     pub(super) fn new(inner: Incoming, carried: Arc<Carried>) -> Self {
+        if inner.is_end_stream() {
+            carried.upload_over();
+        }
         Self { inner, carried }
     }
 }
@@ -52,6 +48,9 @@ impl Body for Upload {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         loop {
             let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+            if frame.is_none() || self.inner.is_end_stream() {
+                self.carried.upload_over();
+            }
             let Some(Ok(frame)) = frame else { return Poll::Ready(frame) };
             if let Some(data) = frame.data_ref() {
                 self.carried.up.fetch_add(data.len() as u64, Ordering::Relaxed);
@@ -69,48 +68,19 @@ impl Body for Upload {
     }
 }
 
-/// An answer's body. When it ends so does its attempt, and the connection is parked; dropped early, the agent went away.
+/// An answer's body. When it ends so does its attempt; dropped early, the agent went away.
 #[derive(Debug)]
 pub struct RecordedBody {
     inner: Incoming,
-    silence: Pin<Box<Sleep>>,
-    idle: Duration,
-    live: Live,
-    attempt: Option<(Open, Return)>,
-}
-
-/// Where the connection goes when the body has ended.
-#[derive(Debug)]
-pub(super) struct Return {
-    pub(super) pool: Arc<Pool>,
-    pub(super) key: Key,
-    pub(super) parked: Parked,
+    underway: Arc<Underway>,
 }
 
 impl RecordedBody {
-    pub(super) fn new(inner: Incoming, open: Open, live: Live, back: Return, idle: Duration) -> Self {
-        let silence = Box::pin(tokio::time::sleep(idle));
-        let mut body = Self { inner, silence, idle, live, attempt: Some((open, back)) };
-        if body.inner.is_end_stream() {
-            body.finish();
+    pub(super) fn new(inner: Incoming, underway: Arc<Underway>) -> Self {
+        if inner.is_end_stream() {
+            underway.complete();
         }
-        body
-    }
-
-    fn finish(&mut self) {
-        if let Some((mut open, Return { pool, key, parked })) = self.attempt.take() {
-            let reason = open.reason();
-            open.will_end(Outcome::Completed, reason);
-            drop(open);
-            pool.park(key, parked);
-        }
-    }
-
-    fn break_off(&mut self, outcome: Outcome, reason: Reason, error: Broken) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        if let Some((mut open, _closed)) = self.attempt.take() {
-            open.will_end(outcome, reason);
-        }
-        Poll::Ready(Some(Err(error)))
+        Self { inner, underway }
     }
 }
 
@@ -120,40 +90,41 @@ impl Body for RecordedBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         loop {
-            if !self.live.holds() {
-                return self.break_off(Outcome::Cut, Reason::PolicyChanged, Broken::PolicyChanged);
+            if self.underway.is_over() && !self.inner.is_end_stream() {
+                return Poll::Ready(Some(Err(Broken::Cut)));
             }
-            match Pin::new(&mut self.inner).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    let idle = self.idle;
-                    self.silence.as_mut().reset(Instant::now() + idle);
+            match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+                Some(Ok(frame)) => {
                     let Some(data) = frame.data_ref() else { continue };
-                    if let Some((open, _)) = &self.attempt {
-                        open.carried.down.fetch_add(data.len() as u64, Ordering::Relaxed);
-                    }
+                    self.underway.carried().down.fetch_add(data.len() as u64, Ordering::Relaxed);
                     if self.inner.is_end_stream() {
-                        self.finish();
+                        self.underway.complete();
                     }
                     return Poll::Ready(Some(Ok(frame)));
                 }
-                Poll::Ready(Some(Err(error))) => return self.break_off(Outcome::Failed, Reason::Unreachable, error.into()),
-                Poll::Ready(None) => {
-                    self.finish();
-                    return Poll::Ready(None);
+                Some(Err(error)) => {
+                    self.underway.end(Outcome::Failed, Reason::Unreachable);
+                    return Poll::Ready(Some(Err(error.into())));
                 }
-                Poll::Pending => {
-                    ready!(self.silence.as_mut().poll(cx));
-                    return self.break_off(Outcome::Cut, Reason::Overloaded, Broken::Idle);
+                None => {
+                    self.underway.complete();
+                    return Poll::Ready(None);
                 }
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.attempt.is_none() && self.inner.is_end_stream()
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+impl Drop for RecordedBody {
+    fn drop(&mut self) {
+        self.underway.abandon();
     }
 }

@@ -1,6 +1,6 @@
 //! What a front may say of an attempt. Absent means not known, never invented; garbage goes through the same door.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::record::Front;
@@ -23,6 +23,8 @@ pub struct Claim {
     pub sight: Sight,
     /// What the front objects to in a target that can be read.
     pub objection: Option<Objection>,
+    /// The peer is a process of this machine, whatever address it took to get here.
+    pub on_this_machine: bool,
     pub(super) who: Who,
 }
 
@@ -35,17 +37,34 @@ pub enum Objection {
     OtherHost,
 }
 
-/// Who asks: to be identified, or known from the tunnel the request was found in.
+/// Who asks: evidence, judged again whenever the attempt is, and the tunnel the request was found in.
 #[derive(Clone, Debug)]
-pub(super) enum Who {
-    Unknown(Evidence),
-    Within { tunnel: AttemptId, agent: AgentId, instance: Instance },
+pub(super) struct Who {
+    pub(super) evidence: Evidence,
+    pub(super) tunnel: Option<Tunnel>,
+}
+
+/// The tunnel around a request: what it was admitted as binds what it carries.
+#[derive(Clone, Debug)]
+pub(super) struct Tunnel {
+    pub(super) id: AttemptId,
+    pub(super) agent: AgentId,
+    pub(super) instance: Instance,
 }
 
 impl Claim {
     /// A claim of a peer that is still to be identified.
     pub fn new(front: Front, peer: SocketAddr, evidence: Evidence, wanted: Result<Destination, Malformed>, sight: Sight) -> Self {
-        Self { front, peer, instance: None, wanted, sight, objection: None, who: Who::Unknown(evidence) }
+        Self {
+            front,
+            peer,
+            instance: None,
+            wanted,
+            sight,
+            objection: None,
+            on_this_machine: peer.ip().to_canonical().is_loopback(),
+            who: Who { evidence, tunnel: None },
+        }
     }
 
     /// The scheme follows from the sight: only plain HTTP is in plain sight.
@@ -56,17 +75,16 @@ impl Claim {
         }
     }
 
+    /// The peer's address where nothing better tells. This machine is one peer: a process on it picks its address.
     pub(super) fn instance(&self) -> Instance {
-        match (&self.who, &self.instance) {
-            (Who::Within { instance, .. }, _) | (Who::Unknown(_), Some(instance)) => instance.clone(),
-            (Who::Unknown(_), None) => Instance(Arc::from(self.peer.ip().to_canonical().to_string())),
-        }
+        let told = self.who.tunnel.as_ref().map(|tunnel| &tunnel.instance).or(self.instance.as_ref());
+        told.cloned().unwrap_or_else(|| {
+            let address = if self.on_this_machine { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.peer.ip().to_canonical() };
+            Instance(Arc::from(address.to_string()))
+        })
     }
 
     pub(super) fn within(&self) -> Option<AttemptId> {
-        match &self.who {
-            Who::Unknown(_) => None,
-            Who::Within { tunnel, .. } => Some(*tunnel),
-        }
+        self.who.tunnel.as_ref().map(|tunnel| tunnel.id)
     }
 }

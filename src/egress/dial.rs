@@ -53,6 +53,7 @@ impl Judged {
             tokio::select! {
                 tried = trying.next() => match tried {
                     Some(Ok(connected)) => return Ok(connected),
+                    Some(Err(error)) if is_ours(&error) => return Err(NetworkFault::NoDescriptor),
                     Some(Err(error)) => {
                         tracing::debug!(%error, "an address did not accept the connection");
                         trying.extend(waiting.next().map(connect));
@@ -72,9 +73,15 @@ async fn connect(address: SocketAddr) -> std::io::Result<(TcpStream, SocketAddr)
     Ok((stream, address))
 }
 
-/// Whether a listener bound to every address of this machine is reached at this one: only an address of ours can be bound.
+/// The fault is this machine's: it has no descriptor left.
+fn is_ours(error: &std::io::Error) -> bool {
+    [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(|errno| errno.raw_os_error()).map(Some).contains(&error.raw_os_error())
+}
+
+/// Whether a listener bound to every address of this machine is reached at this one: only a foreign address cannot be bound.
 fn is_of_this_machine(address: IpAddr) -> bool {
-    std::net::UdpSocket::bind((address, 0)).is_ok()
+    let bound = std::net::UdpSocket::bind((address, 0));
+    !bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrNotAvailable)
 }
 
 /// IPv6 first, then turn by turn (RFC 8305 section 4).

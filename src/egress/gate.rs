@@ -16,7 +16,7 @@ use super::refusal::{Cause, Refusal};
 use super::seats::Seats;
 use crate::policy::Policy;
 use crate::policy::approvals::Approvals;
-use crate::policy::attempt::{AgentId, Attempt, AttemptId, Sight};
+use crate::policy::attempt::{AgentId, Attempt, AttemptId, Offered, Sight};
 use crate::policy::decide::{Basis, Block, Decision, Grant, HoldTerms};
 use crate::policy::destination::Destination;
 use crate::policy::reason::Reason;
@@ -89,9 +89,9 @@ impl Gate {
             Some(Objection::OtherHost) => return Err(open.refuse(Reason::NameMismatch, Cause::Plain)),
             None => {}
         }
-        let agent = match self.identify(&claim) {
+        let agent = match identify(&self.policy.load(), &claim.who) {
             Ok(agent) => agent,
-            Err(reason) => return Err(open.refuse(reason, Cause::Plain)),
+            Err(reason) => return Err(open.refuse(reason, unidentified(&claim.who))),
         };
         open.identified(agent.clone());
         match self.seats.take(&agent) {
@@ -99,7 +99,7 @@ impl Gate {
             None => return Err(self.full(open, "limits.per_agent")),
         }
         let attempt = attempt(&claim, open.id(), agent, destination);
-        self.decide(open, attempt).await
+        self.decide(open, attempt, claim.who).await
     }
 
     /// Why a claim could be read but not even counted as an attempt of an agent: recorded like any other.
@@ -125,26 +125,25 @@ impl Gate {
             rule: None,
             approval: None,
             policy: self.policy.load().hash().as_ref().to_owned(),
-            // On loopback nothing tells the agent's processes from its approver's.
-            separated: claim.peer.ip().to_canonical().is_loopback().then_some(false),
+            // On one machine nothing here tells the agent's processes from its approver's.
+            separated: claim.on_this_machine.then_some(false),
             within: claim.within(),
         };
         let on_end: Arc<dyn OnEnd> = Arc::clone(self) as Arc<dyn OnEnd>;
         Open::new(draft, claim.wanted.as_ref().ok().cloned(), Arc::clone(&self.recorder), on_end)
     }
 
-    fn identify(&self, claim: &Claim) -> Result<AgentId, Reason> {
-        match &claim.who {
-            Who::Unknown(evidence) => self.policy.load().identify(evidence),
-            Who::Within { agent, .. } => Ok(agent.clone()),
-        }
-    }
-
-    async fn decide(self: &Arc<Self>, mut open: Open, attempt: Attempt) -> Result<Permit, Refusal> {
+    async fn decide(self: &Arc<Self>, mut open: Open, attempt: Attempt, who: Who) -> Result<Permit, Refusal> {
         let deadline = tokio::time::Instant::now() + self.hold_wait;
         for _round in 0..MOST_ROUNDS {
             let now = SystemTime::now();
+            // Before the decision: what is taken back from here on is noticed by the attempt once it is open.
+            let mut changed = self.changed.clone();
+            changed.mark_unchanged();
             let policy = self.policy.load_full();
+            if identify(&policy, &who).as_ref() != Ok(&attempt.agent) {
+                return Err(open.refuse(Reason::UnknownAgent, unidentified(&who)));
+            }
             let began = Instant::now();
             let decision = policy.decide(&attempt, &self.approvals.read(), now);
             self.recorder.decision_took(began.elapsed());
@@ -162,7 +161,7 @@ impl Gate {
                         Basis::Approved(id) => self.approvals.write().claim(*id, &attempt, now),
                     };
                     if claimed {
-                        return self.permit(open, attempt, grant);
+                        return self.permit(open, grant, Asker { attempt, who }, changed);
                     }
                 }
             }
@@ -170,7 +169,7 @@ impl Gate {
         Err(open.refuse(Reason::Expired, Cause::Plain))
     }
 
-    fn permit(self: &Arc<Self>, mut open: Open, attempt: Attempt, grant: Grant) -> Result<Permit, Refusal> {
+    fn permit(self: &Arc<Self>, mut open: Open, grant: Grant, asker: Asker, changed: watch::Receiver<u64>) -> Result<Permit, Refusal> {
         let written = match grant.basis() {
             Basis::Listed(rule) => open.allow(Reason::Listed, Some(rule.to_string()), None),
             Basis::Approved(id) => open.allow(Reason::Approved, None, Some(id.0)),
@@ -178,7 +177,7 @@ impl Gate {
         if written.is_err() {
             return Err(open.refuse(Reason::Internal, Cause::Journal));
         }
-        let live = Live::new(Arc::clone(self), attempt, grant.until(), self.changed.clone());
+        let live = Live::new(Arc::clone(self), asker, grant.until(), changed);
         Ok(Permit { open, grant, live })
     }
 
@@ -213,8 +212,12 @@ impl Gate {
     }
 
     /// The decision on an attempt that is open already: `Some` with its new end while it may go on.
-    pub(super) fn still_allows(&self, attempt: &Attempt) -> Option<Option<SystemTime>> {
+    pub(super) fn still_allows(&self, asker: &Asker) -> Option<Option<SystemTime>> {
         let policy = self.policy.load();
+        let Asker { attempt, who } = asker;
+        if identify(&policy, who).as_ref() != Ok(&attempt.agent) {
+            return None;
+        }
         match policy.decide(attempt, &self.approvals.read(), SystemTime::now()) {
             Decision::Allow(grant) => Some(grant.until()),
             Decision::Hold(_) | Decision::Block(_) => None,
@@ -226,6 +229,26 @@ impl OnEnd for Gate {
     fn ended(&self, attempt: AttemptId) {
         self.approvals.write().ended(attempt);
     }
+}
+
+/// An attempt and who made it, so that both can be judged again.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    pub(super) attempt: Attempt,
+    pub(super) who: Who,
+}
+
+/// Who asks by the policy in force. A request in a tunnel is the tunnel's agent, as long as its evidence still proves that.
+fn identify(policy: &Policy, who: &Who) -> Result<AgentId, Reason> {
+    let agent = policy.identify(&who.evidence)?;
+    match &who.tunnel {
+        Some(tunnel) if tunnel.agent != agent => Err(Reason::UnknownAgent),
+        Some(_) | None => Ok(agent),
+    }
+}
+
+fn unidentified(who: &Who) -> Cause {
+    Cause::Unidentified { offered: who.evidence.offered != Offered::Nothing }
 }
 
 fn attempt(claim: &Claim, id: AttemptId, agent: AgentId, destination: Destination) -> Attempt {

@@ -37,18 +37,26 @@ pub(super) fn outbound(parts: &mut Parts, destination: &Destination, via: &Heade
     parts.version = Version::HTTP_11;
 }
 
-/// Makes an answer what the agent is to see.
-pub(super) fn inbound(headers: &mut HeaderMap) {
+/// Makes an answer what the agent is to see. `None`: its framing can be read in two ways, or has a coding that would be lost.
+pub(super) fn inbound(headers: &mut HeaderMap) -> Option<()> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return None;
+        }
+        // The coding frames the message; a length beside it is somebody's attempt at another (RFC 9112 section 6.3).
+        headers.remove(CONTENT_LENGTH);
+    }
     drop_hop_by_hop(headers);
+    Some(())
 }
 
 fn drop_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|token| HeaderName::from_bytes(token.trim().as_bytes()).ok())
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
         .filter(|name| !KEPT.contains(name))
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {

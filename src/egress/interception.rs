@@ -2,42 +2,45 @@
 
 use std::net::SocketAddr;
 
-use super::claim::{Claim, Objection, Who};
+use super::claim::{Claim, Objection, Tunnel, Who};
+use super::gate::Asker;
 use super::live::Live;
 use super::open::Open;
 use super::record::{Front, Outcome};
 use super::tunnel::Receipt;
-use crate::policy::attempt::{Attempt, Sight};
+use crate::policy::attempt::Sight;
 use crate::policy::destination::Destination;
 use crate::policy::malformed::Malformed;
 use crate::policy::reason::Reason;
 
 /// The tunnel while its requests are carried one by one. It cannot connect; agent and destination of a claim come from it.
-#[must_use = "an interception ends with `finish` or `cut`"]
+#[must_use = "an interception ends with `finish`"]
 #[derive(Debug)]
 pub struct Interception {
     open: Open,
-    attempt: Attempt,
+    asker: Asker,
     live: tokio::sync::Mutex<Live>,
 }
 
 impl Interception {
     pub(super) fn new(open: Open, live: Live) -> Self {
-        Self { open, attempt: live.attempt().clone(), live: tokio::sync::Mutex::new(live) }
+        Self { open, asker: live.asker().clone(), live: tokio::sync::Mutex::new(live) }
     }
 
     /// Where the tunnel goes, and so every request in it.
     pub fn destination(&self) -> &Destination {
-        &self.attempt.destination
+        &self.asker.attempt.destination
     }
 
     /// Claims a request found in the tunnel. `named` is the destination its head names, or why that cannot be read.
     pub fn claim(&self, peer: SocketAddr, sight: Sight, named: Result<Destination, Malformed>) -> Claim {
-        let tunnel = &self.attempt;
-        let who = Who::Within { tunnel: tunnel.id, agent: tunnel.agent.clone(), instance: tunnel.instance.clone() };
-        let objection = named.as_ref().is_ok_and(|named| *named != tunnel.destination).then_some(Objection::OtherHost);
-        let wanted = named.map(|_same| tunnel.destination.clone());
-        Claim { front: Front::Connect, peer, instance: None, wanted, sight, objection, who }
+        let Asker { attempt, who } = &self.asker;
+        let tunnel = Tunnel { id: attempt.id, agent: attempt.agent.clone(), instance: attempt.instance.clone() };
+        let who = Who { evidence: who.evidence.clone(), tunnel: Some(tunnel) };
+        let objection = named.as_ref().is_ok_and(|named| *named != attempt.destination).then_some(Objection::OtherHost);
+        let wanted = named.map(|_same| attempt.destination.clone());
+        let on_this_machine = peer.ip().to_canonical().is_loopback();
+        Claim { front: Front::Connect, peer, instance: None, wanted, sight, objection, on_this_machine, who }
     }
 
     /// Resolves when the tunnel's own answer is no longer allow.
@@ -45,14 +48,32 @@ impl Interception {
         self.live.lock().await.lost().await;
     }
 
-    /// Ends the tunnel; its requests have ended their own attempts.
-    pub fn finish(self) -> Receipt {
-        let reason = self.open.reason();
-        Receipt::of(self.open, Outcome::Completed, reason)
+    /// Whether the tunnel's own answer is still allow.
+    async fn holds(&self) -> bool {
+        self.live.lock().await.holds()
     }
 
-    /// Ends the tunnel because its answer is no longer allow.
-    pub fn cut(self) -> Receipt {
-        Receipt::of(self.open, Outcome::Cut, Reason::PolicyChanged)
+    /// Ends the tunnel; its requests have ended their own attempts.
+    pub async fn finish(self, end: InnerEnd) -> Receipt {
+        let reason = self.open.reason();
+        if !self.holds().await {
+            return Receipt::of(self.open, Outcome::Cut, Reason::PolicyChanged);
+        }
+        match end {
+            InnerEnd::Closed => Receipt::of(self.open, Outcome::Completed, reason),
+            InnerEnd::Broken => Receipt::of(self.open, Outcome::Abandoned, reason),
+            InnerEnd::Stopped => Receipt::of(self.open, Outcome::Cut, Reason::Internal),
+        }
     }
+}
+
+/// How the connection inside an interception ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InnerEnd {
+    /// In order.
+    Closed,
+    /// It broke, or could not be read on.
+    Broken,
+    /// exeat stops.
+    Stopped,
 }

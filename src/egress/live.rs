@@ -5,28 +5,30 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
-use super::gate::Gate;
+use super::gate::{Asker, Gate};
 use crate::policy::attempt::Attempt;
 
 /// Decides an open attempt again whenever policy or approvals change, and when its approval ends.
 #[derive(Debug)]
 pub(super) struct Live {
     gate: Arc<Gate>,
-    attempt: Attempt,
+    asker: Asker,
     until: Option<SystemTime>,
     changed: watch::Receiver<u64>,
 }
 
 impl Live {
-    pub(super) fn new(gate: Arc<Gate>, mut attempt: Attempt, until: Option<SystemTime>, mut changed: watch::Receiver<u64>) -> Self {
-        changed.mark_unchanged();
-        // The approval this attempt claimed covers what it carries, and so itself.
-        attempt.within.get_or_insert(attempt.id);
-        Self { gate, attempt, until, changed }
+    /// `changed` has seen what the attempt was decided by, and nothing later.
+    pub(super) fn new(gate: Arc<Gate>, asker: Asker, until: Option<SystemTime>, changed: watch::Receiver<u64>) -> Self {
+        Self { gate, asker, until, changed }
+    }
+
+    pub(super) fn asker(&self) -> &Asker {
+        &self.asker
     }
 
     pub(super) fn attempt(&self) -> &Attempt {
-        &self.attempt
+        &self.asker.attempt
     }
 
     /// Resolves when the answer is allow no longer.
@@ -58,7 +60,7 @@ impl Live {
     }
 
     fn decide_again(&mut self) -> bool {
-        match self.gate.still_allows(&self.attempt) {
+        match self.gate.still_allows(&self.asker) {
             Some(until) => {
                 self.until = until;
                 true

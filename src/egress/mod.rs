@@ -18,13 +18,15 @@ mod resolve;
 mod seats;
 mod tunnel;
 mod upstream;
+mod watch;
 
 pub use body::{Broken, RecordedBody};
 pub use claim::{Claim, Objection};
 pub use exchange::Answer;
 pub use gate::{Company, Gate, GateSettings, Permit};
-pub use interception::Interception;
+pub use interception::{InnerEnd, Interception};
 pub use refusal::{Cause, NetworkFault, Refusal};
 pub use resolve::{NoResolver, Resolver};
 pub use tunnel::{Carried, Client, Receipt};
 pub use upstream::{Connected, Upstream, UpstreamSettings};
+pub use watch::{Watch, Watching, watch};

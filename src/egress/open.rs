@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::record::{Decided, Ended, Millis, Outcome, Record, Recorder, TlsSeen, Unwritable, Verdict};
@@ -19,6 +19,22 @@ use crate::policy::reason::Reason;
 pub(super) struct Carried {
     pub(super) up: AtomicU64,
     pub(super) down: AtomicU64,
+    uploaded: AtomicBool,
+}
+
+impl Carried {
+    pub(super) fn total(&self) -> u64 {
+        self.up.load(Ordering::Relaxed).wrapping_add(self.down.load(Ordering::Relaxed))
+    }
+
+    /// The request's body has been read to its end.
+    pub(super) fn upload_over(&self) {
+        self.uploaded.store(true, Ordering::Release);
+    }
+
+    pub(super) fn upload_is_over(&self) -> bool {
+        self.uploaded.load(Ordering::Acquire)
+    }
 }
 
 /// Told when an attempt has ended, so that it no longer covers requests found in it.
@@ -148,7 +164,7 @@ impl Open {
                     (reason, cause) = (Reason::Internal, Cause::Journal);
                 }
             }
-            Stage::Decided(..) => self.stage = Stage::Decided(outcome_of(&cause), reason),
+            Stage::Decided(..) => self.stage = Stage::Decided(outcome_of(reason, &cause), reason),
             Stage::Closed => (reason, cause) = (Reason::Internal, Cause::Journal),
         }
         Refusal {
@@ -199,8 +215,13 @@ impl Drop for Open {
     }
 }
 
-fn outcome_of(cause: &Cause) -> Outcome {
-    if let Cause::Network(_) = cause { Outcome::Failed } else { Outcome::Refused }
+/// How an attempt ends that was allowed and is refused after all.
+fn outcome_of(reason: Reason, cause: &Cause) -> Outcome {
+    match (reason, cause) {
+        (Reason::PolicyChanged, _) => Outcome::Cut,
+        (_, Cause::Network(_)) => Outcome::Failed,
+        (_, _) => Outcome::Refused,
+    }
 }
 
 /// Milliseconds to a thousandth: finer would be noise.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1::SendRequest;
 use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 
 use super::body::Upload;
 use crate::policy::attempt::AgentId;
@@ -24,17 +25,28 @@ pub(super) struct Key {
     pub(super) policy: Arc<str>,
 }
 
-/// A connection that has carried a request and can carry another.
+/// A connection that has carried a request and can carry another. Dropping it closes it, whatever still runs on it.
 #[derive(Debug)]
 pub(super) struct Parked {
     pub(super) sender: SendRequest<Upload>,
     pub(super) peer: SocketAddr,
     since: Instant,
+    _driver: Driver,
+}
+
+/// The task that drives a connection; it ends with whoever holds this.
+#[derive(Debug)]
+struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Parked {
-    pub(super) fn new(sender: SendRequest<Upload>, peer: SocketAddr) -> Self {
-        Self { sender, peer, since: Instant::now() }
+    pub(super) fn new(sender: SendRequest<Upload>, peer: SocketAddr, driver: AbortHandle) -> Self {
+        Self { sender, peer, since: Instant::now(), _driver: Driver(driver) }
     }
 
     fn alive(&self) -> bool {
@@ -69,7 +81,8 @@ impl Pool {
     }
 
     /// Keeps a connection, unless there are enough.
-    pub(super) fn park(&self, key: Key, connection: Parked) {
+    pub(super) fn park(&self, key: Key, mut connection: Parked) {
+        connection.since = Instant::now();
         let mut parked = self.parked.lock();
         if parked.values().map(Vec::len).sum::<usize>() >= MOST {
             return;

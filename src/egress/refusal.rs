@@ -33,6 +33,11 @@ pub struct Refusal {
 pub enum Cause {
     /// The code says it all.
     Plain,
+    /// Nobody is known by what was offered.
+    Unidentified {
+        /// Something was offered; it was wrong.
+        offered: bool,
+    },
     /// The target or the head.
     Malformed(Malformed),
     /// A rule decided.
@@ -81,6 +86,8 @@ pub enum NetworkFault {
     Refused,
     /// No address answered in time.
     ConnectTimeout,
+    /// This process may open no more sockets.
+    NoDescriptor,
     /// The connection broke before the answer.
     Broken,
     /// The answer is none that can be passed on.

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::open::Carried;
+use super::tunnel::Client;
 use crate::policy::reason::Reason;
 
 const BUFFER: usize = 64 * 1024;
@@ -39,15 +40,21 @@ enum Side {
 }
 
 /// Carries bytes until both directions have ended, one breaks, or nothing moves for `idle`.
-pub(super) async fn relay(client: &TcpStream, origin: &TcpStream, carried: &Carried, idle: Duration) -> Relayed {
+pub(super) async fn relay(client: &Client, origin: &TcpStream, carried: &Carried, idle: Duration) -> Relayed {
+    let (early, client) = (&client.early, client.stream.as_ref());
     let began = Instant::now();
     let stirred = AtomicU64::new(0);
     let stir = || stirred.store(began.elapsed().as_millis() as u64, Ordering::Relaxed);
     let both = async {
-        let up = pump((client, Side::Client), (origin, Side::Origin), |bytes| {
-            carried.up.fetch_add(bytes, Ordering::Relaxed);
-            stir();
-        });
+        let up = async {
+            let count = |bytes| {
+                carried.up.fetch_add(bytes, Ordering::Relaxed);
+                stir();
+            };
+            write_rest(origin, early).await.map_err(|_broken| Side::Origin)?;
+            count(early.len() as u64);
+            pump((client, Side::Client), (origin, Side::Origin), count).await
+        };
         let down = pump((origin, Side::Origin), (client, Side::Client), |bytes| {
             carried.down.fetch_add(bytes, Ordering::Relaxed);
             stir();

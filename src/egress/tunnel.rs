@@ -1,9 +1,10 @@
 //! Bytes unseen: a tunnel is carried only after its first bytes have shown where it goes.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::interception::Interception;
@@ -22,7 +23,7 @@ pub struct Client {
     /// Bytes read beyond the request for the tunnel.
     pub early: Bytes,
     /// The socket.
-    pub stream: TcpStream,
+    pub stream: Arc<TcpStream>,
 }
 
 /// What a tunnel turned out to be.
@@ -54,7 +55,7 @@ impl Connected {
     /// Carries bytes both ways until both sides are done, the answer is no longer allow, or the first bytes are wrong.
     pub async fn tunnel(self, mut client: Client) -> Carried {
         let Self { mut open, grant, mut live, line, upstream } = self;
-        let Line::Fresh(mut origin, _peer) = line else {
+        let Line::Fresh(origin, _peer) = line else {
             return Carried::Over(Receipt::of(open, Outcome::Failed, Reason::Internal));
         };
         if !grant.opaque() {
@@ -73,18 +74,14 @@ impl Connected {
                 Judgement::Cut { reason, tls, seen } => {
                     open.tls = seen;
                     if tls {
-                        deny(&mut client.stream).await;
+                        deny(&client.stream).await;
                     }
                     return Carried::Over(Receipt::of(open, Outcome::Cut, reason));
                 }
             }
         }
-        if origin.write_all(&client.early).await.is_err() {
-            return Carried::Over(Receipt::of(open, Outcome::Failed, Reason::Unreachable));
-        }
-        open.carried.up.fetch_add(client.early.len() as u64, std::sync::atomic::Ordering::Relaxed);
         let relayed = tokio::select! {
-            relayed = relay(&client.stream, &origin, &open.carried, upstream.settings.idle) => relayed,
+            relayed = relay(&client, &origin, &open.carried, upstream.settings.idle) => relayed,
             () = live.lost() => Relayed::Cut(Reason::PolicyChanged),
             () = upstream.settings.stop.cancelled() => Relayed::Cut(Reason::Internal),
         };
@@ -148,7 +145,7 @@ async fn first_bytes(client: &mut Client, peek: Duration) -> Option<FirstBytes> 
         if first != FirstBytes::More || bytes.len() >= MOST {
             break Some(first);
         }
-        match tokio::time::timeout_at(deadline, client.stream.read_buf(&mut bytes)).await {
+        match tokio::time::timeout_at(deadline, read(&client.stream, &mut bytes)).await {
             Ok(Ok(0) | Err(_)) if bytes.is_empty() => break None,
             Ok(Ok(0) | Err(_)) | Err(_) => break Some(FirstBytes::Other),
             Ok(Ok(_read)) => {}
@@ -158,9 +155,20 @@ async fn first_bytes(client: &mut Client, peek: Duration) -> Option<FirstBytes> 
     first
 }
 
-/// Says no in the words of TLS, then closes.
-async fn deny(client: &mut TcpStream) {
-    if client.write_all(&ACCESS_DENIED).await.is_ok() {
-        let _ = client.shutdown().await;
+/// Reads what is there, appending it; 0 at the end.
+async fn read(stream: &TcpStream, bytes: &mut BytesMut) -> io::Result<usize> {
+    loop {
+        stream.readable().await?;
+        match stream.try_read_buf(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+    }
+}
+
+/// Says no in the words of TLS, then closes. An agent that does not even take seven bytes is not waited for.
+async fn deny(client: &TcpStream) {
+    if client.writable().await.is_ok() && client.try_write(&ACCESS_DENIED).is_ok() {
+        let _ = rustix::net::shutdown(client, rustix::net::Shutdown::Write);
     }
 }

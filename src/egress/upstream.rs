@@ -17,6 +17,7 @@ use super::refusal::{Cause, NetworkFault, Refusal};
 use super::resolve::Resolver;
 use crate::policy::attempt::Scheme;
 use crate::policy::decide::{Basis, Grant};
+use crate::policy::destination::Destination;
 use crate::policy::host::Host;
 use crate::policy::reason::Reason;
 
@@ -33,8 +34,10 @@ pub struct UpstreamSettings {
     pub own_everywhere: Vec<u16>,
     /// This process's name in `Via`.
     pub via: HeaderValue,
-    /// Told when the process stops: tunnels are cut then.
+    /// Told when the process is to stop: tunnels are cut then.
     pub stop: CancellationToken,
+    /// Told when it stops: requests under way are cut then.
+    pub stop_now: CancellationToken,
 }
 
 /// Turns permits into connections.
@@ -78,7 +81,7 @@ impl Upstream {
             open.address = Some(parked.peer);
             return Ok(Connected { open, grant, live, line: Line::Parked(parked), upstream: Arc::clone(self) });
         }
-        let (stream, peer) = match self.fresh(&mut open, &grant, &live).await {
+        let (stream, peer) = match self.fresh(&mut open, &grant, &live.attempt().destination).await {
             Ok(connected) => connected,
             Err((reason, cause)) => return Err(open.refuse(reason, cause)),
         };
@@ -86,15 +89,19 @@ impl Upstream {
     }
 
     /// Resolves, judges every answer, and dials one of them.
-    pub(super) async fn fresh(&self, open: &mut Open, grant: &Grant, live: &Live) -> Result<(TcpStream, SocketAddr), (Reason, Cause)> {
-        let destination = &live.attempt().destination;
+    pub(super) async fn fresh(
+        &self,
+        open: &mut Open,
+        grant: &Grant,
+        destination: &Destination,
+    ) -> Result<(TcpStream, SocketAddr), (Reason, Cause)> {
         let addresses: Vec<IpAddr> = match &destination.host {
             Host::Address(address) => vec![*address],
             Host::Name(name) => {
                 let began = Instant::now();
                 let resolved = self.resolver.resolve(name).await;
                 open.dns = Some(began.elapsed());
-                resolved.map_err(|fault| (Reason::DnsFailed, Cause::Network(fault)))?
+                resolved.map_err(broken)?
             }
         };
         let judged = Judged::new(&addresses, destination.port, grant, &self.settings.own_everywhere).map_err(|forbidden| {
@@ -104,7 +111,7 @@ impl Upstream {
         let began = Instant::now();
         let dialled = judged.dial(self.settings.connect_timeout).await;
         open.dial = Some(began.elapsed());
-        let (stream, peer) = dialled.map_err(|fault| (Reason::Unreachable, Cause::Network(fault)))?;
+        let (stream, peer) = dialled.map_err(broken)?;
         open.address = Some(peer);
         Ok((stream, peer))
     }
@@ -135,7 +142,13 @@ fn refused_address(forbidden: Forbidden, grant: &Grant) -> (Reason, Cause) {
     (reason, Cause::Address { address: forbidden.address, refusal: forbidden.refusal, rule })
 }
 
-/// A failure between dial and answer.
+/// What a failure on the way out is told as.
 pub(super) fn broken(fault: NetworkFault) -> (Reason, Cause) {
-    (Reason::Unreachable, Cause::Network(fault))
+    match fault {
+        NetworkFault::NoDescriptor => (Reason::Overloaded, Cause::Limit("open files")),
+        NetworkFault::NoAddress | NetworkFault::DnsFailed | NetworkFault::DnsTimeout => (Reason::DnsFailed, Cause::Network(fault)),
+        NetworkFault::Refused | NetworkFault::ConnectTimeout | NetworkFault::Broken | NetworkFault::BadAnswer => {
+            (Reason::Unreachable, Cause::Network(fault))
+        }
+    }
 }

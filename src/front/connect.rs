@@ -1,20 +1,18 @@
 //! CONNECT (RFC 9110 section 9.3.6): the question is asked and the way out opened before the 200, the first bytes judged after it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use http::{Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::http1::Reply;
+use super::http1::{Line, Reply};
 use super::inside;
-use super::listener::Ways;
+use super::listener::Seat;
+use super::wire::Wire;
 use crate::egress::{Carried, Claim, Client, Connected, Refusal};
 
 /// A tunnel on its way from the request that opened it to the connection that becomes it.
@@ -28,28 +26,29 @@ pub(super) struct Handoff {
 pub(super) async fn open(
     mut request: Request<Incoming>,
     claim: Claim,
-    ways: &Arc<Ways>,
+    line: &Line<'_>,
     handoff: &Mutex<Option<Handoff>>,
 ) -> Result<Reply, Refusal> {
-    let permit = ways.gate.admit(claim).await?;
-    let connected = ways.upstream.connect(permit).await?;
+    let permit = line.admit(claim).await?;
+    let connected = line.ways.upstream.connect(permit).await?;
     let upgrade = hyper::upgrade::on(&mut request);
     *handoff.lock() = Some(Handoff { connected, upgrade });
     Ok(Response::new(Either::Right(Full::default())))
 }
 
 /// Carries the tunnel in the task of its connection.
-pub(super) async fn carry(tunnel: Handoff, peer: SocketAddr, ways: &Arc<Ways>, stop: CancellationToken) {
+pub(super) async fn carry(tunnel: Handoff, peer: SocketAddr, seat: &Seat, stop: CancellationToken) {
     let Handoff { connected, upgrade } = tunnel;
     let Some(client) = client(upgrade).await else { return connected.close() };
     match connected.tunnel(client).await {
         Carried::Over(receipt) => tracing::debug!(attempt = %receipt.id, "a tunnel is over"),
-        Carried::Http(interception, client) => inside::serve(*interception, client, peer, ways, stop).await,
+        Carried::Http(interception, client) => inside::serve(*interception, client, peer, seat, stop).await,
     }
 }
 
 async fn client(upgrade: OnUpgrade) -> Option<Client> {
     let upgraded = upgrade.await.ok()?;
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some(Client { early: parts.read_buf, stream: parts.io.into_inner() })
+    let parts = upgraded.downcast::<Wire>().ok()?;
+    let (_read_by_hyper, stream) = parts.io.into_parts();
+    Some(Client { early: parts.read_buf, stream })
 }

@@ -17,6 +17,9 @@ use crate::policy::malformed::Malformed;
 
 const HTTP_PORT: Port = Port(NonZeroU16::new(80).expect("80 is not 0"));
 
+/// The registry's longest method has 17 characters; what is longer would only fill records.
+const LONGEST_METHOD: usize = 32;
+
 /// What the head of a request to the proxy says of its attempt.
 pub(super) fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, via: &str) -> Claim {
     let evidence = Evidence { listener: door, source: peer.ip(), offered: offered(request.headers()) };
@@ -81,7 +84,8 @@ fn absolute_authority(uri: &Uri) -> Result<&str, Malformed> {
 
 /// TRACE and its like echo what they are sent, credentials too; CONNECT inside a tunnel would open another.
 fn passable_method(method: &Method) -> Result<(), Malformed> {
-    let refused = [Method::TRACE, Method::CONNECT].contains(method) || ["TRACK", "DEBUG"].contains(&method.as_str());
+    let name = method.as_str();
+    let refused = name.len() > LONGEST_METHOD || [Method::TRACE, Method::CONNECT].contains(method) || ["TRACK", "DEBUG"].contains(&name);
     if refused { Err(Malformed::Method) } else { Ok(()) }
 }
 
@@ -117,7 +121,7 @@ fn host_field<B>(request: &Request<B>, default: Port) -> Result<Option<Destinati
 }
 
 /// Whether the request passed through this process already (RFC 9110 section 7.6.3).
-fn came_back(headers: &HeaderMap, via: &str) -> bool {
+pub(super) fn came_back(headers: &HeaderMap, via: &str) -> bool {
     let hops = headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     hops.filter_map(|hop| hop.split_ascii_whitespace().nth(1)).any(|name| name == via)
 }

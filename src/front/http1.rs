@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -11,48 +12,112 @@ use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{self, Handoff};
 use super::head;
-use super::listener::{FrontSettings, Ways};
+use super::listener::{FrontSettings, Seat, Ways};
+use super::wire::{Wire, hung_up};
 use super::{forward, refusal};
 use crate::egress::record::Front;
-use crate::egress::{Claim, RecordedBody, Refusal};
+use crate::egress::{self, Claim, Permit, RecordedBody, Refusal, Watch};
 use crate::policy::attempt::{Evidence, Offered, RequestLine, Sight};
 use crate::policy::malformed::Malformed;
 
 /// An answer of the origin, or words of ours.
 pub(super) type Reply = Response<Either<RecordedBody, Full<Bytes>>>;
 
+/// What the requests of one connection share.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    pub(super) ways: &'a Ways,
+    pub(super) watch: Watch,
+    stream: &'a TcpStream,
+    seat: &'a Seat,
+    gone: CancellationToken,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn new(ways: &'a Ways, watch: Watch, stream: &'a TcpStream, seat: &'a Seat) -> Self {
+        Self { ways, watch, stream, seat, gone: CancellationToken::new() }
+    }
+
+    /// Asks the gate, for as long as the agent is there: one that hangs up while it waits takes its attempt along.
+    pub(super) async fn admit(&self, mut claim: Claim) -> Result<Permit, Refusal> {
+        claim.on_this_machine |= self.stream.local_addr().is_ok_and(|local| local.ip() == claim.peer.ip());
+        let admitted = tokio::select! {
+            admitted = self.ways.gate.admit(claim) => admitted,
+            () = hung_up(self.stream) => {
+                self.gone.cancel();
+                std::future::pending().await
+            }
+        };
+        if admitted.as_ref().map_or_else(|refusal| refusal.agent.is_some(), |_permit| true) {
+            self.seat.identified();
+        }
+        admitted
+    }
+
+    /// Resolves when the agent hung up while it waited.
+    pub(super) async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
+}
+
 /// Serves a connection to its end, and the tunnel it may become.
-pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, ways: &Arc<Ways>, door: Arc<str>, stop: CancellationToken) {
-    let handoff: Arc<Mutex<Option<Handoff>>> = Arc::default();
-    let service = service_fn(|request| {
-        let (door, handoff) = (Arc::clone(&door), Arc::clone(&handoff));
-        async move { Ok::<Reply, Infallible>(answer(request, peer, ways, door, &handoff).await) }
-    });
-    let mut connection = pin!(builder(&ways.settings).serve_connection(TokioIo::new(stream), service).with_upgrades());
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, seat: &Seat, door: Arc<str>, stop: CancellationToken) {
+    let (ways, stream) = (seat.ways(), Arc::new(stream));
+    let (watch, mut watching) = egress::watch();
+    let line = Line::new(ways, watch, &stream, seat);
+    let state = State::default();
+    let served = {
+        let service = service_fn(|request| {
+            let door = Arc::clone(&door);
+            async { Ok::<Reply, Infallible>(answer(request, peer, door, &line, &state).await) }
+        });
+        let wire = Wire::new(Bytes::new(), Arc::clone(&stream));
+        let mut connection = pin!(builder(&ways.settings).serve_connection(wire, service).with_upgrades());
+        tokio::select! {
+            served = connection.as_mut() => served,
+            () = watching.cut() => Ok(()),
+            () = line.gone() => Ok(()),
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    served = connection => served,
+                    () = watching.cut() => Ok(()),
+                }
+            }
         }
     };
     if let Err(error) = served {
-        if unreadable(&error) {
+        ended_badly(&error, ways);
+        // What follows a refused CONNECT was meant for the tunnel: it is discarded, and no attempt of its own.
+        if unreadable(&error) && !state.refused_tunnel.load(Ordering::Relaxed) {
             record_unreadable(ways, peer, door).await;
         }
-        tracing::debug!(%error, "a connection ended");
     }
-    let tunnel = handoff.lock().take();
+    let tunnel = state.handoff.lock().take();
     if let Some(tunnel) = tunnel {
-        connect::carry(tunnel, peer, ways, stop).await;
+        connect::carry(tunnel, peer, seat, stop).await;
     }
+}
+
+/// What a request leaves behind for its connection.
+#[derive(Debug, Default)]
+struct State {
+    handoff: Mutex<Option<Handoff>>,
+    refused_tunnel: AtomicBool,
+}
+
+pub(super) fn ended_badly(error: &hyper::Error, ways: &Ways) {
+    if error.is_timeout() {
+        ways.limit_hit("limits.head_timeout");
+    }
+    tracing::debug!(%error, "a connection ended");
 }
 
 /// The server side of HTTP/1 with our limits; the same for requests found in a tunnel.
@@ -73,13 +138,12 @@ pub(super) fn unreadable(error: &hyper::Error) -> bool {
     error.is_parse() || error.is_parse_too_large()
 }
 
-async fn answer(request: Request<Incoming>, peer: SocketAddr, ways: &Arc<Ways>, door: Arc<str>, handoff: &Mutex<Option<Handoff>>) -> Reply {
-    let claim = head::claim(&request, peer, door, &ways.via);
-    let replied = if request.method() == Method::CONNECT {
-        connect::open(request, claim, ways, handoff).await
-    } else {
-        forward::exchange(request, claim, ways).await
-    };
+async fn answer(request: Request<Incoming>, peer: SocketAddr, door: Arc<str>, line: &Line<'_>, state: &State) -> Reply {
+    let claim = head::claim(&request, peer, door, &line.ways.via);
+    let tunnel = request.method() == Method::CONNECT;
+    let replied =
+        if tunnel { connect::open(request, claim, line, &state.handoff).await } else { forward::exchange(request, claim, line).await };
+    state.refused_tunnel.store(tunnel && replied.is_err(), Ordering::Relaxed);
     replied.unwrap_or_else(|refusal| refused(&refusal))
 }
 

@@ -1,52 +1,67 @@
 //! Plain HTTP found in a tunnel: each request is an attempt of its own, to the tunnel's host and no other.
 
 use std::convert::Infallible;
-use std::io::Cursor;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
 
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
-use super::http1::{Reply, builder, refused, request_line, unreadable};
-use super::listener::Ways;
+use super::http1::{Line, Reply, builder, ended_badly, refused, request_line, unreadable};
+use super::listener::Seat;
+use super::wire::Wire;
 use super::{forward, head};
-use crate::egress::{Client, Interception};
+use crate::egress::{self, Client, InnerEnd, Interception, Objection};
 use crate::policy::attempt::Sight;
 use crate::policy::malformed::Malformed;
 
 /// Serves the requests of one tunnel until either side ends it or its own answer is no longer allow.
-pub(super) async fn serve(interception: Interception, client: Client, peer: SocketAddr, ways: &Arc<Ways>, stop: CancellationToken) {
-    let Client { early, stream } = client;
-    let (reader, writer) = stream.into_split();
-    let wire = TokioIo::new(tokio::io::join(Cursor::new(early).chain(reader), writer));
-    let lost = {
-        let service = service_fn(|request: Request<Incoming>| {
-            let named = head::named_inside(&request, interception.destination());
-            let claim = interception.claim(peer, Sight::Seen(request_line(&request)), named);
-            async move { Ok::<Reply, Infallible>(forward::exchange(request, claim, ways).await.unwrap_or_else(|refusal| refused(&refusal))) }
-        });
+pub(super) async fn serve(interception: Interception, client: Client, peer: SocketAddr, seat: &Seat, stop: CancellationToken) {
+    let (ways, Client { early, stream }) = (seat.ways(), client);
+    let (watch, mut watching) = egress::watch();
+    let line = Line::new(ways, watch, &stream, seat);
+    let end = {
+        let service =
+            service_fn(|request: Request<Incoming>| async { Ok::<Reply, Infallible>(answer(request, peer, &interception, &line).await) });
+        let wire = Wire::new(early, stream.clone());
         let mut connection = pin!(builder(&ways.settings).serve_connection(wire, service));
         let served = tokio::select! {
             served = connection.as_mut() => Some(served),
             () = interception.lost() => None,
+            () = watching.cut() => None,
+            () = line.gone() => None,
             () = stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                Some(connection.await)
+                tokio::select! {
+                    served = connection => Some(served),
+                    () = watching.cut() => None,
+                }
             }
         };
-        if let Some(Err(error)) = &served
-            && unreadable(error)
-        {
-            let _answered_by_hyper = ways.gate.admit(interception.claim(peer, Sight::NotYet, Err(Malformed::Head))).await;
+        match served {
+            Some(Ok(())) if stop.is_cancelled() => InnerEnd::Stopped,
+            Some(Ok(())) => InnerEnd::Closed,
+            Some(Err(error)) => {
+                ended_badly(&error, ways);
+                if unreadable(&error) {
+                    let _answered_by_hyper = ways.gate.admit(interception.claim(peer, Sight::NotYet, Err(Malformed::Head))).await;
+                }
+                InnerEnd::Broken
+            }
+            None => InnerEnd::Broken,
         }
-        served.is_none()
     };
-    let receipt = if lost { interception.cut() } else { interception.finish() };
+    let receipt = interception.finish(end).await;
     tracing::debug!(attempt = %receipt.id, "a tunnel is over");
+}
+
+async fn answer(request: Request<Incoming>, peer: SocketAddr, interception: &Interception, line: &Line<'_>) -> Reply {
+    let named = head::named_inside(&request, interception.destination());
+    let mut claim = interception.claim(peer, Sight::Seen(request_line(&request)), named);
+    if head::came_back(request.headers(), &line.ways.via) {
+        claim.objection = Some(Objection::Loop);
+    }
+    forward::exchange(request, claim, line).await.unwrap_or_else(|refusal| refused(&refusal))
 }

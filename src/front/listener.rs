@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -43,7 +44,7 @@ pub struct Ways {
     /// This process's name in `Via`, which no request may carry already.
     pub(super) via: Arc<str>,
     recorder: Arc<dyn Recorder>,
-    open: Mutex<HashMap<IpAddr, usize>>,
+    open: Mutex<OpenConnections>,
     stop: Stop,
 }
 
@@ -114,42 +115,87 @@ impl Ways {
         tasks.spawn(async move {
             let Stop { drain, now } = self.stop.clone();
             tokio::select! {
-                () = http1::connection(stream, peer, &seat.ways, door, drain) => {}
+                // First, so that what is cut is recorded as cut.
+                biased;
+                () = http1::connection(stream, peer, &seat, door, drain) => {}
                 () = now.cancelled() => {}
             }
         });
     }
 
+    pub(super) fn limit_hit(&self, limit: &'static str) {
+        self.recorder.limit_hit(limit);
+    }
+
     fn seat(self: &Arc<Self>, source: IpAddr) -> Result<Seat, &'static str> {
+        let source = neighbourhood(source);
         let mut open = self.open.lock();
-        if open.values().sum::<usize>() >= self.settings.connections {
+        if open.all >= self.settings.connections {
             return Err("limits.connections");
         }
-        let of_source = open.entry(source).or_default();
+        let of_source = open.unidentified.entry(source).or_default();
         if *of_source >= self.settings.per_source {
             return Err("limits.per_source");
         }
         *of_source += 1;
-        Ok(Seat { ways: Arc::clone(self), source })
+        open.all += 1;
+        Ok(Seat { ways: Arc::clone(self), unidentified: AtomicBool::new(true), source })
     }
 }
 
-/// One connection's place; dropping it gives it back.
+/// Connections that are open.
+#[derive(Debug, Default)]
+struct OpenConnections {
+    all: usize,
+    /// Those of which no request has proved an agent yet, by source.
+    unidentified: HashMap<IpAddr, usize>,
+}
+
+/// One connection's place; dropping it gives it back. It counts against its source until it is identified: from there the agent's own limit binds.
 #[derive(Debug)]
-struct Seat {
+pub(super) struct Seat {
     ways: Arc<Ways>,
+    unidentified: AtomicBool,
     source: IpAddr,
+}
+
+impl Seat {
+    pub(super) fn ways(&self) -> &Ways {
+        &self.ways
+    }
+
+    /// A request on it proved an agent.
+    pub(super) fn identified(&self) {
+        if self.unidentified.swap(false, Ordering::Relaxed) {
+            self.ways.open.lock().leave(self.source);
+        }
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut open = self.ways.open.lock();
-        if let Some(count) = open.get_mut(&self.source) {
+        self.identified();
+        self.ways.open.lock().all -= 1;
+    }
+}
+
+impl OpenConnections {
+    fn leave(&mut self, source: IpAddr) {
+        if let Some(count) = self.unidentified.get_mut(&source) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.source);
+                self.unidentified.remove(&source);
             }
         }
+    }
+}
+
+/// Addresses that one peer can choose among count as one: loopback, and a /64 of IPv6.
+fn neighbourhood(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        address if address.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
     }
 }
 

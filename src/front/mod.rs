@@ -8,6 +8,7 @@ mod http1;
 mod inside;
 mod listener;
 mod refusal;
+mod wire;
 pub mod words;
 
 pub use listener::{Door, FrontSettings, Neck, Stop, Ways};

@@ -84,11 +84,16 @@ impl<'a> Problem<'a> {
     fn new(refusal: &'a Refusal, words: &'a Words) -> Self {
         let (rule, because) = match &refusal.cause {
             Cause::Rule { rule, because } => (Some(rule.to_string()), because.as_deref()),
-            Cause::Address { rule, .. } => (rule.as_ref().map(ToString::to_string), None),
+            Cause::Address { address: _, refusal: _, rule } => (rule.as_ref().map(ToString::to_string), None),
             Cause::Denied { note } => (None, note.as_deref()),
-            Cause::Plain | Cause::Malformed(_) | Cause::Hold(_) | Cause::Network(_) | Cause::Limit(_) | Cause::Loop | Cause::Journal => {
-                (None, None)
-            }
+            Cause::Plain
+            | Cause::Unidentified { offered: _ }
+            | Cause::Malformed(_)
+            | Cause::Hold(_)
+            | Cause::Network(_)
+            | Cause::Limit(_)
+            | Cause::Loop
+            | Cause::Journal => (None, None),
         };
         let destination = refusal.destination.as_ref();
         Self {

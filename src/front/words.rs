@@ -38,9 +38,9 @@ pub fn of(refusal: &Refusal) -> Words {
     let Kind { status, proxy_error, title, why, advice, retry_after } = kind(refusal, &host);
     let sentence = shortened(&format!("Egress refused: {why}"));
     let because = if let Cause::Rule { because: Some(because), .. } = &refusal.cause {
-        format!(" The rule says: {because}")
+        format!(" The rule says: \"{because}\".")
     } else if let Cause::Denied { note: Some(note) } = &refusal.cause {
-        format!(" The approver says: {note}")
+        format!(" The approver says: \"{note}\".")
     } else {
         String::new()
     };
@@ -57,7 +57,7 @@ struct Kind {
     retry_after: Option<u32>,
 }
 
-const POLICY: &str = "This is the egress policy, not an authentication or network fault: retrying, mirrors and other ports do not help. \
+const POLICY: &str = "This is the egress policy, not an authentication or network fault: retrying and mirrors do not help. \
     Go on without it, or tell the person you work for what you need and why.";
 const LATER: &str = "This is the egress policy, not a network fault. Retrying at once does not help; the same request may pass later, \
     when a person has said yes. Do not look for another way out.";
@@ -65,6 +65,7 @@ const PERSON: &str =
     "A person decided this for this one destination; other work is not affected. Do not retry and do not look for another way out.";
 const TARGET: &str = "Nothing was sent anywhere. Correct the request; the same one is refused again.";
 const ORIGIN: &str = "The egress policy allows this destination; the fault lies on the way to it or in it. A retry may help.";
+const NO_NAME: &str = "The egress policy allows this destination, and there is no such name. The same request fails again.";
 const OURS: &str = "The fault is exeat's own, and it refuses what it cannot record. Retry later, and tell the person who runs it.";
 
 fn kind(refusal: &Refusal, host: &str) -> Kind {
@@ -79,7 +80,7 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
     };
     let later = |title, why, retry_after| Kind { retry_after: Some(retry_after), advice: LATER, ..policy(title, why) };
     match refusal.reason {
-        Reason::Unlisted => policy("Not on the allowlist", format!("{host} is not on the allowlist of {agent}")),
+        Reason::Unlisted => policy("Not on the allowlist", unlisted(refusal, host, agent)),
         Reason::Blocked => policy("Blocked by a rule", format!("a rule blocks {host} for {agent}")),
         Reason::Refused => Kind { advice: PERSON, ..policy("Refused by a person", format!("a person refused {host} for {agent}")) },
         Reason::Quiet => {
@@ -98,10 +99,10 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
         Reason::NameMismatch => policy("Another name inside", format!("the request inside the tunnel is not for {host}")),
         Reason::NotTls => policy("Not TLS", format!("the tunnel to {host} does not carry TLS")),
         Reason::PolicyChanged => policy("The policy changed", format!("{host} is allowed no longer")),
-        Reason::UnknownAgent => unknown_agent(),
+        Reason::UnknownAgent => unknown_agent(refusal),
         Reason::Malformed => malformed(refusal),
         Reason::Overloaded => overloaded(refusal, agent),
-        Reason::DnsFailed | Reason::Unreachable => network(refusal, host),
+        Reason::DnsFailed | Reason::Unreachable => way_out(refusal, host),
         // No refusal is made for a reason to allow; if one were, it would be a fault of ours.
         Reason::Internal | Reason::Listed | Reason::Approved => Kind {
             status: StatusCode::SERVICE_UNAVAILABLE,
@@ -112,6 +113,15 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
             retry_after: Some(30),
         },
     }
+}
+
+fn unlisted(refusal: &Refusal, host: &str, agent: &str) -> String {
+    let other_ports = if let Cause::Rule { rule, because: _ } = &refusal.cause {
+        format!(": {rule} lists the host for other ports")
+    } else {
+        String::new()
+    };
+    format!("{host} is not on the allowlist of {agent}{other_ports}")
 }
 
 fn question(refusal: &Refusal) -> &str {
@@ -131,11 +141,18 @@ fn forbidden(refusal: &Refusal, host: &str) -> String {
     };
     match (why, rule) {
         (AddressRefusal::Outside(_), Some(rule)) => format!("{host} is {address}, {what}; {rule} has no `addresses` for it"),
-        (AddressRefusal::Outside(_), None) => format!("{host} is {address}, {what}; the yes does not cover that"),
+        (AddressRefusal::Outside(_), None) => {
+            format!("{host} is {address}, {what}; a yes covers that only with --address {}", network(*address))
+        }
         (AddressRefusal::Metadata(_) | AddressRefusal::Own | AddressRefusal::Never | AddressRefusal::Blocked(_), _) => {
             format!("{host} is {address}, {what}")
         }
     }
+}
+
+/// The address alone, as a network.
+fn network(address: IpAddr) -> String {
+    format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 })
 }
 
 fn outside(class: AddressClass) -> String {
@@ -154,12 +171,18 @@ fn own(refusal: &Refusal, own: Kind) -> Kind {
     own
 }
 
-fn unknown_agent() -> Kind {
+fn unknown_agent(refusal: &Refusal) -> Kind {
+    let offered = refusal.cause == Cause::Unidentified { offered: true };
+    let why = if offered {
+        "the proxy credentials sent prove no agent here"
+    } else {
+        "no proxy credentials were sent, and none are not enough here"
+    };
     Kind {
         status: StatusCode::PROXY_AUTHENTICATION_REQUIRED,
         proxy_error: "http_request_denied",
         title: "Not identified",
-        why: "exeat does not know which agent asks".to_owned(),
+        why: why.to_owned(),
         advice: "Use the whole proxy URL you were given, with its name and token, in HTTPS_PROXY and HTTP_PROXY. \
             A token that is wrong is refused even where none would be needed.",
         retry_after: None,
@@ -184,22 +207,24 @@ fn overloaded(refusal: &Refusal, agent: &str) -> Kind {
     }
 }
 
-fn network(refusal: &Refusal, host: &str) -> Kind {
+fn way_out(refusal: &Refusal, host: &str) -> Kind {
     let fault = if let Cause::Network(fault) = refusal.cause { fault } else { NetworkFault::Broken };
     let (status, proxy_error, title, what) = match fault {
-        NetworkFault::NoAddress => (StatusCode::BAD_GATEWAY, "dns_error", "No such name", "has no address in DNS"),
+        NetworkFault::NoAddress => (StatusCode::BAD_GATEWAY, "dns_error", "No such name", "has no address in DNS; check its spelling"),
         NetworkFault::DnsFailed => (StatusCode::BAD_GATEWAY, "dns_error", "DNS failed", "could not be looked up, the name servers failed"),
         NetworkFault::DnsTimeout => (StatusCode::GATEWAY_TIMEOUT, "dns_timeout", "DNS timed out", "could not be looked up in time"),
         NetworkFault::Refused => (StatusCode::BAD_GATEWAY, "connection_refused", "Connection refused", "did not accept the connection"),
         NetworkFault::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, "connection_timeout", "Timed out", "did not answer in time"),
-        NetworkFault::Broken => {
+        NetworkFault::Broken | NetworkFault::NoDescriptor => {
             (StatusCode::BAD_GATEWAY, "connection_terminated", "Connection broken", "broke the connection before its answer")
         }
         NetworkFault::BadAnswer => {
             (StatusCode::BAD_GATEWAY, "http_protocol_error", "Bad answer", "gave an answer that cannot be passed on")
         }
     };
-    Kind { status, proxy_error, title, why: format!("{host} {what}"), advice: ORIGIN, retry_after: Some(10) }
+    let retry_after = (fault != NetworkFault::NoAddress).then_some(10);
+    let advice = if retry_after.is_some() { ORIGIN } else { NO_NAME };
+    Kind { status, proxy_error, title, why: format!("{host} {what}"), advice, retry_after }
 }
 
 /// An address as refusals and records print it.

@@ -133,7 +133,7 @@ impl Policy {
             (None, Some(hold), _) => Decision::Hold(found.terms(agent, Some(hold))),
             (None, None, Some(allow)) => Decision::Allow(listed(agent, allow, port)),
             (None, None, None) => match agent.unlisted {
-                Unlisted::Block => refused(Reason::Unlisted, None),
+                Unlisted::Block => refused(Reason::Unlisted, found.other_ports),
                 Unlisted::Hold => Decision::Hold(found.terms(agent, None)),
             },
         }
@@ -146,6 +146,8 @@ struct Found<'a> {
     block: Option<&'a Rule>,
     hold: Option<&'a Rule>,
     allow: Option<&'a Rule>,
+    /// A rule that would speak for the host on other ports.
+    other_ports: Option<&'a Rule>,
     /// An allow or hold rule spells the host and has addresses of its own.
     spelled: bool,
 }
@@ -155,7 +157,11 @@ impl<'a> Found<'a> {
         let mut found = Self::default();
         let (mut block, mut hold, mut allow) = (u32::MAX, u32::MAX, u32::MAX);
         for entry in agent.index.lookup(&destination.host) {
-            let Some(rule) = agent.rules.get(entry.rule).filter(|rule| rule.ports.contain(destination.port)) else { continue };
+            let Some(rule) = agent.rules.get(entry.rule) else { continue };
+            if !rule.ports.contain(destination.port) {
+                found.other_ports = found.other_ports.or(Some(rule));
+                continue;
+            }
             let (slot, best) = match &rule.effect {
                 Effect::Block { because: _ } => (&mut found.block, &mut block),
                 Effect::Hold { addresses } => {

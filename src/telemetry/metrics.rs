@@ -3,7 +3,6 @@
 //! Labels are closed sets and names of configured agents; hosts and anything from the wire never.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -40,26 +39,6 @@ pub struct Metrics {
     policy: IntGaugeVec,
     limit_hits: IntCounterVec,
     open: Mutex<HashMap<AttemptId, Open>>,
-}
-
-/// Attempts by what they got.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// A rule lists them.
-    pub listed: u64,
-    /// A person approved them.
-    pub approved: u64,
-    /// They were refused.
-    pub refused: u64,
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { listed, approved, refused } = self;
-        let all = listed + approved + refused;
-        let attempts = if all == 1 { "attempt" } else { "attempts" };
-        write!(f, "{all} {attempts}: {listed} listed, {approved} approved, {refused} refused")
-    }
 }
 
 /// What an attempt's end is counted with.
@@ -107,25 +86,6 @@ impl Metrics {
         // Writing to memory fails only on a metric without a name, and all have one.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         String::from_utf8(text).unwrap_or_default()
-    }
-
-    /// What was decided so far, in one line for people.
-    pub fn summary(&self) -> Summary {
-        let mut summary = Summary::default();
-        for family in self.decisions.collect() {
-            for metric in family.get_metric() {
-                let is = |name: &str, value: &str| metric.get_label().iter().any(|label| label.name() == name && label.value() == value);
-                let count = metric.get_counter().get_value() as u64;
-                if is("reason", Reason::Approved.as_str()) {
-                    summary.approved += count;
-                } else if is("decision", "allow") {
-                    summary.listed += count;
-                } else {
-                    summary.refused += count;
-                }
-            }
-        }
-        summary
     }
 
     /// Counts a record that was written.

@@ -3,11 +3,15 @@
 pub mod log;
 pub mod metrics;
 pub mod serve;
+mod tally;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 pub use metrics::Metrics;
+pub use tally::Tally;
 
 use crate::egress::record::{Ended, Record, Recorder, Unwritable};
 use crate::journal::Journal;
@@ -19,17 +23,29 @@ pub struct Recording {
     pub journal: Journal,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// What became of the attempts.
+    pub tally: Mutex<Tally>,
 }
 
 impl Recording {
+    /// Records into a journal, counting from nothing.
+    pub fn new(journal: Journal) -> Self {
+        Self { journal, metrics: Arc::new(Metrics::new()), tally: Mutex::default() }
+    }
+
+    fn recorded(&self, record: &Record) {
+        self.metrics.recorded(record);
+        self.tally.lock().recorded(record);
+    }
+
     /// Ends the journal in order: `stopped` is its last line.
     pub fn stop(&self) -> Result<(), Unwritable> {
-        self.count(self.journal.stop(&mut |record| self.metrics.recorded(record)))
+        self.count(self.journal.stop(&mut |record| self.recorded(record)))
     }
 
     /// What stands in the way of writing, after trying again where the last write failed.
     pub fn ready(&self) -> Result<(), String> {
-        self.journal.probe(&mut |record| self.metrics.recorded(record))
+        self.journal.probe(&mut |record| self.recorded(record))
     }
 
     fn count(&self, result: Result<(), Unwritable>) -> Result<(), Unwritable> {
@@ -42,12 +58,12 @@ impl Recording {
 
 impl Recorder for Recording {
     fn record(&self, record: &Record) -> Result<(), Unwritable> {
-        self.count(self.journal.record(record, &mut |record| self.metrics.recorded(record)))
+        self.count(self.journal.record(record, &mut |record| self.recorded(record)))
     }
 
     fn settle(&self, ended: Ended) {
         // An error is counted; the journal keeps what it owes.
-        let _ = self.count(self.journal.settle(ended, &mut |record| self.metrics.recorded(record)));
+        let _ = self.count(self.journal.settle(ended, &mut |record| self.recorded(record)));
     }
 
     fn limit_hit(&self, limit: &'static str) {
@@ -69,7 +85,7 @@ mod tests {
     fn metrics_follow_what_is_written_and_what_was_owed() {
         let state = tempfile::tempdir().unwrap();
         let journal = Journal::open(state.path(), 1 << 20).unwrap().journal;
-        let recording = Recording { journal, metrics: Arc::new(Metrics::new()) };
+        let recording = Recording::new(journal);
         let folder = state.path().join("journal/proxy-1");
         let aside = state.path().join("aside");
 

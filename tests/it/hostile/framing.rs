@@ -195,7 +195,9 @@ fn pipelined_requests_are_judged_alone_and_answered_in_order() {
     let listed = lab.p0.at_plain("plain.allowed.test");
     let one = |host: &str, path: &str| format!("GET http://{host}{path} HTTP/1.1\r\nHost: {host}\r\n{}\r\n", a());
     let evil = lab.p0.at_plain("evil.test");
-    let answers = lab.throw(format!("{}{}{}", one(&listed, "/1"), one(&evil, "/2"), one(&listed, "/3")).as_bytes());
+    let mut talk = lab.proxy.talk();
+    talk.send(format!("{}{}{}", one(&listed, "/1"), one(&evil, "/2"), one(&listed, "/3")).as_bytes());
+    let answers: Vec<_> = (0..3).map_while(|_| talk.try_answer("GET")).collect();
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     assert_eq!(statuses, [200, 403, 200], "{answers:?}");
     assert_eq!((answers[0].text().as_str(), answers[2].text().as_str()), ("plain /1", "plain /3"));

@@ -1,0 +1,103 @@
+//! An agent's socket as hyper reads and writes it, shared so that a hang-up is noticed while hyper is not reading.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use futures_util::FutureExt;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+/// How often a waiting agent is looked for.
+const GLANCE: Duration = Duration::from_secs(1);
+const BUFFER: usize = 16 * 1024;
+
+/// The socket, and bytes read from it before hyper came.
+#[derive(Debug)]
+pub(super) struct Wire {
+    early: Bytes,
+    stream: Arc<TcpStream>,
+}
+
+impl Wire {
+    pub(super) fn new(early: Bytes, stream: Arc<TcpStream>) -> Self {
+        Self { early, stream }
+    }
+
+    pub(super) fn into_parts(self) -> (Bytes, Arc<TcpStream>) {
+        (self.early, self.stream)
+    }
+}
+
+/// Resolves once the agent has closed its side.
+pub(super) async fn hung_up(stream: &TcpStream) {
+    loop {
+        tokio::time::sleep(GLANCE).await;
+        let state = stream.ready(Interest::READABLE).now_or_never();
+        if state.is_some_and(|ready| ready.map_or(true, |ready| ready.is_read_closed())) {
+            return;
+        }
+    }
+}
+
+impl Read for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let taken = self.early.len().min(buf.remaining());
+            buf.put_slice(&self.early[..taken]);
+            self.early.advance(taken);
+            return Poll::Ready(Ok(()));
+        }
+        let mut read = [0; BUFFER];
+        let room = buf.remaining().min(BUFFER);
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read(&mut read[..room]) {
+                Ok(count) => {
+                    buf.put_slice(&read[..count]);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl Write for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_try(cx, |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.poll_try(cx, |stream| stream.try_write_vectored(bytes))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Write).map_err(io::Error::from))
+    }
+}
+
+impl Wire {
+    fn poll_try(&self, cx: &mut Context<'_>, write: impl Fn(&TcpStream) -> io::Result<usize>) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match write(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+}
