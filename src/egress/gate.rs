@@ -80,6 +80,9 @@ impl Gate {
     /// Dropping the future while it waits leaves the question pending and records the attempt as abandoned.
     pub async fn admit(self: &Arc<Self>, claim: Claim) -> Result<Permit, Refusal> {
         let mut open = self.open(&claim);
+        if let Some(tunnel) = &claim.who.tunnel {
+            open.identified(tunnel.agent.clone());
+        }
         let destination = match &claim.wanted {
             Ok(destination) => destination.clone(),
             Err(malformed) => return Err(open.refuse(Reason::Malformed, Cause::Malformed(*malformed))),

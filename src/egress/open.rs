@@ -47,7 +47,7 @@ pub(super) trait OnEnd: Send + Sync + std::fmt::Debug {
 pub(super) struct Open {
     draft: Decided,
     stage: Stage,
-    asked: bool,
+    asked: Option<Instant>,
     destination: Option<Destination>,
     recorder: Arc<dyn Recorder>,
     on_end: Arc<dyn OnEnd>,
@@ -77,7 +77,7 @@ impl Open {
         Self {
             draft,
             stage: Stage::Undecided,
-            asked: false,
+            asked: None,
             destination,
             recorder,
             on_end,
@@ -107,7 +107,7 @@ impl Open {
 
     /// A question is asked for it: if it goes away now, it was pending.
     pub(super) fn asked(&mut self) {
-        self.asked = true;
+        self.asked.get_or_insert_with(Instant::now);
     }
 
     pub(super) fn waited(&mut self, wait: Duration) {
@@ -203,13 +203,14 @@ impl Drop for Open {
     fn drop(&mut self) {
         if self.stage == Stage::Undecided {
             // The agent hung up before there was a decision; if this cannot be written, nothing came of the attempt.
-            let reason = if self.asked { Reason::Pending } else { Reason::Internal };
+            let reason = if self.asked.is_some() { Reason::Pending } else { Reason::Internal };
+            self.held = self.held.or_else(|| self.asked.map(|asked| asked.elapsed()));
             let _ = self.decide(Verdict::Block, reason, Outcome::Abandoned);
         }
         if let Stage::Decided(outcome, reason) = self.stage {
             self.settle(outcome, reason);
         }
-        if self.asked || self.draft.approval.is_some() {
+        if self.asked.is_some() || self.draft.approval.is_some() {
             self.on_end.ended(self.draft.id);
         }
     }

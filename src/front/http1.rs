@@ -30,6 +30,8 @@ use crate::policy::malformed::Malformed;
 /// An answer of the origin, or words of ours.
 pub(super) type Reply = Response<Either<RecordedBody, Full<Bytes>>>;
 
+const NO_HTTP2: &[u8] = b"HTTP/1.1 505 exeat speaks HTTP/1.1 here\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
 /// What the requests of one connection share.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
@@ -95,6 +97,10 @@ pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, seat: &Seat,
     };
     if let Err(error) = served {
         ended_badly(&error, ways);
+        if error.is_parse_version_h2() {
+            // hyper leaves this one without an answer.
+            let _ = stream.try_write(NO_HTTP2);
+        }
         // What follows a refused CONNECT was meant for the tunnel: it is discarded, and no attempt of its own.
         if unreadable(&error) && !state.refused_tunnel.load(Ordering::Relaxed) {
             record_unreadable(ways, peer, door).await;

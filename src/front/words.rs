@@ -38,9 +38,9 @@ pub fn of(refusal: &Refusal) -> Words {
     let Kind { status, proxy_error, title, why, advice, retry_after } = kind(refusal, &host);
     let sentence = shortened(&format!("Egress refused: {why}"));
     let because = if let Cause::Rule { because: Some(because), .. } = &refusal.cause {
-        format!(" The rule says: \"{because}\".")
+        format!(" The rule says: \"{}\".", because.trim_end_matches('.'))
     } else if let Cause::Denied { note: Some(note) } = &refusal.cause {
-        format!(" The approver says: \"{note}\".")
+        format!(" The approver says: \"{}\".", note.trim_end_matches('.'))
     } else {
         String::new()
     };
@@ -95,7 +95,7 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
         Reason::Expired => later("The question expired", format!("the question about {host} expired unanswered"), 60),
         Reason::SpecialName => policy("Not a public name", format!("{host} is not a public name")),
         Reason::ForbiddenAddress => policy("Forbidden address", forbidden(refusal, host)),
-        Reason::OwnAddress => own(refusal, policy("exeat itself", format!("{host} is exeat itself"))),
+        Reason::OwnAddress => own(refusal, policy("exeat itself", format!("{host} is exeat itself, or a server it uses"))),
         Reason::NameMismatch => policy("Another name inside", format!("the request inside the tunnel is not for {host}")),
         Reason::NotTls => policy("Not TLS", format!("the tunnel to {host} does not carry TLS")),
         Reason::PolicyChanged => policy("The policy changed", format!("{host} is allowed no longer")),
@@ -134,7 +134,7 @@ fn forbidden(refusal: &Refusal, host: &str) -> String {
     };
     let what = match why {
         AddressRefusal::Metadata(_) => "a cloud metadata service".to_owned(),
-        AddressRefusal::Own => "exeat itself".to_owned(),
+        AddressRefusal::Own => "exeat itself, or a server it uses".to_owned(),
         AddressRefusal::Never => "never dialled here".to_owned(),
         AddressRefusal::Blocked(rule) => format!("blocked by {rule}"),
         AddressRefusal::Outside(class) => outside(*class),

@@ -71,7 +71,7 @@ impl fmt::Display for AgentId {
     }
 }
 
-/// Which running one of an agent asks: a peer's address under `serve`, the run under `run`.
+/// Which running one of an agent asks: the peer's address, all of this machine being one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Instance(pub Arc<str>);

@@ -136,7 +136,7 @@ impl Metrics {
             Verdict::Block => "block",
         };
         self.decisions.with_label_values(&[agent, verdict, decided.reason.as_str(), decided.front.as_str()]).inc();
-        let tunnel = (decided.front, decided.decision) == (Front::Connect, Verdict::Allow);
+        let tunnel = (decided.front, decided.decision, decided.within) == (Front::Connect, Verdict::Allow, None);
         let open = Open { verdict: decided.decision, reason: decided.reason, tunnel };
         if self.open.lock().insert(decided.id, open).is_none() {
             self.attempts_open.inc();
