@@ -5,8 +5,9 @@ fn open_up(connected: Connected) {
     let _stream = connected.line;
 }
 
-fn interception(from: Connected) -> Interception {
-    Interception { open: from.open, attempt: todo!(), live: todo!() }
+fn interception(from: Interception) -> Interception {
+    let Interception { open, asker, live } = from;
+    Interception { open, asker, live }
 }
 
 fn main() {
