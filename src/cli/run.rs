@@ -88,8 +88,10 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     drop(ways);
 
     writeln!(io::stderr(), "{NOT_ENFORCED}")?;
+    let unasked = terminal::Unasked::default();
     if ask {
-        let asking = terminal::ask_on_terminal(Arc::clone(&app.desk), agent.clone(), app.stop.drain.clone());
+        let asking =
+            terminal::ask_on_terminal(Arc::clone(&app.desk), agent.clone(), config.hold.wait, unasked.clone(), app.stop.drain.clone());
         app.beside(async move {
             let _why = asking.await;
         });
