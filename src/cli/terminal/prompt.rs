@@ -27,8 +27,10 @@ pub(super) fn question(hold: &HoldView, beside: Beside) -> String {
     let request = hold.request.as_ref().map(|request| format!(" {} {}", plain(&request.method, 20), plain(&request.path, 60)));
     let note = hold.note.as_deref().map(|note| format!(" [{}]", plain(note, 200)));
     let extra: String = [request, note].into_iter().flatten().collect();
+    let requests = if hold.waiting > 1 { format!(", {} requests", hold.waiting) } else { String::new() };
     let more = if more == 0 { String::new() } else { format!(" ({more} more)") };
-    let text = format!("exeat: {}{extra} for {}?{more} [y]es [h]our [a]lways [n]o, {}:", place(&hold.place), hold.agent, spelled(left));
+    let text =
+        format!("exeat: {}{extra} for {}{requests}?{more} [y]es [h]our [a]lways [n]o, {}:", place(&hold.place), hold.agent, spelled(left));
     // The space behind the colon is the last column a prompt may take.
     format!("{} ", wrapped(&text, columns.saturating_sub(1)))
 }
