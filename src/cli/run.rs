@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{env, loaded, terminal};
+use super::{Usage, env, loaded, terminal};
 use crate::app::{self, App, Bound};
 use crate::config::tokens::Token;
 use crate::config::{Config, Listen};
@@ -103,6 +103,9 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     match status {
         Ok(status) => {
             writeln!(io::stderr(), "exeat: {summary}")?;
+            if let Some(words) = unasked.words() {
+                writeln!(io::stderr(), "exeat: {words}")?;
+            }
             Ok(exit_code(status))
         }
         Err(NotRun { program, error }) => {
@@ -127,7 +130,7 @@ fn allowlist(args: &RunArgs, config: &Config, ask: bool) -> anyhow::Result<(Allo
         Some(UnlistedArg::Hold | UnlistedArg::Block) | None => Some(Unlisted::Block),
     };
     let made = Allowlist::for_run(agent.clone(), &args.allow, &args.addresses, unlisted.unwrap_or(Unlisted::Hold));
-    let (made, warnings) = made.map_err(|faults| loaded::refusal(&faults))?;
+    let (made, warnings) = made.map_err(|faults| Usage::of(&faults))?;
     for warning in warnings {
         writeln!(io::stderr(), "warning: {warning}")?;
     }

@@ -130,7 +130,8 @@ fn status(url: &str) -> String {
 
 #[test]
 fn a_command_that_takes_the_terminal_is_not_asked_over_and_afterwards_it_is() {
-    for (taken, back) in [("bash -mc \"first; true\"", ""), ("stty -icanon; first", "stty icanon; "), ("stty -echo; first", "stty echo; ")] {
+    for (taken, back) in [("bash -mc \"first; true\"", ""), ("stty -icanon; first", "stty icanon; "), ("stty -echo; first", "stty echo; ")]
+    {
         let run = Run::new();
         let first = status(&run.url("listed.test"));
         let script = format!("{}; echo freed; {back}sleep 1; {}", taken.replace("first", &first), status(&run.url("held.test")));
@@ -142,6 +143,7 @@ fn a_command_that_takes_the_terminal_is_not_asked_over_and_afterwards_it_is() {
         let (code, shown) = terminal.end();
         assert_eq!(code, 0, "{taken}: {shown}");
         assert!(shown.contains("{200}") && !shown.contains("listed.test:"), "{taken}: {shown}");
+        assert!(shown.contains("1 question could not be asked while the command had the terminal"), "{taken}: {shown}");
         assert_eq!(decided(&journal(&run.site.state()), "listed.test")[0]["reason"], "unattended", "{taken}: {shown}");
     }
 }
@@ -173,4 +175,20 @@ fn an_empty_line_and_a_continued_process_bring_the_question_again() {
     terminal.press("YES\n");
     let (code, shown) = terminal.end();
     assert!(code == 0 && shown.contains("{200}"), "{shown}");
+}
+
+#[test]
+fn a_wrong_value_of_a_flag_is_a_wrong_use_with_the_fix() {
+    let run = Run::new();
+    for (flag, value, said) in [
+        ("--allow", "a.com,b.com", "--allow, value 1: found \"a.com,b.com\", a list; wanted one host per --allow; fix: repeat the flag"),
+        ("--allow", "a.com:99999", "wanted a port from 1 to 65535"),
+        ("--allow", "https://api.openai.com/v1", "fix: write --allow api.openai.com"),
+        ("--allow", "*.internal", "a whole zone"),
+        ("--addresses", "127.0.0.1/8", "fix: write 127.0.0.0/8"),
+    ] {
+        let output = run.quietly(&[flag, value, "--", "true"]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && stderr.contains(said), "{flag} {value}: {output:?}");
+    }
 }
