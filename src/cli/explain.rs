@@ -86,7 +86,7 @@ pub enum Unexplained {
 pub fn explain(policy: &Policy, agent: &AgentId, target: &str, now: SystemTime) -> Result<Explanation, Unexplained> {
     let Some(rules) = policy.rules(agent) else {
         let names = policy.agents().map(AgentId::as_str).collect::<Vec<_>>().join(", ");
-        let none = "there is none of any agent: write one with agent = \"…\" first";
+        let none = "none of any other agent loads; write one with agent = \"…\", or see `exeat check`";
         let known = if names.is_empty() { none.to_owned() } else { format!("there are: {names}") };
         return Err(Unexplained::NoSuchAgent { agent: agent.clone(), known });
     };

@@ -35,18 +35,22 @@ const GLOBAL: &str = "Global options";
 
 const AFTER_RUN: &str = "\
 Destinations:
-  --allow HOST opens ports 80 and 443, --allow HOST:PORT that port. What nothing lists is asked about on the terminal
-  (--unlisted hold, the default); without a terminal, or with --unlisted block, it is refused.
+  --allow HOST opens ports 80 and 443, --allow HOST:PORT that port alone.
+  What nothing lists is asked about on the terminal: --unlisted hold, the
+  default. Without a terminal, or with --unlisted block, it is refused.
 
 Exit status:
-  The command's own, 128 and the signal's number where a signal ended it, 126 or 127 where it could not be run;
-  1 where exeat failed, 2 where the arguments are wrong.";
+  The command's own; 128 and the signal's number where a signal ended it;
+  126 or 127 where it could not be run. 1 where exeat failed, 2 where the
+  arguments are wrong.";
 
 const AFTER_EXPLAIN: &str = "\
-It goes by the files: approvals and the quiet time of a running exeat are not considered. Without a port it is 443.
+It goes by the files: approvals and the quiet time of a running exeat are
+not considered. Without a port it is 443.
 
 Exit status:
-  0 allow, 10 hold, 11 block; 1 where exeat failed, 2 where the arguments are wrong.";
+  0 allow, 10 hold, 11 block. 1 where exeat failed, 2 where the arguments
+  are wrong.";
 
 /// An egress proxy for AI agents: what is listed passes, the rest is blocked or waits for a person, and every decision is recorded.
 #[derive(Debug, Parser)]
@@ -212,14 +216,14 @@ fn explained(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyho
 }
 
 fn issued(args: &token::TokenArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let agents = loaded::to_look_at(config)?.agents();
+    let agents = looked_at(config)?;
     let streams = token::Streams { out, err: &mut io::stderr() };
     token::token(args, token::Known { config, agents: &agents }, SystemTime::now(), || reload(&config.state), streams)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn listed(args: &agents::AgentsArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let agents = loaded::to_look_at(config)?.agents();
+    let agents = looked_at(config)?;
     let known = token::Known { config, agents: &agents };
     let unreadable = || {
         let state = config.state.display();
@@ -227,6 +231,13 @@ fn listed(args: &agents::AgentsArgs, config: &Config, out: &mut impl Write) -> a
     };
     agents::agents(args, known, &loaded::last_seen(config).with_context(unreadable)?, || reload(&config.state), out)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The agents that have rules. What does not load is said, as an agent may be missing for it.
+fn looked_at(config: &Config) -> anyhow::Result<Vec<AgentId>> {
+    let loaded = loaded::to_look_at(config)?;
+    loaded.report(&mut io::stderr())?;
+    Ok(loaded.agents())
 }
 
 /// Has a running `serve` read the tokens again. None running reads them when it starts.

@@ -55,7 +55,7 @@ impl Known<'_> {
         let mut names: Vec<&str> = self.agents.iter().map(AgentId::as_str).collect();
         names.sort_unstable();
         if names.is_empty() {
-            bail!("no agent is named {shown}, and there is no allowlist at all; write one with agent = \"…\" first");
+            bail!("no agent is named {shown}: no allowlist loads; write one with agent = \"…\", or see `exeat check`");
         }
         bail!("no agent is named {shown}; the allowlists name {}", names.join(", "));
     }

@@ -261,14 +261,19 @@ fn the_built_in_agent_is_said_to_be_built_in() {
     }
     let site = Site::new();
     let none = self::ran(&site, &["explain", "x", "a.test"]);
-    assert!(err(&none).contains("there is none of any agent: write one"), "{none:?}");
+    assert!(err(&none).contains("none of any other agent loads; write one"), "{none:?}");
+    site.allowlist("x", "agent = \"x\"\nhold = \"2m\"\n");
+    for command in [&["token", "x"][..], &["agents"]] {
+        let broken = self::ran(&site, command);
+        assert!(err(&broken).contains("x.toml:2:8: "), "an agent is missing and nothing says why: {broken:?}");
+    }
 }
 
 #[test]
 fn help_names_exit_codes_defaults_and_where_global_options_are() {
     let site = Site::new();
     for (command, words) in [
-        ("explain", &["0 allow, 10 hold, 11 block", "are not considered", "443", "Global options:"][..]),
+        ("explain", &["0 allow, 10 hold, 11 block", "not considered", "443", "Global options:"][..]),
         ("run", &["The command's own", "ports 80 and 443", "HOST:PORT", "the default", "Global options:"]),
         ("approve", &["; the default", "Global options:"]),
     ] {

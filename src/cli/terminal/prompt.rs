@@ -116,6 +116,16 @@ mod tests {
     }
 
     #[test]
+    fn a_question_says_how_many_requests_one_answer_is_for() {
+        let room = Room::new();
+        let _presence = room.desk.attach(None);
+        let _waiting = [1, 2].map(|number| room.ask_waiting(&attempt(number, "coder", 1)));
+        let beside = Beside { left: Duration::from_millis(44_100), more: 0, columns: 200 };
+        let asked = question(&room.desk.holds().remove(0), beside);
+        assert_eq!(asked, "exeat: 192.0.2.1:443 (tunnel) for coder, 2 requests? [y]es [h]our [a]lways [n]o, 45 s: ");
+    }
+
+    #[test]
     fn a_question_is_broken_between_words_only() {
         assert_eq!(
             asked("registry.example.org", 45, 3, 80),
