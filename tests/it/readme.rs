@@ -225,8 +225,7 @@ fn a_developer_runs_an_agent(story: &mut Story, text: &str) {
     for word in ["reached api.openai.com", "reached files.pythonhosted.example", "reached elsewhere.example", "not enforced"] {
         assert!(shown.contains(word), "{word} is not shown: {shown}");
     }
-    assert!(shown.contains("[y]es once, [h]our, [a]lways for this run, [n]o"), "{shown}");
-    assert_eq!(shown.matches("asks for").count(), 1, "what is listed was asked: {shown}");
+    assert_eq!(shown.matches("[y]es [h]our [a]lways [n]o").count(), 1, "what is listed was asked: {shown}");
     assert!(shown.contains("HTTPS_PROXY=http://") && shown.contains("https_proxy=http://"), "{shown}");
 }
 

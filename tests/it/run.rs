@@ -142,7 +142,7 @@ fn a_command_that_takes_the_terminal_is_not_asked_over_and_afterwards_it_is() {
         terminal.press("y\n");
         let (code, shown) = terminal.end();
         assert_eq!(code, 0, "{taken}: {shown}");
-        assert!(shown.contains("{200}") && !shown.contains("listed.test:"), "{taken}: {shown}");
+        assert!(shown.contains("{200}") && !shown.contains("exeat: listed.test:"), "{taken}: {shown}");
         assert!(shown.contains("1 question could not be asked while the command had the terminal"), "{taken}: {shown}");
         assert_eq!(decided(&journal(&run.site.state()), "listed.test")[0]["reason"], "unattended", "{taken}: {shown}");
     }
@@ -168,7 +168,7 @@ fn an_empty_line_and_a_continued_process_bring_the_question_again() {
     let run = Run::new();
     let script = format!("(sleep 1; kill -CONT $PPID) & {}", status(&run.url("held.test")));
     let mut terminal = run.on_a_terminal(&["--addresses", "127.0.0.0/8", "--", "sh", "-c", &script]);
-    let host = format!("exeat: held.test:{} (http) GET /x for run? [y]es", run.origin.port());
+    let host = format!("exeat: held.test:{} (http) GET /x for this-run? [y]es", run.origin.port());
     terminal.expect_times(&host, 2);
     terminal.press("\n");
     terminal.expect_times(&host, 3);
