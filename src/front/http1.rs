@@ -24,7 +24,7 @@ use super::wire::{Wire, hung_up};
 use super::{forward, refusal};
 use crate::egress::record::Front;
 use crate::egress::{self, Claim, Permit, RecordedBody, Refusal, Watch};
-use crate::policy::attempt::{Evidence, Offered, RequestLine, Sight};
+use crate::policy::attempt::{Evidence, Offered, Sight};
 use crate::policy::malformed::Malformed;
 
 /// An answer of the origin, or words of ours.
@@ -161,9 +161,4 @@ async fn record_unreadable(ways: &Ways, peer: SocketAddr, door: Arc<str>) {
     let evidence = Evidence { listener: door, source: peer.ip(), offered: Offered::Nothing };
     let claim = Claim::new(Front::Forward, peer, evidence, Err(Malformed::Head), Sight::NotYet);
     let _answered_by_hyper = ways.gate.admit(claim).await;
-}
-
-/// The request line of a request in plain sight, its query dropped.
-pub(super) fn request_line<B>(request: &Request<B>) -> RequestLine {
-    RequestLine { method: request.method().as_str().into(), path: request.uri().path().into() }
 }

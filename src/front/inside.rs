@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio_util::sync::CancellationToken;
 
-use super::http1::{Line, Reply, builder, ended_badly, refused, request_line, unreadable};
+use super::http1::{Line, Reply, builder, ended_badly, refused, unreadable};
 use super::listener::Seat;
 use super::wire::Wire;
 use super::{forward, head};
@@ -59,7 +59,7 @@ pub(super) async fn serve(interception: Interception, client: Client, peer: Sock
 
 async fn answer(request: Request<Incoming>, peer: SocketAddr, interception: &Interception, line: &Line<'_>) -> Reply {
     let named = head::named_inside(&request, interception.destination());
-    let mut claim = interception.claim(peer, Sight::Seen(request_line(&request)), named);
+    let mut claim = interception.claim(peer, Sight::Seen(head::request_line(&request)), named);
     if head::came_back(request.headers(), &line.ways.via) {
         claim.objection = Some(Objection::Loop);
     }
