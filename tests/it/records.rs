@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::support::dns::Reply;
 use crate::support::origin::{Gate, Origin, Step, ok};
 use crate::support::p0::{P0, a, assert_refused};
-use crate::support::proxy::{Proxy, decided, ended, exeat, journal, of_kind};
+use crate::support::proxy::{Proxy, decided, ended, journal, of_kind};
 use crate::support::site::{offer, token};
 use crate::support::talk::Talk;
 
@@ -278,13 +278,19 @@ fn a_journal_folder_that_goes_away_refuses_everything_with_503() {
 }
 
 #[test]
-fn without_a_journal_folder_it_does_not_start_and_says_why() {
+fn a_journal_that_cannot_be_opened_refuses_everything_until_it_can() {
     let p0 = P0::new();
     fs::create_dir_all(p0.site.state()).unwrap();
-    fs::write(p0.site.state().join("journal"), "in the way").unwrap();
-    let output = exeat(Some(&p0.site.config())).arg("serve").output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("journal"), "{output:?}");
+    let in_the_way = p0.site.state().join("journal");
+    fs::write(&in_the_way, "in the way").unwrap();
+    let proxy = p0.start();
+    assert_refused(&proxy.get(&p0.url("plain.allowed.test", "/"), &a()), 503, "internal");
+    let ready = proxy.readyz();
+    assert!(ready.status == 503 && ready.text().contains("journal"), "{}", ready.text());
+    fs::remove_file(&in_the_way).unwrap();
+    assert_eq!(proxy.readyz().status, 200);
+    assert_eq!(proxy.get(&p0.url("plain.allowed.test", "/"), &a()).status, 200);
+    assert_eq!(p0.plain.requests().len(), 1);
 }
 
 #[test]
