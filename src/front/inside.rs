@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::http1::{Line, Reply, builder, ended_badly, refused, unreadable};
 use super::listener::Seat;
-use super::wire::Wire;
+use super::wire::{Heard, Wire};
 use super::{forward, head};
 use crate::egress::{self, Client, InnerEnd, Interception, Objection};
 use crate::policy::attempt::Sight;
@@ -25,7 +25,7 @@ pub(super) async fn serve(interception: Interception, client: Client, peer: Sock
     let end = {
         let service =
             service_fn(|request: Request<Incoming>| async { Ok::<Reply, Infallible>(answer(request, peer, &interception, &line).await) });
-        let wire = Wire::new(early, stream.clone());
+        let wire = Wire::new(early, stream.clone(), Heard::default());
         let mut connection = pin!(builder(&ways.settings).serve_connection(wire, service));
         let served = tokio::select! {
             served = connection.as_mut() => Some(served),

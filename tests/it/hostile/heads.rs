@@ -117,3 +117,17 @@ fn many_idle_connections_of_one_source_leave_the_metrics_reachable_and_the_proce
     }
     assert!(lab.proxy.is_alive());
 }
+
+#[test]
+fn a_head_that_does_not_end_in_time_is_told_so_and_a_silent_connection_is_not() {
+    let lab = Lab::new();
+    let host = lab.p0.at_plain("plain.allowed.test");
+    let mut slow = lab.proxy.talk();
+    slow.send(format!("GET http://{host}/ HTTP/1.1\r\nHost: "));
+    let mut idle = lab.proxy.talk();
+    assert_eq!(idle.get(&format!("http://{host}/kept"), &a()).status, 200);
+    let answer = String::from_utf8_lossy(&slow.rest()).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer:?}");
+    assert!(idle.rest().is_empty(), "an idle connection was answered");
+    assert_eq!(lab.proxy.metric("exeat_limit_hits_total", &["limits.head_timeout"]), 2.0);
+}
