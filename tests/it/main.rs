@@ -14,6 +14,7 @@ mod hold;
 mod hostile;
 mod identity;
 mod records;
+mod regression;
 mod run;
 mod support;
 mod support_itself;
