@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Stage, approve};
-use crate::support::p0::{P0, a, assert_refused};
+use super::Stage;
+use crate::support::p0::{a, assert_refused};
 use crate::support::proxy::{decided, ended, of_kind};
 use crate::support::talk::Talk;
 
@@ -161,21 +161,54 @@ fn a_download_is_cut_with_its_own_yes_although_a_tunnel_has_one() {
     assert!(tunnel.is_quiet(Duration::from_millis(200)), "the tunnel's own yes is in force");
 }
 
+/// A tunnel with HTTP in it, under a yes that is taken back once `underway` has begun something in it. How each attempt ended.
+fn http_in_a_tunnel_cut(underway: impl FnOnce(&Stage, &mut Talk)) -> Vec<Value> {
+    let stage = Stage::attended(&[]);
+    let target = stage.at("held.test");
+    let mut tunnel = stage.proxy.talk();
+    tunnel.send(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{}\r\n", a()));
+    let approval = stage.approve(&["--for", "1h"]);
+    assert_eq!(tunnel.answer_to("CONNECT").status, 200);
+    // The connection opened before the 200; requests found in the tunnel have their own.
+    drop(stage.accept());
+    underway(&stage, &mut tunnel);
+    stage.proxy.said(&["revoke", &approval]);
+    tunnel.rest();
+    let records = stage.proxy.settled();
+    let ends = decided(&records, "held.test").into_iter().map(|record| ended(&records, &record["id"]).clone());
+    ends.collect()
+}
+
 #[test]
 fn a_tunnel_with_http_in_it_ends_as_cut_when_its_yes_is_taken_back() {
-    let p0 = P0::new();
-    let proxy = p0.start();
-    let _watcher = proxy.watch();
-    let target = p0.at_plain("evil.test");
-    let mut tunnel = proxy.talk();
-    tunnel.send(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{}\r\n", a()));
-    let approval = approve(&proxy, &["--for", "1h"]);
-    assert_eq!(tunnel.answer_to("CONNECT").status, 200);
-    tunnel.send(format!("GET /inner HTTP/1.1\r\nHost: {target}\r\n\r\n"));
-    assert_eq!(tunnel.answer().text(), "plain /inner");
-    proxy.said(&["revoke", &approval]);
-    assert!(tunnel.rest().is_empty());
-    let records = proxy.settled();
-    let around = decided(&records, "evil.test").into_iter().find(|record| record["within"].is_null()).unwrap();
-    assert_eq!(outcome(ended(&records, &around["id"])), (&cut_by_policy().0, &cut_by_policy().1));
+    let ends = http_in_a_tunnel_cut(|stage, tunnel| {
+        tunnel.send(format!("GET /inner HTTP/1.1\r\nHost: {}\r\n\r\n", stage.at("held.test")));
+        let mut origin = stage.accept();
+        origin.head();
+        origin.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ninner");
+        assert_eq!(tunnel.answer().text(), "inner");
+    });
+    assert_eq!(outcome(&ends[0]), (&cut_by_policy().0, &cut_by_policy().1));
+    assert_eq!((ends.len(), &ends[1]["outcome"]), (2, &json!("completed")));
+}
+
+#[test]
+fn what_is_under_way_in_a_tunnel_is_cut_with_it_and_recorded_as_cut() {
+    let answers = ["", "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"];
+    for answer in answers {
+        let ends = http_in_a_tunnel_cut(|stage, tunnel| {
+            tunnel.send(format!("GET /inner HTTP/1.1\r\nHost: {}\r\n\r\n", stage.at("held.test")));
+            let mut origin = stage.accept();
+            origin.head();
+            origin.send(answer);
+            if !answer.is_empty() {
+                tunnel.head();
+            }
+            thread::spawn(move || assert!(origin.is_closed()));
+        });
+        assert_eq!(ends.len(), 2, "{ends:?}");
+        for end in &ends {
+            assert_eq!(outcome(end), (&cut_by_policy().0, &cut_by_policy().1), "{answer:?}");
+        }
+    }
 }
