@@ -41,8 +41,10 @@ impl Connected {
         let destination = live.attempt().destination.clone();
 
         let answered = tokio::select! {
-            answered = answered(&upstream, &mut open, Way { grant: &grant, destination: &destination }, line, request) => answered,
+            // First, so that nothing is sent once the answer is allow no longer.
+            biased;
             reason = lost(&mut live, &carried, &limits) => Err(cut(reason)),
+            answered = answered(&upstream, &mut open, Way { grant: &grant, destination: &destination }, line, request) => answered,
         };
         let (response, parked) = match answered {
             Ok(answered) => answered,

@@ -62,7 +62,7 @@ impl Interception {
         match end {
             InnerEnd::Closed => Receipt::of(self.open, Outcome::Completed, reason),
             InnerEnd::Broken => Receipt::of(self.open, Outcome::Abandoned, reason),
-            InnerEnd::Stopped => Receipt::of(self.open, Outcome::Cut, Reason::Internal),
+            InnerEnd::Cut(reason) => Receipt::of(self.open, Outcome::Cut, reason),
         }
     }
 }
@@ -74,6 +74,6 @@ pub enum InnerEnd {
     Closed,
     /// It broke, or could not be read on.
     Broken,
-    /// exeat stops.
-    Stopped,
+    /// exeat cut it.
+    Cut(Reason),
 }

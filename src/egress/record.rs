@@ -56,13 +56,16 @@ impl Place {
     }
 }
 
+/// The registry's longest method has 17 characters; what is longer would only fill records.
+pub const LONGEST_METHOD: usize = 32;
+
 /// A path segment longer than this may be a secret.
 const LONGEST_SEGMENT: usize = 20;
 
 /// Of a path no more is written down.
 const LONGEST_PATH: usize = 512;
 
-/// A request line fit to be written down or shown: long path segments are masked, a long path is cut.
+/// A request line fit to be written down or shown: a long method and long path segments are masked, a long path is cut.
 pub fn masked(line: &RequestLine) -> RequestLine {
     let masked = line.path.split('/').map(|segment| if segment.len() > LONGEST_SEGMENT { "***" } else { segment });
     let mut path = String::new();
@@ -76,7 +79,8 @@ pub fn masked(line: &RequestLine) -> RequestLine {
         }
         path.push_str(segment);
     }
-    RequestLine { method: line.method.clone(), path: path.into() }
+    let method = if line.method.len() > LONGEST_METHOD { "***".into() } else { line.method.clone() };
+    RequestLine { method, path: path.into() }
 }
 
 /// Which way in an attempt took.

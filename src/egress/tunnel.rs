@@ -81,9 +81,11 @@ impl Connected {
             }
         }
         let relayed = tokio::select! {
-            relayed = relay(&client, &origin, &open.carried, upstream.settings.idle) => relayed,
+            // First, so that nothing is carried once the answer is allow no longer.
+            biased;
             () = live.lost() => Relayed::Cut(Reason::PolicyChanged),
             () = upstream.settings.stop.cancelled() => Relayed::Cut(Reason::Internal),
+            relayed = relay(&client, &origin, &open.carried, upstream.settings.idle) => relayed,
         };
         let reason = open.reason();
         Carried::Over(match relayed {

@@ -40,11 +40,13 @@ impl Watch {
 }
 
 impl Watching {
-    /// Resolves when an exchange was cut: whatever is left of the agent's connection is to be dropped.
-    pub async fn cut(&mut self) {
+    /// Resolves when an exchange was cut, with why: whatever is left of the agent's connection is to be dropped.
+    ///
+    /// An exchange that it watches is watched no more once this is dropped.
+    pub async fn cut(mut self) -> Reason {
         while let Some(watched) = self.0.recv().await {
-            if watched.until_its_end().await == End::Cut {
-                return;
+            if let End::Cut(reason) = watched.until_its_end().await {
+                return reason;
             }
         }
         std::future::pending().await
@@ -66,10 +68,9 @@ pub(super) struct Limits {
     pub(super) stop: CancellationToken,
 }
 
-#[derive(PartialEq, Eq)]
 enum End {
     ByItself,
-    Cut,
+    Cut(Reason),
 }
 
 impl Watched {
@@ -80,7 +81,7 @@ impl Watched {
             reason = lost(&mut self.live, &self.underway.carried, &self.limits) => reason,
         };
         self.underway.end(Outcome::Cut, reason);
-        End::Cut
+        End::Cut(reason)
     }
 }
 

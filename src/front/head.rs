@@ -8,16 +8,13 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, TRANSFER_ENCODING, V
 use http::{Method, Request, Uri, Version};
 
 use super::credentials::offered;
-use crate::egress::record::Front;
+use crate::egress::record::{Front, LONGEST_METHOD};
 use crate::egress::{Claim, Objection};
 use crate::policy::attempt::{Evidence, RequestLine, Sight};
 use crate::policy::destination::{Destination, Port};
 use crate::policy::malformed::Malformed;
 
 const HTTP_PORT: Port = Port(NonZeroU16::new(80).expect("80 is not 0"));
-
-/// The registry's longest method has 17 characters; what is longer would only fill records.
-const LONGEST_METHOD: usize = 32;
 
 /// What the head of a request to the proxy says of its attempt.
 pub(super) fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, via: &str) -> Claim {

@@ -74,7 +74,7 @@ impl<'a> Line<'a> {
 /// Serves a connection to its end, and the tunnel it may become.
 pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, seat: &Seat, door: Arc<str>, stop: CancellationToken) {
     let (ways, stream) = (seat.ways(), Arc::new(stream));
-    let (watch, mut watching) = egress::watch();
+    let (watch, watching) = egress::watch();
     let line = Line::new(ways, watch, &stream, seat);
     let state = State::default();
     let served = {
@@ -84,15 +84,20 @@ pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, seat: &Seat,
         });
         let wire = Wire::new(Bytes::new(), Arc::clone(&stream), state.heard.clone());
         let mut connection = pin!(builder(&ways.settings).serve_connection(wire, service).with_upgrades());
+        let mut over = pin!(async {
+            tokio::select! {
+                _reason = watching.cut() => {}
+                () = line.gone() => {}
+            }
+        });
         tokio::select! {
             served = connection.as_mut() => served,
-            () = watching.cut() => Ok(()),
-            () = line.gone() => Ok(()),
+            () = over.as_mut() => Ok(()),
             () = stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     served = connection => served,
-                    () = watching.cut() => Ok(()),
+                    () = over => Ok(()),
                 }
             }
         }

@@ -16,41 +16,50 @@ use super::{forward, head};
 use crate::egress::{self, Client, InnerEnd, Interception, Objection};
 use crate::policy::attempt::Sight;
 use crate::policy::malformed::Malformed;
+use crate::policy::reason::Reason;
 
 /// Serves the requests of one tunnel until either side ends it or its own answer is no longer allow.
 pub(super) async fn serve(interception: Interception, client: Client, peer: SocketAddr, seat: &Seat, stop: CancellationToken) {
     let (ways, Client { early, stream }) = (seat.ways(), client);
-    let (watch, mut watching) = egress::watch();
+    let (watch, watching) = egress::watch();
     let line = Line::new(ways, watch, &stream, seat);
     let end = {
         let service =
             service_fn(|request: Request<Incoming>| async { Ok::<Reply, Infallible>(answer(request, peer, &interception, &line).await) });
         let wire = Wire::new(early, stream.clone(), Heard::default());
         let mut connection = pin!(builder(&ways.settings).serve_connection(wire, service));
+        let mut over = pin!(async {
+            tokio::select! {
+                biased;
+                reason = watching.cut() => InnerEnd::Cut(reason),
+                () = interception.lost() => InnerEnd::Cut(Reason::PolicyChanged),
+                () = line.gone() => InnerEnd::Broken,
+            }
+        });
         let served = tokio::select! {
-            served = connection.as_mut() => Some(served),
-            () = interception.lost() => None,
-            () = watching.cut() => None,
-            () = line.gone() => None,
+            // The request before the tunnel, here and above: what is cut with its tunnel is recorded as cut.
+            biased;
+            served = connection.as_mut() => Ok(served),
+            end = over.as_mut() => Err(end),
             () = stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
-                    served = connection => Some(served),
-                    () = watching.cut() => None,
+                    served = connection => Ok(served),
+                    end = over => Err(end),
                 }
             }
         };
         match served {
-            Some(Ok(())) if stop.is_cancelled() => InnerEnd::Stopped,
-            Some(Ok(())) => InnerEnd::Closed,
-            Some(Err(error)) => {
+            Ok(Ok(())) if stop.is_cancelled() => InnerEnd::Cut(Reason::Internal),
+            Ok(Ok(())) => InnerEnd::Closed,
+            Ok(Err(error)) => {
                 ended_badly(&error, ways);
                 if unreadable(&error) {
                     let _answered_by_hyper = ways.gate.admit(interception.claim(peer, Sight::NotYet, Err(Malformed::Head))).await;
                 }
                 InnerEnd::Broken
             }
-            None => InnerEnd::Broken,
+            Err(end) => end,
         }
     };
     let receipt = interception.finish(end).await;

@@ -31,7 +31,9 @@ pub fn init(verbose: u8, format: LogFormat) -> Result<(), LogError> {
     let wanted = std::env::var("EXEAT_LOG").ok();
     let filter = filter(wanted.as_deref(), verbose)?;
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour);
+    // It would say on stderr that stderr cannot be written, and panic when that fails too.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    let log = log.with_env_filter(filter).with_writer(io::stderr).with_ansi(colour);
     match format {
         LogFormat::Text => log.finish().try_init()?,
         LogFormat::Json => log.json().finish().try_init()?,

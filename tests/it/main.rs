@@ -17,6 +17,7 @@ mod idle;
 mod itself;
 mod readme;
 mod records;
+mod regression;
 mod run;
 mod support;
 mod support_itself;

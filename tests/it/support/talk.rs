@@ -67,11 +67,15 @@ impl Talk {
 
     /// Connects, or finds nobody there.
     pub(crate) fn try_to(address: SocketAddr) -> Option<Self> {
-        let stream = TcpStream::connect(address).ok()?;
+        TcpStream::connect(address).ok().map(Self::over)
+    }
+
+    /// Either end of a connection that is there already.
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Some(Self { stream, ahead: Vec::new() })
+        Self { stream, ahead: Vec::new() }
     }
 
     /// Says that nothing more will be sent.
@@ -139,6 +143,11 @@ impl<S: Read + Write> Talk<S> {
         let _ = self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush());
     }
 
+    /// As `send`; `false` once the peer takes no more.
+    pub(crate) fn pour(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).and_then(|()| self.stream.flush()).is_ok()
+    }
+
     /// `GET` in absolute form, with credentials if any.
     pub(crate) fn get(&mut self, url: &str, credentials: &str) -> Answer {
         let host = url.strip_prefix("http://").unwrap().split('/').next().unwrap();
@@ -195,6 +204,15 @@ impl<S: Read + Write> Talk<S> {
             Some(length) => self.exactly(length.parse().unwrap()),
             None => Some(self.rest()),
         }
+    }
+
+    /// The lines of the next head, the empty one that ends it left out.
+    pub(crate) fn head(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Some(line) = self.line().filter(|line| !line.is_empty()) {
+            lines.push(line);
+        }
+        lines
     }
 
     /// Exactly so many bytes.
