@@ -147,6 +147,9 @@ pub fn open_journal(config: &Config) -> Result<Journal, StartError> {
             "the journal was not left in order and is repaired",
         );
     }
+    for skipped in &opened.skipped {
+        tracing::warn!(slot = %skipped.slot, why = %skipped.why, "a slot of the journal is left alone");
+    }
     Ok(opened.journal)
 }
 

@@ -26,6 +26,19 @@ pub fn plain(text: &str, limit: usize) -> String {
     out
 }
 
+/// Why a file cannot be used, in words of people; the system's own where there are none.
+pub fn trouble(kind: std::io::ErrorKind) -> String {
+    use std::io::ErrorKind;
+    let words = [
+        (ErrorKind::NotFound, "no such file or folder"),
+        (ErrorKind::NotADirectory, "no folder"),
+        (ErrorKind::IsADirectory, "a folder"),
+        (ErrorKind::InvalidData, "not text in UTF-8"),
+        (ErrorKind::FileTooLarge, "too large"),
+    ];
+    words.into_iter().find(|(of, _)| *of == kind).map_or_else(|| kind.to_string(), |(_, words)| words.to_owned())
+}
+
 /// Blocks whose marks count as alphabetic and pile up on the letter before.
 fn stacks(char: char) -> bool {
     matches!(u32::from(char), 0x0300..=0x036f | 0x0483..=0x0489 | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x20d0..=0x20ff | 0x2de0..=0x2dff | 0xfe00..=0xfe2f)

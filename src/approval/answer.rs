@@ -137,7 +137,7 @@ impl ApprovalView {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AnswerError {
     /// Never asked, or long over.
-    #[error("no question has that id")]
+    #[error("no question has that id; `exeat holds` lists them")]
     Unknown,
     /// Nobody answered in time.
     #[error("the question died unanswered; it is asked again when the agent tries again")]
@@ -169,10 +169,10 @@ pub enum AnswerError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RevokeError {
     /// No approval goes by it.
-    #[error("no approval has that id")]
+    #[error("no approval has that id; `exeat approvals` lists them")]
     Unknown,
     /// More than one begins so.
-    #[error("more than one approval begins with that id")]
+    #[error("more than one approval begins with that id; write more of it")]
     Ambiguous,
     /// Taking back is the safe side: it took effect all the same.
     #[error("the approval is revoked, but the journal cannot be written and does not say so")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::answer::{self, AnswerError, Answered, ApprovalView, Reply, RevokeError, Said};
-use super::desk::{Closing, HoldDesk};
+use super::desk::{Closed, Closing, HoldDesk};
 use super::holds::typed;
 use super::state::State;
 use crate::egress::hold::Word;
@@ -38,14 +38,16 @@ impl HoldDesk {
             .record(&record_of(&answered, &approval.subject, &approval.approver, &approval.note))
             .map_err(|_| AnswerError::Unwritable)?;
         let Some(question) = state.holds.close(id) else { return Err(AnswerError::Unknown) };
-        let approval_id = approval.id;
+        let (approval_id, approver) = (approval.id, approval.approver.to_string());
         {
             let mut approvals = self.approvals.write();
             approvals.insert(approval);
             state.given.retain(|_, given| approvals.get(*given).is_some());
         }
         state.given.insert(Arc::clone(&question.id), approval_id);
-        self.close(state, &question, Closing::Approved, Word::DecideAgain);
+        let (scope, until) = (answered.scope.clone(), answered.until);
+        let closed = Closed { approver: Some(approver), scope, until, ..Closed::of(&question, Closing::Approved) };
+        self.close(state, &question, closed, Word::DecideAgain);
         Ok(answered)
     }
 
@@ -57,7 +59,8 @@ impl HoldDesk {
             self.recorder.record(&record_of(&answered, &question.subject, &approver, &note)).map_err(|_| AnswerError::Unwritable)?;
             let Some(question) = state.holds.close(id) else { return Err(AnswerError::Unknown) };
             self.approvals.write().silence(question.subject.clone(), until);
-            self.close(state, &question, Closing::Denied, Word::No { note });
+            let closed = Closed { approver: Some(approver.to_string()), ..Closed::of(&question, Closing::Denied) };
+            self.close(state, &question, closed, Word::No { note });
             return Ok(answered);
         }
         let Some(given) = state.given.get(id).copied() else { return Err(state.what_became_of(id)) };

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 use super::answer::ApprovalView;
 use super::holds::{Asking, Limits, Question, typed};
-use super::shown::HoldView;
+use super::shown::{HoldView, PlaceView};
 use super::state::State;
 use crate::egress::hold::{Asked, Desk, HoldInfo, Waiting, Word};
 use crate::egress::record::{self, Place, Record, Recorder};
@@ -59,11 +60,47 @@ pub enum News {
     },
     /// It is over.
     Closed {
-        /// The question's short id.
-        id: String,
-        /// How.
-        how: Closing,
+        /// Its end.
+        #[serde(flatten)]
+        closed: Closed,
     },
+}
+
+/// The end of a question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// The question's short id.
+    pub id: String,
+    /// Who asked.
+    pub agent: AgentId,
+    /// For where.
+    #[serde(flatten)]
+    pub place: PlaceView,
+    /// How.
+    pub how: Closing,
+    /// Who answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver: Option<String>,
+    /// `once`, `for` or `always`, of a yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// When the yes ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+impl Closed {
+    pub(super) fn of(question: &Question, how: Closing) -> Self {
+        Self {
+            id: question.id.to_string(),
+            agent: question.subject.agent.clone(),
+            place: PlaceView::of(&question.subject.destination, question.subject.scheme),
+            how,
+            approver: None,
+            scope: None,
+            until: None,
+        }
+    }
 }
 
 /// How a question ended.
@@ -212,18 +249,18 @@ impl HoldDesk {
         let (dead, told) = state.holds.expire(now);
         state.tell(told);
         for question in dead {
-            self.over(state, &question.id, Closing::Expired);
+            self.over(state, Closed::of(&question, Closing::Expired));
         }
     }
 
-    pub(super) fn close(&self, state: &mut State, question: &Question, how: Closing, word: Word) {
+    pub(super) fn close(&self, state: &mut State, question: &Question, closed: Closed, word: Word) {
         state.tell(question.waiting.iter().map(|attempt| (*attempt, word.clone())).collect());
-        self.over(state, &question.id, how);
+        self.over(state, closed);
     }
 
-    fn over(&self, state: &mut State, id: &Arc<str>, how: Closing) {
-        state.remember(Arc::clone(id), how);
-        let _ = self.news.send(News::Closed { id: id.to_string(), how });
+    fn over(&self, state: &mut State, closed: Closed) {
+        state.remember(closed.id.as_str().into(), closed.how);
+        let _ = self.news.send(News::Closed { closed });
     }
 
     fn open(&self, state: &mut State, id: &Arc<str>, attempt: &Attempt, terms: &HoldTerms) -> Result<(), record::Unwritable> {

@@ -13,5 +13,5 @@ pub(crate) mod testing;
 mod tests;
 
 pub use answer::{AnswerError, Answered, ApprovalView, Lasting, Reply, RevokeError};
-pub use desk::{Closing, HoldDesk, HoldSettings, News, Presence};
+pub use desk::{Closed, Closing, HoldDesk, HoldSettings, News, Presence};
 pub use shown::{HoldView, PlaceView};

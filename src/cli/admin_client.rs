@@ -166,8 +166,8 @@ pub async fn each<F: AsyncFnMut(&str) -> Result<()>>(ids: &[String], mut act: F)
     let mut failed = Vec::new();
     for id in ids {
         if let Err(error) = act(id).await {
-            failed.push(format!("{}: {error:#}", plain(id, 60)));
+            failed.push(format!("{}: {}", plain(id, 60), super::chain(&error)));
         }
     }
-    if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("\n")) }
+    if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("\nexeat: ")) }
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::config::NO_FILE;
 use crate::config::tokens::TokenStore;
 use crate::policy::attempt::AgentId;
 
@@ -63,16 +64,21 @@ pub fn agents(
         serde_json::to_writer_pretty(&mut *out, &rows)?;
         return Ok(writeln!(out)?);
     }
-    table(&rows, out)
+    table(&rows, known.built_in(), out)
 }
 
-fn table(rows: &[Row<'_>], out: &mut impl Write) -> anyhow::Result<()> {
+fn table(rows: &[Row<'_>], built_in: bool, out: &mut impl Write) -> anyhow::Result<()> {
     let width = rows.iter().map(|row| row.agent.as_str().len()).max().unwrap_or(0).max("AGENT".len());
     let spelled = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| format!("{at:.0}"));
     writeln!(out, "{:width$}  TOKENS  {:20}  LAST SEEN", "AGENT", "ISSUED")?;
     for Row { agent, configured, tokens, issued, last_seen } in rows {
-        let note = if *configured { "" } else { "  (no allowlist: refused)" };
-        writeln!(out, "{:width$}  {tokens:>6}  {:20}  {}{note}", agent.as_str(), spelled(*issued), spelled(*last_seen))?;
+        let note = match (configured, built_in) {
+            (true, true) => format!("  (built in: {NO_FILE})"),
+            (true, false) => String::new(),
+            (false, _) => "  (no allowlist: refused)".to_owned(),
+        };
+        let issued = if *tokens == 0 { "-".to_owned() } else { spelled(*issued) };
+        writeln!(out, "{:width$}  {tokens:>6}  {issued:20}  {}{note}", agent.as_str(), spelled(*last_seen))?;
     }
     Ok(())
 }
@@ -142,9 +148,21 @@ mod tests {
 AGENT   TOKENS  ISSUED                LAST SEEN
 coder        2  1970-01-01T00:00:00Z  1970-01-01T00:01:00Z
 gone         1  1970-01-01T00:00:00Z  never  (no allowlist: refused)
-tester       0  never                 never
+tester       0  -                     never
 ";
         assert_eq!(Set::new().run(false, None).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_agent_nobody_made_is_said_to_be_built_in() {
+        let mut set = Set::new();
+        set.config.allowlists = None;
+        assert!(set.run(false, None).unwrap().contains("never  (built in: there is no exeat.toml in "));
+        let error = set.run(false, Some("codr")).unwrap_err().to_string();
+        assert!(
+            error.starts_with("no agent is named \"codr\"; there is only the built-in agent local, as there is no exeat.toml"),
+            "{error}"
+        );
     }
 
     #[test]

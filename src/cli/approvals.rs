@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use jiff::Timestamp;
 
 use super::admin_client::AdminClient;
 use super::approve::{local, shown};
@@ -35,13 +36,40 @@ pub async fn run(args: ApprovalsArgs, state: &Path, out: &mut impl Write) -> Res
     Ok(ExitCode::SUCCESS)
 }
 
+/// How long a yes lasts, in words.
+pub(super) fn lasting(scope: &str, until: Option<Timestamp>) -> String {
+    match (scope, until) {
+        ("for", Some(until)) => format!("until {}", local(until)),
+        (_, Some(until)) => format!("{}, the next attempt before {}", plain(scope, 20), local(until)),
+        (_, None) => plain(scope, 20),
+    }
+}
+
 /// One approval in one line.
 pub fn line(approval: &ApprovalView) -> String {
     let id = approval.hold.as_deref().map_or_else(|| approval.id.to_string(), |hold| plain(hold, 20));
     let instance = approval.instance.as_deref().map_or_else(|| "any instance".to_owned(), |instance| plain(instance, 60));
-    let until = approval.until.map(|until| format!(" until {}", local(until))).unwrap_or_default();
+    let scope = lasting(&approval.scope, approval.until);
     let note = approval.note.as_deref().map(|note| format!(": {}", plain(note, 500))).unwrap_or_default();
-    let (agent, scope, at) = (&approval.agent, plain(&approval.scope, 20), local(approval.at));
+    let (agent, at) = (&approval.agent, local(approval.at));
     let (place, approver) = (shown(&approval.place), plain(&approval.approver, 60));
-    format!("{id}  {agent} ({instance})  {place}  {scope}{until}  {} open  {approver}, {at}{note}", approval.open)
+    format!("{id}  {agent} ({instance})  {place}  {scope}  {} open  {approver}, {at}{note}", approval.open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_a_yes_lasts_is_said_in_words() {
+        let then = Some(Timestamp::UNIX_EPOCH);
+        for (scope, until, words) in [
+            ("for", then, "until 1970-01-01 00:00:00 UTC"),
+            ("once", then, "once, the next attempt before 1970-01-01 00:00:00 UTC"),
+            ("once", None, "once"),
+            ("always", None, "always"),
+        ] {
+            assert_eq!(lasting(scope, until), words);
+        }
+    }
 }

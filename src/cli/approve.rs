@@ -23,7 +23,7 @@ pub struct ApproveArgs {
     /// Ids of questions, as `exeat holds` shows them.
     #[arg(required = true, value_name = "ID")]
     pub ids: Vec<String>,
-    /// The attempts that wait, or if none does the next one within 5 minutes.
+    /// The attempts that wait, or if none does the next one within 5 minutes; the default.
     #[arg(long, group = "scope")]
     pub once: bool,
     /// For a while, such as 15m, 1h or 8h; open tunnels are cut at its end.

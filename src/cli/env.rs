@@ -5,6 +5,8 @@ use std::io::Write;
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 
+use super::Usage;
+use super::token::Streams;
 use crate::config::Config;
 use crate::policy::destination::Destination;
 
@@ -22,7 +24,8 @@ pub struct EnvArgs {
 /// How variables are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
-    /// `export NAME='value'`; any POSIX shell, zsh among them.
+    /// `export NAME='value'`; any POSIX shell: zsh and sh mean the same.
+    #[value(aliases = ["zsh", "sh"])]
     Bash,
     /// `set -gx NAME 'value'`.
     Fish,
@@ -31,6 +34,8 @@ pub enum Shell {
     /// `NAME=value`, a line each.
     Dotenv,
 }
+
+const NO_TOKEN: &str = "warning: the URL has no token, so the proxy answers 407; pass one: exeat env --url \"$(exeat token AGENT)\"";
 
 /// Names that clients do not take to the proxy. No CIDR: several clients break on one, and others go direct.
 const NO_PROXY: &str = "localhost,127.0.0.1,::1";
@@ -44,11 +49,17 @@ pub fn variables(url: &str) -> Vec<(&'static str, String)> {
     variables
 }
 
-/// Prints the variables.
-pub fn env(args: &EnvArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
+/// Prints the variables; what people should know of them goes to the other stream.
+pub fn env<O: Write, E: Write>(args: &EnvArgs, config: &Config, streams: Streams<'_, O, E>) -> anyhow::Result<()> {
+    let Streams { out, err } = streams;
     let url = match &args.url {
         Some(url) => checked(url)?.to_owned(),
-        None => format!("http://{}", reachable(config)?),
+        None => {
+            if config.listen.iter().find(|listen| !listen.addresses.is_empty()).is_some_and(|listen| listen.agent.is_none()) {
+                writeln!(err, "{NO_TOKEN}")?;
+            }
+            format!("http://{}", reachable(config)?)
+        }
     };
     for (name, value) in variables(&url) {
         match args.shell {
@@ -76,13 +87,14 @@ pub(super) fn reachable(config: &Config) -> anyhow::Result<String> {
 /// A URL that needs no quoting in any shell. It may hold a token, so no error repeats it.
 fn checked(url: &str) -> anyhow::Result<&str> {
     let wanted = "--url is not a proxy URL; pass http://HOST:PORT, or http://AGENT:TOKEN@HOST:PORT as `exeat token` prints it";
-    let Some(rest) = url.strip_prefix("http://") else { bail!(wanted) };
+    let wrong = || Usage(wanted.to_owned());
+    let Some(rest) = url.strip_prefix("http://") else { bail!(wrong()) };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let (credential, authority) = rest.rsplit_once('@').unwrap_or(("a:a", rest));
     let plain =
         |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~'));
     let proven = credential.split_once(':').is_some_and(|(agent, token)| plain(agent) && plain(token));
-    ensure!(proven && authority.is_ascii() && Destination::parse(authority).is_ok(), wanted);
+    ensure!(proven && authority.is_ascii() && Destination::parse(authority).is_ok(), wrong());
     Ok(url)
 }
 
@@ -98,9 +110,31 @@ mod tests {
     }
 
     fn printed(shell: Shell, url: Option<&str>, config: &Config) -> anyhow::Result<String> {
-        let mut out = Vec::new();
-        env(&EnvArgs { shell, url: url.map(str::to_owned) }, config, &mut out)?;
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        env(&EnvArgs { shell, url: url.map(str::to_owned) }, config, Streams { out: &mut out, err: &mut err })?;
         Ok(String::from_utf8(out)?)
+    }
+
+    #[test]
+    fn a_url_without_a_token_is_warned_of_unless_the_listener_knows_its_agent() {
+        for (url, agent, warned) in
+            [(None, None, true), (Some("http://a:exeat_1@127.0.0.1:3128"), None, false), (None, Some("coder"), false)]
+        {
+            let variables: Vec<(&str, &str)> = agent
+                .map_or_else(Vec::new, |agent| vec![("EXEAT_LISTEN_MAIN_AGENT", agent), ("EXEAT_LISTEN_MAIN_ADDRESS", "127.0.0.1:3128")]);
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let args = EnvArgs { shell: Shell::Bash, url: url.map(str::to_owned) };
+            env(&args, &config(&variables), Streams { out: &mut out, err: &mut err }).unwrap();
+            let said = String::from_utf8(err).unwrap();
+            assert_eq!(said.contains("exeat token AGENT"), warned, "{url:?} {agent:?}: {said}");
+        }
+    }
+
+    #[test]
+    fn other_names_of_a_posix_shell_are_known() {
+        for name in ["bash", "zsh", "sh"] {
+            assert_eq!(Shell::from_str(name, false), Ok(Shell::Bash));
+        }
     }
 
     #[test]
@@ -147,7 +181,7 @@ mod tests {
             "http://a:exeat_secret@127.0.0.1:3128\nX=1",
         ] {
             let error = printed(Shell::Bash, Some(url), &config(&[])).unwrap_err();
-            assert!(!format!("{error:#}").contains("secret"), "{error:#}");
+            assert!(error.is::<Usage>() && !format!("{error:#}").contains("secret"), "{error:#}");
         }
         assert!(printed(Shell::Bash, Some("http://a:exeat_1@[::1]:3128/"), &config(&[])).is_ok());
     }

@@ -23,6 +23,8 @@ use crate::policy::special::{Special, special};
 /// The most other rules that are told one by one.
 const OTHERS_MAX: usize = 50;
 
+const BY_THE_FILES: &str = "this goes by the files: approvals and the quiet time of a running exeat are not considered";
+
 /// What an agent would get. The field names are promises: `--json` prints them.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
@@ -65,25 +67,27 @@ pub struct Other {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unexplained {
     /// No allowlist names the agent.
-    #[error("no allowlist is in force for agent {agent}; there are: {known}")]
+    #[error("no allowlist is in force for agent {agent}; {known}")]
     NoSuchAgent {
         /// Who was named.
         agent: AgentId,
-        /// Who could have been.
+        /// Who could have been, in words.
         known: String,
     },
     /// The target cannot be read.
     #[error("the target cannot be read: {0}")]
     Malformed(#[from] Malformed),
     /// Neither a URL nor host and port.
-    #[error("the target is not a URL that exeat carries; write HOST:PORT, http://HOST/PATH or https://HOST/PATH")]
+    #[error("the target is not a URL that exeat carries; write HOST, HOST:PORT, http://HOST/PATH or https://HOST/PATH")]
     NotATarget,
 }
 
 /// Decides as `serve` would, with no approval in force.
 pub fn explain(policy: &Policy, agent: &AgentId, target: &str, now: SystemTime) -> Result<Explanation, Unexplained> {
     let Some(rules) = policy.rules(agent) else {
-        let known = policy.agents().map(AgentId::as_str).collect::<Vec<_>>().join(", ");
+        let names = policy.agents().map(AgentId::as_str).collect::<Vec<_>>().join(", ");
+        let none = "none of any other agent loads; write one with agent = \"…\", or see `exeat check`";
+        let known = if names.is_empty() { none.to_owned() } else { format!("there are: {names}") };
         return Err(Unexplained::NoSuchAgent { agent: agent.clone(), known });
     };
     let attempt = attempt(agent, target)?;
@@ -154,10 +158,10 @@ impl Explanation {
         if self.others_left_out > 0 {
             writeln!(out, "  and {} more", self.others_left_out)?;
         }
-        match &self.to_allow {
-            Some(text) => writeln!(out, "to allow it:\n  {}", text.replace('\n', "\n  ")),
-            None => Ok(()),
+        if let Some(text) = &self.to_allow {
+            writeln!(out, "to allow it:\n  {}", text.replace('\n', "\n  "))?;
         }
+        writeln!(out, "{BY_THE_FILES}")
     }
 }
 
@@ -219,17 +223,21 @@ fn to_allow(destination: &Destination, reason: Option<Reason>, rule: Option<&Rul
 }
 
 fn attempt(agent: &AgentId, target: &str) -> Result<Attempt, Unexplained> {
-    let is_method = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    let is_method = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
     let (method, target) = target.split_once(' ').filter(|(word, _)| is_method(word)).unwrap_or(("GET", target));
+    let method = method.to_ascii_uppercase();
+    if ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"].contains(&target) {
+        return Err(Unexplained::NotATarget);
+    }
     let (destination, request) = match target.split_once("://") {
-        None => (Destination::parse(target)?, None),
+        None => (Destination::parse_with_default_port(target, port(443)?)?, None),
         Some((scheme, rest)) => {
             let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
             let path = path.split(['?', '#']).next().filter(|path| !path.is_empty()).unwrap_or("/");
             match scheme.to_ascii_lowercase().as_str() {
                 "http" => (
                     Destination::parse_with_default_port(authority, port(80)?)?,
-                    Some(RequestLine { method: method.into(), path: path.into() }),
+                    Some(RequestLine { method: method.as_str().into(), path: path.into() }),
                 ),
                 "https" => (Destination::parse_with_default_port(authority, port(443)?)?, None),
                 _ => return Err(Unexplained::NotATarget),
@@ -289,8 +297,19 @@ because = "gists leave the company"
     fn an_allow_names_its_rule_and_its_addresses() {
         let (code, text) = said("https://api.example.com/v1?q=secret");
         let others = "other rules:\n  coder.toml:6 allow: its host is db.example.com\n  coder.toml:11 hold: its host is ask.example.com\n  coder.toml:14 block: its host is *.gist.example.com\n";
-        assert_eq!(text, format!("allow: coder to api.example.com:443 by coder.toml:4 (listed)\nmay resolve to: public\n{others}"));
+        assert_eq!(
+            text,
+            format!("allow: coder to api.example.com:443 by coder.toml:4 (listed)\nmay resolve to: public\n{others}{BY_THE_FILES}\n")
+        );
         assert_eq!(code, 0);
+    }
+
+    #[test]
+    fn a_host_alone_is_meant_with_443() {
+        for target in ["api.example.com", "api.example.com:443", "https://api.example.com", "get https://api.example.com/"] {
+            let (code, text) = said(target);
+            assert!(code == 0 && text.starts_with("allow: coder to api.example.com:443 by"), "{target}: {text}");
+        }
     }
 
     #[test]
@@ -298,7 +317,10 @@ because = "gists leave the company"
         let (code, text) = said("db.example.com:22");
         assert!(text.starts_with("hold: coder to db.example.com:22 (unlisted)\n"), "{text}");
         assert!(text.contains("other rules:\n  coder.toml:6 allow: its port is 5432\n"), "{text}");
-        assert!(text.ends_with("to allow it:\n  [[allow]]\n  host = \"db.example.com\"\n  port = [22]\n"), "{text}");
+        assert!(
+            text.ends_with(&format!("to allow it:\n  [[allow]]\n  host = \"db.example.com\"\n  port = [22]\n{BY_THE_FILES}\n")),
+            "{text}"
+        );
         assert_eq!(code, 10);
     }
 
@@ -360,8 +382,10 @@ because = "gists leave the company"
             explain(&policy(), &AgentId::parse(agent).unwrap(), target, SystemTime::UNIX_EPOCH).unwrap_err().to_string()
         };
         assert_eq!(of("other", "a.example.com:1"), "no allowlist is in force for agent other; there are: coder");
-        assert!(of("coder", "ftp://a.example.com/").starts_with("the target is not a URL that exeat carries"));
-        for target in ["a.example.com", "a.example.com:0", "http://u:p@a.example.com/", "", "GET", "https://"] {
+        for target in ["ftp://a.example.com/", "GET"] {
+            assert!(of("coder", target).starts_with("the target is not a URL that exeat carries"), "{target}");
+        }
+        for target in ["a.example.com:", "a.example.com:0", "http://u:p@a.example.com/", "", "https://"] {
             assert!(of("coder", target).starts_with("the target cannot be read"), "{target}");
         }
     }

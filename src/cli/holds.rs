@@ -8,8 +8,9 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::admin_client::AdminClient;
+use super::approvals::lasting;
 use super::approve::{local, shown};
-use crate::approval::{Closing, HoldView, News};
+use crate::approval::{Closed, Closing, HoldView, News};
 use crate::text::plain;
 
 /// List the pending questions.
@@ -25,12 +26,12 @@ pub struct HoldsArgs {
     pub json: bool,
 }
 
-/// Lists, or watches until the running exeat ends.
-pub async fn run(args: HoldsArgs, state: &Path, out: &mut impl Write) -> Result<ExitCode> {
+/// Lists, or watches until the running exeat ends. `config` is the file that --config named: who answers has to name it too.
+pub async fn run(args: HoldsArgs, state: &Path, config: Option<&Path>, out: &mut impl Write) -> Result<ExitCode> {
     let HoldsArgs { watch, json } = args;
     let client = AdminClient::new(state);
     if watch {
-        return follow(&client, json, out).await;
+        return follow(&client, json, config, out).await;
     }
     let holds: Vec<HoldView> = client.get("holds").await?;
     if json {
@@ -44,10 +45,11 @@ pub async fn run(args: HoldsArgs, state: &Path, out: &mut impl Write) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
-async fn follow(client: &AdminClient, json: bool, out: &mut impl Write) -> Result<ExitCode> {
+async fn follow(client: &AdminClient, json: bool, config: Option<&Path>, out: &mut impl Write) -> Result<ExitCode> {
     let mut lines = client.stream("holds?watch").await?;
     if !json {
-        writeln!(out, "watching; answer with `exeat approve ID` or `exeat deny ID` in another terminal")?;
+        let exeat = config.map_or_else(|| "exeat".to_owned(), |config| format!("exeat --config {}", quoted(config)));
+        writeln!(out, "watching; answer with `{exeat} approve ID` or `{exeat} deny ID` in another terminal")?;
         out.flush()?;
     }
     while let Some(news) = lines.next::<News>().await? {
@@ -57,7 +59,7 @@ async fn follow(client: &AdminClient, json: bool, out: &mut impl Write) -> Resul
             match &news {
                 News::Opened { hold } => writeln!(out, "{}", line(hold))?,
                 News::Changed { hold: _ } => {}
-                News::Closed { id, how } => writeln!(out, "{}  {}", plain(id, 20), ending(*how))?,
+                News::Closed { closed } => writeln!(out, "{}", ended(closed))?,
             }
         }
         out.flush()?;
@@ -65,11 +67,25 @@ async fn follow(client: &AdminClient, json: bool, out: &mut impl Write) -> Resul
     bail!("the running exeat ended")
 }
 
-fn ending(how: Closing) -> &'static str {
-    match how {
-        Closing::Approved => "answered yes",
-        Closing::Denied => "answered no",
-        Closing::Expired => "died unanswered",
+/// The end of a question in one line.
+fn ended(closed: &Closed) -> String {
+    let Closed { id, agent, place, how, approver, scope, until } = closed;
+    let by = approver.as_deref().map(|approver| format!(" by {}", plain(approver, 60))).unwrap_or_default();
+    let how = match how {
+        Closing::Approved => format!("answered yes{by}: {}", lasting(scope.as_deref().unwrap_or("once"), *until)),
+        Closing::Denied => format!("answered no{by}"),
+        Closing::Expired => "died unanswered".to_owned(),
+    };
+    format!("{}  {agent}  {}  {how}", plain(id, 20), shown(place))
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte)) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
@@ -81,6 +97,53 @@ pub fn line(hold: &HoldView) -> String {
     let extra: String = [request, rule, note].into_iter().flatten().collect();
     let (id, agent, instance, place) = (plain(&hold.id, 20), &hold.agent, plain(&hold.instance, 60), shown(&hold.place));
     let first = if hold.first_time { "  first time" } else { "" };
-    let (waiting, opened, expires) = (hold.waiting, local(hold.opened_at), local(hold.expires_at));
-    format!("{id}  {agent} ({instance})  {place}{extra}  {waiting} waiting{first}  asked {opened}, until {expires}")
+    let waiting = match hold.waiting {
+        count @ (0 | 1) => format!("{count} waiting"),
+        count => format!("{count} waiting, a yes releases all of them"),
+    };
+    let (opened, expires) = (local(hold.opened_at), local(hold.expires_at));
+    format!("{id}  {agent} ({instance})  {place}{extra}  {waiting}{first}  asked {opened}, until {expires}")
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::approval::testing::{Room, attempt, yes};
+    use crate::approval::{Lasting, Reply};
+
+    #[test]
+    fn the_end_of_a_question_names_place_answer_and_who() {
+        for (reply, words) in [
+            (yes(Lasting::Once), "coder  192.0.2.1:443 (tunnel)  answered yes by alice: once"),
+            (yes(Lasting::Always), "coder  192.0.2.1:443 (tunnel)  answered yes by alice: always"),
+            (Reply::No, "coder  192.0.2.1:443 (tunnel)  answered no by alice"),
+        ] {
+            let room = Room::new();
+            let _presence = room.desk.attach(None);
+            let _waiting = room.ask_waiting(&attempt(1, "coder", 1));
+            let mut news = room.desk.subscribe();
+            let id = room.desk.holds().remove(0).id;
+            room.desk.answer(&id, reply, "alice", None).unwrap();
+            let told = serde_json::to_string(&news.try_recv().unwrap()).unwrap();
+            let News::Closed { closed } = serde_json::from_str(&told).unwrap() else { panic!("{told}") };
+            assert_eq!(ended(&closed), format!("{id}  {words}"));
+        }
+    }
+
+    #[test]
+    fn a_question_many_wait_for_says_that_a_yes_releases_all() {
+        let room = Room::new();
+        let _presence = room.desk.attach(None);
+        let _one = room.ask_waiting(&attempt(1, "coder", 1));
+        assert!(line(&room.desk.holds()[0]).contains("  1 waiting  first time  "));
+        let _other = room.ask_waiting(&attempt(2, "coder", 1));
+        assert!(line(&room.desk.holds()[0]).contains("  2 waiting, a yes releases all of them  "));
+    }
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_read_it_otherwise() {
+        assert_eq!(quoted(Path::new("/etc/exeat/exeat.toml")), "/etc/exeat/exeat.toml");
+        assert_eq!(quoted(Path::new("/a b/it's.toml")), r"'/a b/it'\''s.toml'");
+    }
 }

@@ -88,7 +88,7 @@ impl Loaded {
             writeln!(out, "error: {fault}")?;
         }
         for warning in &self.warnings {
-            writeln!(out, "warning: {warning}")?;
+            writeln!(out, "{warning}")?;
         }
         Ok(())
     }

@@ -11,9 +11,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::egress::record::{Answer, Answered, Decided, Ended, Held, Place, Record, Revoked, Verdict};
+use crate::egress::record::{Answer, Answered, Decided, Ended, Held, Outcome, Place, Record, Revoked, Verdict};
 use crate::journal::{Entry, Reader};
 use crate::policy::attempt::{AgentId, AttemptId};
+use crate::text::plain;
 
 /// How often a followed journal is looked at.
 const GLANCE: Duration = Duration::from_millis(200);
@@ -46,7 +47,7 @@ pub struct LogArgs {
 pub enum Decision {
     /// Attempts that passed
     Allow,
-    /// Attempts that were refused
+    /// Attempts that were refused, those among them that were allowed by name first
     Block,
 }
 
@@ -127,9 +128,12 @@ fn show_all(state: &Path, args: &LogArgs, out: &mut impl Write, complaints: &mut
 /// What an attempt's `ended` is shown with.
 #[derive(Debug)]
 struct Begun {
+    /// Agent and host are those asked for, whatever the decision.
+    concerned: bool,
     wanted: bool,
     verdict: Verdict,
     destination: String,
+    from: Option<String>,
 }
 
 /// Chooses entries and shows them.
@@ -152,7 +156,7 @@ impl<'a> View<'a> {
     }
 
     fn show(&mut self, entry: &Entry, out: &mut impl Write) -> io::Result<()> {
-        let row = self.row(&entry.line.record);
+        let row = self.row(&entry.slot, &entry.line.record);
         let Some(row) = row.filter(|_| entry.line.at >= self.start) else { return Ok(()) };
         if self.args.json {
             return writeln!(out, "{}", entry.text);
@@ -164,14 +168,15 @@ impl<'a> View<'a> {
     }
 
     /// What is shown of a record; `None` where it was not asked for.
-    fn row(&mut self, record: &Record) -> Option<Row> {
+    fn row(&mut self, slot: &str, record: &Record) -> Option<Row> {
         let general = self.args.agent.is_none() && self.args.decision.is_none() && self.host.is_none();
         match record {
             Record::Started(started) => general.then(|| {
-                let repaired = started.repaired.map(|bytes| format!(", {bytes} torn bytes cut away")).unwrap_or_default();
-                Row::of("-", "started", "", format!("exeat {}{repaired}", shown(&started.version)))
+                let torn = |bytes| format!(", {bytes} torn {} cut away", if bytes == 1 { "byte" } else { "bytes" });
+                let repaired = started.repaired.map(torn).unwrap_or_default();
+                Row::of("-", "started", slot, format!("exeat {}{repaired}", shown(&started.version)))
             }),
-            Record::Stopped(_) => general.then(|| Row::of("-", "stopped", "", String::new())),
+            Record::Stopped(_) => general.then(|| Row::of("-", "stopped", slot, String::new())),
             Record::Policy(policy) => general.then(|| Row::of("-", "policy", &policy.who, shown(&policy.new))),
             Record::Held(held) => self.asked_for(Some(&held.agent), Some(&held.destination), None).then(|| Row::held(held)),
             Record::Answered(answered) => {
@@ -186,31 +191,37 @@ impl<'a> View<'a> {
     }
 
     fn decided(&mut self, decided: &Decided) -> Option<Row> {
-        let wanted = self.asked_for(decided.agent.as_ref(), decided.destination.as_ref(), Some(decided.decision));
+        let (agent, place) = (decided.agent.as_ref(), decided.destination.as_ref());
+        let (concerned, wanted) = (self.concerned(agent, place), self.asked_for(agent, place, Some(decided.decision)));
         let row = Row::decided(decided);
-        let begun = Begun { wanted, verdict: decided.decision, destination: row.place.clone() };
-        self.open.insert(decided.id, begun);
+        let (verdict, destination, from) = (decided.decision, row.place.clone(), from(decided));
+        self.open.insert(decided.id, Begun { concerned, wanted, verdict, destination, from });
         wanted.then_some(row)
     }
 
     fn ended(&mut self, ended: &Ended) -> Option<Row> {
-        let Some(begun) = self.open.remove(&ended.id) else {
-            return self.asked_for(ended.agent.as_ref(), None, None).then(|| Row::ended(ended, "-".into()));
+        let refused = ended.outcome == Outcome::Refused;
+        let Some(Begun { concerned, wanted, verdict, destination, from }) = self.open.remove(&ended.id) else {
+            let verdict = refused.then_some(Verdict::Block);
+            return self.asked_for(ended.agent.as_ref(), None, verdict).then(|| Row::ended(ended, "-".into(), None));
         };
         // A refusal's line has said all there is to say; with --json nothing is left out.
-        let told = begun.verdict == Verdict::Block && !self.args.json;
-        (begun.wanted && !told).then(|| Row::ended(ended, begun.destination))
+        let told = verdict == Verdict::Block && !self.args.json;
+        let refused_later = concerned && refused && self.args.decision == Some(Decision::Block);
+        ((wanted || refused_later) && !told).then(|| Row::ended(ended, destination, from))
+    }
+
+    fn concerned(&self, agent: Option<&AgentId>, place: Option<&Place>) -> bool {
+        self.args.agent.as_ref().is_none_or(|wanted| Some(wanted) == agent)
+            && self.host.as_deref().is_none_or(|wanted| place.is_some_and(|place| place.host == wanted))
     }
 
     fn asked_for(&self, agent: Option<&AgentId>, place: Option<&Place>, verdict: Option<Verdict>) -> bool {
-        let LogArgs { agent: wanted, decision, host: _, since: _, follow: _, json: _ } = self.args;
         let verdict = verdict.map(|verdict| match verdict {
             Verdict::Allow => Decision::Allow,
             Verdict::Block => Decision::Block,
         });
-        wanted.as_ref().is_none_or(|wanted| Some(wanted) == agent)
-            && decision.is_none_or(|wanted| Some(wanted) == verdict)
-            && self.host.as_deref().is_none_or(|wanted| place.is_some_and(|place| place.host == wanted))
+        self.concerned(agent, place) && self.args.decision.is_none_or(|wanted| Some(wanted) == verdict)
     }
 }
 
@@ -259,20 +270,25 @@ impl Row {
         let to = decided.destination.as_ref().map_or("-".into(), place);
         let approval = decided.approval.map(|approval| format!("approval {approval}"));
         let request = decided.request.as_ref().map(|request| format!("{} {}", shown(&request.method), shown(&request.path)));
-        let rest = join([decided.rule.as_deref().map(shown), approval, request]);
+        let rest = join([from(decided), decided.rule.as_deref().map(shown), approval, request]);
         Self { rest, ..Self::of(agent(decided.agent.as_ref()), word, decided.reason.as_str(), to) }
     }
 
-    fn ended(ended: &Ended, place: String) -> Self {
+    fn ended(ended: &Ended, place: String, from: Option<String>) -> Self {
         let status = ended.status.map(|status| format!("{status},"));
         let bytes = format!("{} up, {} down, {}", size(ended.bytes_up), size(ended.bytes_down), span(ended.ms.total));
         let why = ended.reason.as_str();
-        Self { rest: join([status, Some(bytes)]), ..Self::of(agent(ended.agent.as_ref()), ended.outcome.as_str(), why, place) }
+        Self { rest: join([from, status, Some(bytes)]), ..Self::of(agent(ended.agent.as_ref()), ended.outcome.as_str(), why, place) }
     }
 }
 
 fn agent(agent: Option<&AgentId>) -> &str {
     agent.map_or("-", AgentId::as_str)
+}
+
+/// Where an attempt of nobody known came from.
+fn from(decided: &Decided) -> Option<String> {
+    decided.agent.is_none().then(|| format!("from {}", shown(&decided.peer)))
 }
 
 fn place(place: &Place) -> String {
@@ -284,17 +300,9 @@ fn join<const N: usize>(parts: [Option<String>; N]) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// Text as it may be shown: what is no letter, digit, punctuation or plain space is escaped, bidi controls among it.
+/// Text as it may be shown, on a line of bearable length.
 fn shown(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter == ' ' || letter.is_ascii_graphic() || (!letter.is_ascii() && letter.is_alphanumeric()) {
-            shown.push(letter);
-        } else {
-            shown.extend(letter.escape_unicode());
-        }
-    }
-    shown
+    plain(text, 2000)
 }
 
 fn size(bytes: u64) -> String {

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, NO_FILE};
 use crate::policy::attempt::AgentId;
+use crate::policy::fault::Fault;
 use crate::telemetry::log as logging;
+use explain::Unexplained;
 
 pub mod admin_client;
 pub mod agents;
@@ -28,18 +31,39 @@ pub mod serve;
 pub mod terminal;
 pub mod token;
 
+const GLOBAL: &str = "Global options";
+
+const AFTER_RUN: &str = "\
+Destinations:
+  --allow HOST opens ports 80 and 443, --allow HOST:PORT that port alone.
+  What nothing lists is asked about on the terminal: --unlisted hold, the
+  default. Without a terminal, or with --unlisted block, it is refused.
+
+Exit status:
+  The command's own; 128 and the signal's number where a signal ended it;
+  126 or 127 where it could not be run. 1 where exeat failed, 2 where the
+  arguments are wrong.";
+
+const AFTER_EXPLAIN: &str = "\
+It goes by the files: approvals and the quiet time of a running exeat are
+not considered. Without a port it is 443.
+
+Exit status:
+  0 allow, 10 hold, 11 block. 1 where exeat failed, 2 where the arguments
+  are wrong.";
+
 /// An egress proxy for AI agents: what is listed passes, the rest is blocked or waits for a person, and every decision is recorded.
 #[derive(Debug, Parser)]
 #[command(name = "exeat", version, max_term_width = 100)]
 struct Cli {
     /// The configuration file; without it: EXEAT_CONFIG, the user's configuration folder, /etc/exeat. Never the working directory.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Option<PathBuf>,
     /// More of the log on stderr; twice for more still. EXEAT_LOG sets a filter.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     verbose: u8,
     /// How the log is written.
-    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
+    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT", help_heading = GLOBAL)]
     log_format: logging::LogFormat,
     #[command(subcommand)]
     command: Command,
@@ -50,10 +74,12 @@ enum Command {
     /// Run the proxy until it is told to stop
     Serve,
     /// Run one command behind a proxy of its own, and answer its questions here
+    #[command(after_help = AFTER_RUN)]
     Run(run::RunArgs),
     /// Load allowlists and say everything that is wrong with them
     Check(CheckArgs),
     /// Say what an agent would get for a destination, and why
+    #[command(after_help = AFTER_EXPLAIN)]
     Explain(ExplainArgs),
     /// List the questions that wait for an answer, or watch them come
     Holds(holds::HoldsArgs),
@@ -89,9 +115,9 @@ struct CheckArgs {
 struct ExplainArgs {
     /// The agent
     agent: AgentId,
-    /// A URL, with a method before it or without, or HOST:PORT
-    #[arg(value_name = "[METHOD] URL | HOST:PORT")]
-    target: String,
+    /// A URL, with a method before it or without, or HOST or HOST:PORT; method and URL in one argument or in two
+    #[arg(value_name = "[METHOD] URL | HOST:PORT", required = true, num_args = 1..=2)]
+    target: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -105,8 +131,23 @@ pub fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "exeat: {}", chain(&error));
-            ExitCode::FAILURE
+            if error.is::<Usage>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
+    }
+}
+
+/// The exit code of a wrong use, as clap has it.
+const USAGE: u8 = 2;
+
+/// The arguments are wrong, and how to put them right. It ends the process with 2.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+impl Usage {
+    /// Arguments that were read as a file is: a line a fault.
+    pub fn of(faults: &[Fault]) -> Self {
+        Self(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nexeat: "))
     }
 }
 
@@ -120,6 +161,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let config = Config::load(cli.config.as_deref(), environment()).map_err(|faults| loaded::refusal(&faults))?;
     let state = config.state.clone();
+    let named = cli.config.and(config.path.clone());
     match cli.command {
         Command::Serve => wait_for(serve::serve(config)),
         Command::Run(args) => wait_for(run::run(args, config)),
@@ -128,7 +170,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             None => anyhow::bail!("there is no configuration, so there are no allowlists to check; name a file or a folder"),
         },
         Command::Explain(args) => explained(&args, &config, out),
-        Command::Holds(args) => wait_for(holds::run(args, &state, out)),
+        Command::Holds(args) => wait_for(holds::run(args, &state, named.as_deref(), out)),
         Command::Approve(args) => wait_for(approve::run(args, &state, out)),
         Command::Deny(args) => wait_for(deny::run(args, &state, out)),
         Command::Approvals(args) => wait_for(approvals::run(args, &state, out)),
@@ -136,7 +178,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Log(args) => log::log(&state, &args, out, &mut io::stderr()).map(|()| ExitCode::SUCCESS),
         Command::Token(args) => issued(&args, &config, out),
         Command::Agents(args) => listed(&args, &config, out),
-        Command::Env(args) => env::env(&args, &config, out).map(|()| ExitCode::SUCCESS),
+        Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -160,23 +202,42 @@ fn checked(paths: &[PathBuf], json: bool, out: &mut impl Write) -> anyhow::Resul
 fn explained(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let loaded = loaded::to_look_at(config)?;
     loaded.report(&mut io::stderr())?;
-    let explanation = explain::explain(&loaded.policy, &args.agent, &args.target, SystemTime::now())?;
+    let explanation = explain::explain(&loaded.policy, &args.agent, &args.target.join(" "), SystemTime::now());
+    let built_in = config.allowlists.is_none();
+    let explanation = explanation.map_err(|error| match error {
+        Unexplained::NoSuchAgent { agent, .. } if built_in => {
+            anyhow::anyhow!("no agent is named {agent}; there is only the built-in agent local, as {NO_FILE}")
+        }
+        Unexplained::NoSuchAgent { .. } => anyhow::Error::from(error),
+        Unexplained::Malformed(_) | Unexplained::NotATarget => Usage(error.to_string()).into(),
+    })?;
     explanation.write(out, args.json)?;
     Ok(ExitCode::from(explanation.exit_code()))
 }
 
 fn issued(args: &token::TokenArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let agents = loaded::to_look_at(config)?.agents();
+    let agents = looked_at(config)?;
     let streams = token::Streams { out, err: &mut io::stderr() };
     token::token(args, token::Known { config, agents: &agents }, SystemTime::now(), || reload(&config.state), streams)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn listed(args: &agents::AgentsArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let agents = loaded::to_look_at(config)?.agents();
+    let agents = looked_at(config)?;
     let known = token::Known { config, agents: &agents };
-    agents::agents(args, known, &loaded::last_seen(config)?, || reload(&config.state), out)?;
+    let unreadable = || {
+        let state = config.state.display();
+        format!("the journal in {state} cannot be read; run this as the user who runs exeat, or name its configuration with --config")
+    };
+    agents::agents(args, known, &loaded::last_seen(config).with_context(unreadable)?, || reload(&config.state), out)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The agents that have rules. What does not load is said, as an agent may be missing for it.
+fn looked_at(config: &Config) -> anyhow::Result<Vec<AgentId>> {
+    let loaded = loaded::to_look_at(config)?;
+    loaded.report(&mut io::stderr())?;
+    Ok(loaded.agents())
 }
 
 /// Has a running `serve` read the tokens again. None running reads them when it starts.
@@ -188,12 +249,63 @@ fn reload(state: &Path) {
     }
 }
 
-/// An error and its causes as one sentence.
+/// An error and its causes as one sentence. A cause that was said already, as part of what it caused, is not said again.
 fn chain(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut said = String::new();
+    for cause in error.chain().map(|cause| without_numbers(&cause.to_string())) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
+
+/// The text without the system's numbers for errors, which follow their words.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |said, part| said + part.split_once(')').map_or(part, |(_, rest)| rest))
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let io = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
     io.into_iter().any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once_and_without_the_numbers_of_the_system() {
+        let inner = || io::Error::from_raw_os_error(2);
+        let words = inner().to_string().split(" (").next().unwrap_or_default().to_owned();
+        for (error, said) in [
+            (anyhow::Error::from(inner()), words.clone()),
+            (anyhow::Error::from(inner()).context("x cannot be read"), format!("x cannot be read: {words}")),
+            (
+                anyhow::Error::from(inner()).context(format!("x cannot be read: {}; make it", inner())),
+                format!("x cannot be read: {words}; make it"),
+            ),
+        ] {
+            assert_eq!(chain(&error), said);
+        }
+    }
+
+    #[test]
+    fn every_help_ends_its_options_with_the_global_ones() {
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+            let help = command.render_help().to_string();
+            let (own, global) = help.split_once("Global options:").unwrap_or((&help, ""));
+            for option in ["--config", "--verbose", "--log-format"] {
+                assert!(global.contains(option) && !own.contains(option), "{}", help);
+            }
+        }
+    }
 }

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{env, loaded, terminal};
+use super::{Usage, env, loaded, terminal};
 use crate::app::{self, App, Bound};
 use crate::config::tokens::Token;
 use crate::config::{Config, Listen};
@@ -78,7 +78,6 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     let ask = terminal::terminal_available();
     config.listen = vec![own_listener()];
     config.metrics = None;
-    app::raise_open_files(&config);
 
     let bound = Bound::all(&config).await?;
     let address = bound.doors.first().context("the proxy has no listener")?.listener.local_addr()?;
@@ -92,8 +91,10 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     drop(ways);
 
     tell(NOT_ENFORCED);
+    let unasked = terminal::Unasked::default();
     if ask {
-        let asking = terminal::ask_on_terminal(Arc::clone(&app.desk), agent.clone(), app.stop.drain.clone());
+        let asking =
+            terminal::ask_on_terminal(Arc::clone(&app.desk), agent.clone(), config.hold.wait, unasked.clone(), app.stop.drain.clone());
         app.beside(async move {
             let _why = asking.await;
         });
@@ -106,6 +107,9 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     match status {
         Ok(status) => {
             tell(&format!("exeat: {}", app.recording.tally.lock()));
+            if let Some(words) = unasked.words() {
+                tell(&format!("exeat: {words}"));
+            }
             Ok(exit_code(status))
         }
         Err(NotRun { program, error }) => {
@@ -135,9 +139,9 @@ fn allowlist(args: &RunArgs, config: &Config, ask: bool) -> anyhow::Result<(Allo
         Some(UnlistedArg::Hold | UnlistedArg::Block) | None => Some(Unlisted::Block),
     };
     let made = Allowlist::for_run(agent.clone(), &args.allow, &args.addresses, unlisted.unwrap_or(Unlisted::Hold));
-    let (made, warnings) = made.map_err(|faults| loaded::refusal(&faults))?;
+    let (made, warnings) = made.map_err(|faults| Usage::of(&faults))?;
     for warning in warnings {
-        tell(&format!("warning: {warning}"));
+        tell(&warning.to_string());
     }
     if args.agent.is_none() {
         return Ok((made, agent));

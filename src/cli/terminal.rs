@@ -1,32 +1,39 @@
 //! The question of `exeat run` on the terminal: one at a time, one key and Enter. What was typed before it was shown does
-//! not count, and what an agent had a hand in is escaped.
+//! not count, and what an agent had a hand in is escaped. A terminal that the command has for itself is not touched: who
+//! reads or flushes it from the background is stopped, and in raw mode the answer would go to the command.
 
-use std::collections::BTreeSet;
+mod prompt;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use rustix::fs::OFlags;
-use rustix::termios::{QueueSelector, tcflush, tcgetattr};
-use tokio::sync::broadcast;
+use rustix::process::{Signal as Number, getpgrp};
+use rustix::termios::{LocalModes, QueueSelector, tcflush, tcgetattr, tcgetpgrp, tcgetwinsize};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::approve::shown;
-use crate::approval::{HoldDesk, HoldView, Lasting, Reply};
+use crate::approval::{HoldDesk, HoldView, News, Presence};
 use crate::policy::attempt::AgentId;
 use crate::text::plain;
+use prompt::Beside;
 
-/// How often the terminal is looked at while a question is shown, and otherwise: an open question must answer to the key,
-/// and reading between questions would take what is typed for the command.
+/// How often the terminal is looked at while a question is shown, while the command has it, and otherwise: an open question
+/// must answer to the key, and reading between questions would take what is typed for the command.
 const LOOK: Duration = Duration::from_millis(50);
+const LURK: Duration = Duration::from_millis(100);
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// A yes for the run ends with the run; this outlasts any.
-const RUN: Duration = Duration::from_secs(365 * 24 * 3600);
-
-const HOUR: Duration = Duration::from_secs(3600);
+/// An attempt that leaves this long before its wait is over was not refused for want of an answer.
+const EARLY: Duration = Duration::from_secs(1);
 
 /// The longest line that is taken for an answer.
 const LINE: usize = 64;
@@ -42,12 +49,29 @@ pub enum AskedOut {
     NoTerminal,
 }
 
-/// What a line typed at a question means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Key {
-    Answer(Reply),
-    Skip,
-    Unknown,
+/// How many questions could not be asked, because the command had the terminal for itself. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Unasked(Arc<AtomicUsize>);
+
+impl Unasked {
+    /// The number so far.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The sentence for the end of a run; `None` where every question could be asked.
+    pub fn words(&self) -> Option<String> {
+        let questions = match self.count() {
+            0 => return None,
+            1 => "1 question".to_owned(),
+            count => format!("{count} questions"),
+        };
+        Some(format!("{questions} could not be asked while the command had the terminal for itself; list the hosts with --allow"))
+    }
+
+    fn add(&self, count: usize) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
 }
 
 /// Whether there is a terminal to ask on.
@@ -55,11 +79,15 @@ pub fn terminal_available() -> bool {
     open().is_ok()
 }
 
-/// Asks the agent's questions on the terminal until stopped or hung up. Meanwhile somebody can answer for that agent.
-pub async fn ask_on_terminal(desk: Arc<HoldDesk>, agent: AgentId, stop: CancellationToken) -> AskedOut {
+/// Asks the agent's questions on the terminal until stopped or hung up. Somebody can answer for that agent meanwhile, but for
+/// the times when the command has the terminal for itself. `wait` is how long an attempt waits for an answer.
+pub async fn ask_on_terminal(desk: Arc<HoldDesk>, agent: AgentId, wait: Duration, unasked: Unasked, stop: CancellationToken) -> AskedOut {
     let Ok(terminal) = open() else { return AskedOut::NoTerminal };
+    let Ok(continued) = signal(SignalKind::from_raw(Number::CONT.as_raw())) else { return AskedOut::NoTerminal };
     let approver = crate::admin::name_of(rustix::process::getuid().as_raw());
-    let mut asking = Asking { desk, agent, approver, terminal, skipped: BTreeSet::new() };
+    let news = desk.subscribe();
+    let (since, unanswerable) = (BTreeMap::new(), BTreeSet::new());
+    let mut asking = Asking { desk, agent, approver, wait, terminal, continued, news, presence: None, unasked, since, unanswerable };
     tokio::select! {
         () = stop.cancelled() => AskedOut::Stopped,
         _ = asking.ask_all() => AskedOut::HungUp,
@@ -78,83 +106,171 @@ struct Asking {
     desk: Arc<HoldDesk>,
     agent: AgentId,
     approver: String,
+    wait: Duration,
     terminal: File,
-    /// Pending questions that are not asked again.
-    skipped: BTreeSet<String>,
+    /// The process was stopped and goes on: what the terminal shows is no longer the question.
+    continued: Signal,
+    news: broadcast::Receiver<News>,
+    /// Kept while the terminal is ours.
+    presence: Option<Presence>,
+    unasked: Unasked,
+    /// The questions attempts wait for, and since when.
+    since: BTreeMap<String, Instant>,
+    /// Questions whose answer the desk did not take.
+    unanswerable: BTreeSet<String>,
+}
+
+/// What came of a question that is shown.
+#[derive(Debug)]
+enum Heard {
+    Line(Vec<u8>),
+    /// The terminal has to be written anew.
+    Continued,
+    /// The command took the terminal.
+    Taken,
+    /// No attempt waits any more.
+    Left,
+    /// The question is no more.
+    Over,
 }
 
 impl Asking {
     /// Ends with the terminal.
     async fn ask_all(&mut self) -> io::Result<()> {
-        let mut news = self.desk.subscribe();
-        let _presence = self.desk.attach(Some(self.agent.clone()));
         loop {
+            if !self.attend()? {
+                self.lurk().await?;
+                continue;
+            }
             if let Some(hold) = self.next() {
                 self.ask(&hold).await?;
                 continue;
             }
-            match tokio::time::timeout(GLANCE, news.recv()).await {
-                Ok(Err(broadcast::error::RecvError::Closed)) => return Ok(()),
-                Ok(Ok(_) | Err(broadcast::error::RecvError::Lagged(_))) => {}
-                Err(_) => {
-                    tcgetattr(&self.terminal)?;
-                }
+            match tokio::time::timeout(GLANCE, self.news.recv()).await {
+                Ok(Err(RecvError::Closed)) => return Ok(()),
+                Ok(Ok(_) | Err(RecvError::Lagged(_))) | Err(_) => {}
             }
         }
     }
 
+    /// Whether the terminal is ours. Where it is not, nobody is present: those who wait are told so.
+    fn attend(&mut self) -> io::Result<bool> {
+        let ours = self.is_ours()?;
+        if ours && self.presence.is_none() {
+            self.presence = Some(self.desk.attach(Some(self.agent.clone())));
+        } else if !ours && self.presence.is_some() {
+            let waiting = self.waiting().len();
+            self.unasked.add(waiting);
+            self.news = self.desk.subscribe();
+            self.presence = None;
+        }
+        Ok(ours)
+    }
+
+    /// Canonical mode with echo, and our process group in the foreground. Neither look stops a process in the background.
+    fn is_ours(&self) -> io::Result<bool> {
+        let modes = tcgetattr(&self.terminal)?.local_modes;
+        let in_front = tcgetpgrp(&self.terminal).is_ok_and(|group| group == getpgrp());
+        Ok(in_front && modes.contains(LocalModes::ICANON | LocalModes::ECHO))
+    }
+
+    /// Counts what cannot be asked for a moment.
+    async fn lurk(&mut self) -> io::Result<()> {
+        match tokio::time::timeout(LURK, self.news.recv()).await {
+            Ok(Ok(News::Opened { hold })) if hold.agent == self.agent => self.unasked.add(1),
+            Ok(Ok(News::Opened { .. } | News::Changed { .. } | News::Closed { .. }) | Err(RecvError::Lagged(_))) | Err(_) => {}
+            Ok(Err(RecvError::Closed)) => return Err(io::ErrorKind::BrokenPipe.into()),
+        }
+        Ok(())
+    }
+
+    /// The agent's questions that attempts wait for, the oldest first.
+    fn waiting(&mut self) -> Vec<HoldView> {
+        let mut holds = self.desk.holds();
+        holds.retain(|hold| hold.agent == self.agent && hold.waiting > 0);
+        self.since.retain(|id, _| holds.iter().any(|hold| hold.id == *id));
+        for hold in &holds {
+            self.since.entry(hold.id.clone()).or_insert_with(Instant::now);
+        }
+        self.unanswerable.retain(|id| self.since.contains_key(id));
+        holds
+    }
+
     fn next(&mut self) -> Option<HoldView> {
-        let holds = self.desk.holds();
-        self.skipped.retain(|id| holds.iter().any(|hold| hold.id == *id));
-        holds.into_iter().find(|hold| hold.agent == self.agent && !self.skipped.contains(&hold.id))
+        self.waiting().into_iter().find(|hold| !self.unanswerable.contains(&hold.id))
     }
 
     async fn ask(&mut self, hold: &HoldView) -> io::Result<()> {
-        tcflush(&self.terminal, QueueSelector::IFlush)?;
-        self.say(&question(hold)).await?;
+        let asked_for = plain(&hold.place.authority(), 270);
+        let began = self.since.get(&hold.id).copied().unwrap_or_else(Instant::now);
+        let _stale = self.continued.recv().now_or_never();
         loop {
-            let Some(line) = self.line(&hold.id).await? else {
-                return self.say("\nexeat: over: answered elsewhere, or died unanswered\n").await;
-            };
-            let reply = match key(&line) {
-                Key::Answer(reply) => reply,
-                Key::Skip => {
-                    self.skipped.insert(hold.id.clone());
-                    return Ok(());
+            if !self.show(hold, began).await? {
+                return Ok(());
+            }
+            let reply = match self.hear(&hold.id).await? {
+                Heard::Line(line) => prompt::answer(&line),
+                Heard::Continued => None,
+                Heard::Taken => return Ok(()),
+                Heard::Left if began.elapsed() + EARLY < self.wait => {
+                    return self.say(&format!("\nexeat: {asked_for} is not waited for any more; the next try asks again\n")).await;
                 }
-                Key::Unknown => {
-                    tcflush(&self.terminal, QueueSelector::IFlush)?;
-                    self.say("exeat: answer y, h, a, n or s, then Enter: ").await?;
-                    continue;
+                Heard::Left => {
+                    return self.say(&format!("\nexeat: too late, {asked_for} was refused; the next try asks again\n")).await;
                 }
+                Heard::Over => return self.say(&format!("\nexeat: {asked_for} was answered elsewhere, or too late\n")).await,
             };
+            let Some(reply) = reply else { continue };
             return match self.desk.answer(&hold.id, reply, &self.approver, None) {
                 Ok(_) => Ok(()),
                 Err(error) => {
-                    self.skipped.insert(hold.id.clone());
+                    self.unanswerable.insert(hold.id.clone());
                     self.say(&format!("exeat: {error}\n")).await
                 }
             };
         }
     }
 
-    /// One line, or `None` when the question is over meanwhile.
-    async fn line(&mut self, id: &str) -> io::Result<Option<Vec<u8>>> {
+    /// Shows the question, unless the terminal is not ours.
+    async fn show(&mut self, hold: &HoldView, began: Instant) -> io::Result<bool> {
+        let more = self.waiting().len().saturating_sub(1);
+        let columns = tcgetwinsize(&self.terminal).ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+        let left = self.wait.saturating_sub(began.elapsed());
+        let question = prompt::question(hold, Beside { left, more, columns: columns.unwrap_or(80) });
+        if !self.is_ours()? {
+            return Ok(false);
+        }
+        tcflush(&self.terminal, QueueSelector::IFlush)?;
+        self.say(&question).await?;
+        Ok(true)
+    }
+
+    /// One line, or why none comes.
+    async fn hear(&mut self, id: &str) -> io::Result<Heard> {
         let mut line = Vec::new();
         let mut byte = [0];
         loop {
+            if !self.is_ours()? {
+                return Ok(Heard::Taken);
+            }
             match self.terminal.read(&mut byte) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                // A command that put the terminal in raw mode gets carriage returns, and so do we.
-                Ok(_) if matches!(byte, [b'\n' | b'\r']) => return Ok(Some(line)),
+                Ok(_) if byte == [b'\n'] => return Ok(Heard::Line(line)),
                 Ok(_) if line.len() < LINE => line.push(byte[0]),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.desk.hold(id).is_none() {
-                        return Ok(None);
+                    let Some(hold) = self.desk.hold(id) else { return Ok(Heard::Over) };
+                    if hold.waiting == 0 {
+                        return Ok(Heard::Left);
                     }
-                    tokio::time::sleep(LOOK).await;
+                    // So that a question that comes meanwhile is known since then.
+                    self.waiting();
+                    tokio::select! {
+                        () = tokio::time::sleep(LOOK) => {}
+                        _ = self.news.recv() => {}
+                        _ = self.continued.recv() => return Ok(Heard::Continued),
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -163,7 +279,7 @@ impl Asking {
 
     async fn say(&mut self, text: &str) -> io::Result<()> {
         let mut rest = text.as_bytes();
-        while !rest.is_empty() {
+        while !rest.is_empty() && self.is_ours()? {
             match self.terminal.write(rest) {
                 Ok(written) => rest = rest.get(written..).unwrap_or_default(),
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
@@ -176,35 +292,9 @@ impl Asking {
     }
 }
 
-/// The question in one line.
-fn question(hold: &HoldView) -> String {
-    let request = hold.request.as_ref().map(|request| format!(", {} {}", plain(&request.method, 20), plain(&request.path, 80)));
-    let note = hold.note.as_deref().map(|note| format!(" [{}]", plain(note, 200)));
-    let extra: String = [request, note].into_iter().flatten().collect();
-    format!(
-        "exeat: {} asks for {}{extra} — allow? [y]es once, [h]our, [a]lways for this run, [n]o, [s]kip: ",
-        hold.agent,
-        shown(&hold.place)
-    )
-}
-
-fn key(line: &[u8]) -> Key {
-    let yes = |lasting| Key::Answer(Reply::Yes { lasting, addresses: None });
-    match line.trim_ascii() {
-        b"y" | b"Y" => yes(Lasting::Once),
-        b"h" | b"H" => yes(Lasting::For(HOUR)),
-        b"a" | b"A" => yes(Lasting::For(RUN)),
-        b"n" | b"N" => Key::Answer(Reply::No),
-        b"s" | b"S" => Key::Skip,
-        _ => Key::Unknown,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
-
-    use std::time::Instant;
 
     use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
@@ -220,40 +310,22 @@ mod tests {
         person.reads("ready");
         // What is typed before a question is shown must answer nothing.
         person.types("go\ny\nn\n");
-        person.reads(
-            "192.0.2.1:443 (tunnel), GET /\\u{1b}[2J\\u{202e}evil — allow? [y]es once, [h]our, [a]lways for this run, [n]o, [s]kip: ",
-        );
-        person.types("x\n");
-        person.reads("answer y, h, a, n or s");
+        let question = "exeat: 192.0.2.1:443 (tunnel) GET /\\u{1b}[2J\\u{202e}evil for coder? (2 more) [y]es [h]our [a]lways [n]o, 45 s: ";
+        person.reads(question);
+        for none in ["x\n", "\n"] {
+            person.seen.clear();
+            person.types(none);
+            person.reads(question);
+        }
         person.types("y\n");
         person.reads("first: DecideAgain");
-        person.reads("192.0.2.2:443 (tunnel) — allow?");
+        person.reads("192.0.2.2:443 (tunnel) for coder? (1 more) [y]es");
         person.types("n\n");
         person.reads("second: No");
-        person.reads("192.0.2.3:443 (tunnel) — allow?");
+        person.reads("192.0.2.3:443 (tunnel) for coder? [y]es");
         person.types("\u{4}");
         person.reads("third: Unattended HungUp");
         assert!(!person.seen.contains(['\u{202e}', '\u{1b}']), "{}", person.seen);
-    }
-
-    #[test]
-    fn one_key_is_an_answer_and_anything_else_is_none() {
-        let yes = |lasting| Key::Answer(Reply::Yes { lasting, addresses: None });
-        let rows: [(&[u8], Key); 10] = [
-            (b"y", yes(Lasting::Once)),
-            (b" Y ", yes(Lasting::Once)),
-            (b"h", yes(Lasting::For(HOUR))),
-            (b"a", yes(Lasting::For(RUN))),
-            (b"n", Key::Answer(Reply::No)),
-            (b"s", Key::Skip),
-            (b"", Key::Unknown),
-            (b"yes", Key::Unknown),
-            (b"yn", Key::Unknown),
-            (b"\x1b[A", Key::Unknown),
-        ];
-        for (line, meant) in rows {
-            assert_eq!(key(line), meant, "{line:?}");
-        }
     }
 
     /// Started by the test above, on a terminal of its own.
@@ -268,7 +340,13 @@ mod tests {
             line.clear();
             std::io::stdin().read_line(&mut line).unwrap();
         }
-        let asking = tokio::spawn(ask_on_terminal(Arc::clone(&room.desk), agent("coder"), stop.clone()));
+        let asking = tokio::spawn(ask_on_terminal(
+            Arc::clone(&room.desk),
+            agent("coder"),
+            Duration::from_secs(45),
+            Unasked::default(),
+            stop.clone(),
+        ));
         tokio::time::sleep(LOOK).await;
         let mut first = attempt(1, "coder", 1);
         let path = "/\x1b[2J\u{202e}evil".into();
@@ -322,12 +400,12 @@ mod tests {
         }
 
         fn reads(&mut self, text: &str) {
-            let patience = Instant::now() + Duration::from_secs(30);
+            let patience = std::time::Instant::now() + Duration::from_secs(30);
             loop {
                 if self.seen.contains(text) {
                     return;
                 }
-                let left = patience.saturating_duration_since(Instant::now());
+                let left = patience.saturating_duration_since(std::time::Instant::now());
                 match self.screen.recv_timeout(left) {
                     Ok(more) => self.seen.push_str(&more),
                     Err(_) => panic!("never saw {text:?} in {:?}", self.seen),

@@ -6,11 +6,12 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::config::Config;
 use crate::config::tokens::{Token, TokenStore};
+use crate::config::{Config, NO_FILE};
 use crate::policy::attempt::AgentId;
 use crate::policy::destination::Destination;
 
+use super::Usage;
 use super::env::reachable;
 
 /// `exeat token`.
@@ -37,16 +38,24 @@ pub struct Known<'a> {
 }
 
 impl Known<'_> {
+    /// There is no configuration: the agent was not made by anybody.
+    pub(super) fn built_in(&self) -> bool {
+        self.config.allowlists.is_none()
+    }
+
     /// The agent of that name, or an error that names those there are.
     pub(super) fn agent(&self, name: &str) -> anyhow::Result<AgentId> {
         if let Some(agent) = self.agents.iter().find(|agent| agent.as_str() == name) {
             return Ok(agent.clone());
         }
         let shown = crate::policy::fault::shown(name);
+        if self.built_in() {
+            bail!("no agent is named {shown}; there is only the built-in agent local, as {NO_FILE}");
+        }
         let mut names: Vec<&str> = self.agents.iter().map(AgentId::as_str).collect();
         names.sort_unstable();
         if names.is_empty() {
-            bail!("no agent is named {shown}, and there is no allowlist at all; write one with agent = \"…\" first");
+            bail!("no agent is named {shown}: no allowlist loads; write one with agent = \"…\", or see `exeat check`");
         }
         bail!("no agent is named {shown}; the allowlists name {}", names.join(", "));
     }
@@ -72,7 +81,10 @@ pub fn token<O: Write, E: Write>(
     let Streams { out, err } = streams;
     let agent = known.agent(&args.agent)?;
     let address = match &args.address {
-        Some(text) => Destination::parse(text).ok().context("--address is not HOST:PORT; write one like 127.0.0.1:3128")?.to_string(),
+        Some(text) => match Destination::parse(text) {
+            Ok(destination) => destination.to_string(),
+            Err(_) => bail!(Usage("--address is not HOST:PORT; write one like 127.0.0.1:3128".to_owned())),
+        },
         None => reachable(known.config).context("no address to print; pass --address HOST:PORT")?,
     };
     if args.hash {
@@ -157,6 +169,6 @@ mod tests {
 
     #[test]
     fn an_address_that_is_none_is_refused_before_a_token_is_made() {
-        assert!(run("coder", false, Some("127.0.0.1")).is_err());
+        assert!(run("coder", false, Some("127.0.0.1")).is_err_and(|error| error.is::<Usage>()));
     }
 }

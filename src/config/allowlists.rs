@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::policy::allowlist::Allowlist;
 use crate::policy::fault::{Fault, Warning};
+use crate::text::trouble;
 
 /// The largest file that is read.
 const FILE_MAX: u64 = 64 << 20;
@@ -47,7 +48,7 @@ impl LoadedAllowlists {
         let files = match entries(folder) {
             Ok(files) => files,
             Err(error) => {
-                let found = format!("no readable folder ({})", error.kind());
+                let found = format!("no readable folder ({})", trouble(error.kind()));
                 self.faults.push(Fault::whole(
                     &name,
                     found,
@@ -94,7 +95,7 @@ impl LoadedAllowlists {
                 Err(faults) => self.faults.extend(faults),
             },
             Err(error) => {
-                let found = format!("a file that cannot be read ({error})");
+                let found = format!("a file that cannot be read ({})", trouble(error.kind()));
                 self.faults.push(Fault::whole(name, found, "a readable text file in UTF-8", "check its name, permissions and encoding"));
             }
         }
@@ -120,7 +121,7 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 fn read(file: &Path) -> io::Result<String> {
     let mut text = String::new();
     let length = fs::File::open(file)?.take(FILE_MAX + 1).read_to_string(&mut text)?;
-    if u64::try_from(length).is_ok_and(|length| length <= FILE_MAX) { Ok(text) } else { Err(io::Error::other("larger than 64 MiB")) }
+    if u64::try_from(length).is_ok_and(|length| length <= FILE_MAX) { Ok(text) } else { Err(io::ErrorKind::FileTooLarge.into()) }
 }
 
 #[cfg(test)]
@@ -196,5 +197,7 @@ mod tests {
         fs::write(folder.path().join("b.toml"), [0xff, 0xfe]).unwrap();
         let loaded = load_paths(&[folder.path().join("b.toml"), folder.path().join("none.toml"), folder.path().to_owned()]);
         assert_eq!((loaded.allowlists.len(), loaded.faults.len()), (1, 3));
+        let said: Vec<String> = loaded.faults.iter().map(Fault::to_string).collect();
+        assert!(said[0].contains("(not text in UTF-8)") && said[1].contains("(no such file or folder)"), "{said:?}");
     }
 }

@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use crate::policy::fault::Fault;
+use crate::text::trouble;
 
 /// The place for all users of a machine.
 pub(super) const SYSTEM: &str = "/etc/exeat/exeat.toml";
@@ -89,7 +90,7 @@ fn missing(path: &Path, kind: ErrorKind, named_by: &str) -> Fault {
     } else if kind == ErrorKind::FileTooLarge {
         "more than 1 MiB".to_owned()
     } else {
-        format!("a file that cannot be read ({kind})")
+        format!("a file that cannot be read ({})", trouble(kind))
     };
     let wanted = "an exeat.toml that can be read";
     Fault::whole(&path.display().to_string(), found, wanted, format!("correct {named_by} or the file's permissions"))

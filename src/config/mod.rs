@@ -28,6 +28,9 @@ use read::Origin;
 /// What holds where there is no file: everyone on one loopback listener is `local`, whose policy is embedded as well.
 const EMBEDDED: &str = "[listen.main]\naddress = [\"127.0.0.1:3128\", \"[::1]:3128\"]\nagent = \"local\"\n";
 
+/// What to say of the embedded default.
+pub const NO_FILE: &str = "there is no exeat.toml in the user's configuration folder or in /etc/exeat";
+
 /// The configuration of one process, valid as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -302,7 +305,7 @@ segment = "1GiB"
             "[journal]\nmax = \"10GiB\"",
         ] {
             let said = faults(text, &[]);
-            assert!(said.len() == 1 && said[0].contains("not yet"), "{text}: {said:?}");
+            assert!(said.len() == 1 && said[0].contains("comes with a later version"), "{text}: {said:?}");
         }
     }
 
@@ -388,8 +391,8 @@ segment = "1GiB"
             ("EXEAT_HOLD_TOTAL", "20001", "EXEAT_HOLD_TOTAL: found [hold] total 20001"),
             ("EXEAT_STATE", "state", "EXEAT_STATE: found state \"state\""),
             ("EXEAT_STATE", "x\"\n[admin]\n", "EXEAT_STATE: found state"),
-            ("EXEAT_FLOOR", "x", "EXEAT_FLOOR: found floor in the top level; wanted not yet"),
-            ("EXEAT_TELEMETRY_OTLP", "http://x", "EXEAT_TELEMETRY_OTLP: found telemetry in the top level; wanted not yet"),
+            ("EXEAT_FLOOR", "x", "EXEAT_FLOOR: found floor; wanted a key this version knows"),
+            ("EXEAT_TELEMETRY_OTLP", "http://x", "EXEAT_TELEMETRY_OTLP: found telemetry; wanted a key this version knows"),
         ] {
             let said = faults("[listen.main]\naddress = \"127.0.0.1:1\"", &[(variable, value)]);
             assert!(said.len() == 1 && said[0].starts_with(start), "{variable}={value}: {said:?}");

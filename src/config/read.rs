@@ -194,7 +194,7 @@ fn spelled(duration: Duration) -> String {
 
 fn socket(text: &str) -> Result<SocketAddr, &'static str> {
     if text.starts_with("unix:") {
-        return Err("not yet: unix sockets come with a later version; write ip:port");
+        return Err("write ip:port: a unix socket comes with a later version");
     }
     text.parse().map_err(|_| "write ip:port, like 127.0.0.1:3128 or [::1]:3128; names are not looked up")
 }

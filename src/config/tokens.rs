@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::attempt::AgentId;
 use crate::policy::token::TokenDigest;
+use crate::text::trouble;
 
 /// Tokens one agent may have at a time.
 const PER_AGENT: usize = 64;
@@ -71,7 +72,7 @@ struct Written {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file or its folder.
-    #[error("{} cannot be used: {kind}", path.display())]
+    #[error("{} cannot be used: {}; correct it or its permissions, or name another `state`", path.display(), trouble(*kind))]
     Io {
         /// Which.
         path: PathBuf,

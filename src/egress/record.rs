@@ -180,7 +180,7 @@ pub struct Answered {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// When the yes ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "to_the_microsecond")]
     pub expiry: Option<jiff::Timestamp>,
     /// The approver's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,6 +191,11 @@ pub struct Answered {
     pub destination: Place,
     /// How many attempts waited.
     pub waiting: usize,
+}
+
+/// RFC 3339 with all six digits, as every time in a record.
+fn to_the_microsecond<S: serde::Serializer>(time: &Option<jiff::Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&time.map_or_else(String::new, |time| format!("{time:.6}")))
 }
 
 /// Yes or no.

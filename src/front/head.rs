@@ -8,10 +8,9 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, TRANSFER_ENCODING, V
 use http::{Method, Request, Uri, Version};
 
 use super::credentials::offered;
-use super::http1::request_line;
 use crate::egress::record::{Front, LONGEST_METHOD};
 use crate::egress::{Claim, Objection};
-use crate::policy::attempt::{Evidence, Sight};
+use crate::policy::attempt::{Evidence, RequestLine, Sight};
 use crate::policy::destination::{Destination, Port};
 use crate::policy::malformed::Malformed;
 
@@ -32,6 +31,11 @@ pub(super) fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, v
     let mut claim = Claim::new(front, peer, evidence, wanted, sight);
     claim.objection = came_back(request.headers(), via).then_some(Objection::Loop);
     claim
+}
+
+/// The request line of a request in plain sight, its query dropped.
+pub(super) fn request_line<B>(request: &Request<B>) -> RequestLine {
+    RequestLine { method: request.method().as_str().into(), path: request.uri().path().into() }
 }
 
 /// The destination a request found in a tunnel names: its `Host`, and its target's authority where it has one.

@@ -20,17 +20,19 @@ use tokio_util::sync::CancellationToken;
 use super::connect::{self, Handoff};
 use super::head;
 use super::listener::{FrontSettings, Seat, Ways};
-use super::wire::{Wire, hung_up};
+use super::wire::{Heard, Wire, hung_up};
 use super::{forward, refusal};
 use crate::egress::record::Front;
 use crate::egress::{self, Claim, Permit, RecordedBody, Refusal, Watch};
-use crate::policy::attempt::{Evidence, Offered, RequestLine, Sight};
+use crate::policy::attempt::{Evidence, Offered, Sight};
 use crate::policy::malformed::Malformed;
 
 /// An answer of the origin, or words of ours.
 pub(super) type Reply = Response<Either<RecordedBody, Full<Bytes>>>;
 
 const NO_HTTP2: &[u8] = b"HTTP/1.1 505 exeat speaks HTTP/1.1 here\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+const TOO_SLOW: &[u8] = b"HTTP/1.1 408 exeat waited too long for the rest of the head\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// What the requests of one connection share.
 #[derive(Debug)]
@@ -80,7 +82,7 @@ pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, seat: &Seat,
             let door = Arc::clone(&door);
             async { Ok::<Reply, Infallible>(answer(request, peer, door, &line, &state).await) }
         });
-        let wire = Wire::new(Bytes::new(), Arc::clone(&stream));
+        let wire = Wire::new(Bytes::new(), Arc::clone(&stream), state.heard.clone());
         let mut connection = pin!(builder(&ways.settings).serve_connection(wire, service).with_upgrades());
         let mut over = pin!(async {
             tokio::select! {
@@ -102,9 +104,11 @@ pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, seat: &Seat,
     };
     if let Err(error) = served {
         ended_badly(&error, ways);
+        // hyper leaves these two without an answer.
         if error.is_parse_version_h2() {
-            // hyper leaves this one without an answer.
             let _ = stream.try_write(NO_HTTP2);
+        } else if error.is_timeout() && state.heard.take() {
+            let _ = stream.try_write(TOO_SLOW);
         }
         // What follows a refused CONNECT was meant for the tunnel: it is discarded, and no attempt of its own.
         if unreadable(&error) && !state.refused_tunnel.load(Ordering::Relaxed) {
@@ -122,6 +126,7 @@ pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, seat: &Seat,
 struct State {
     handoff: Mutex<Option<Handoff>>,
     refused_tunnel: AtomicBool,
+    heard: Heard,
 }
 
 pub(super) fn ended_badly(error: &hyper::Error, ways: &Ways) {
@@ -154,6 +159,7 @@ async fn answer(request: Request<Incoming>, peer: SocketAddr, door: Arc<str>, li
     let tunnel = request.method() == Method::CONNECT;
     let replied =
         if tunnel { connect::open(request, claim, line, &state.handoff).await } else { forward::exchange(request, claim, line).await };
+    state.heard.take();
     state.refused_tunnel.store(tunnel && replied.is_err(), Ordering::Relaxed);
     replied.unwrap_or_else(|refusal| refused(&refusal))
 }
@@ -166,9 +172,4 @@ async fn record_unreadable(ways: &Ways, peer: SocketAddr, door: Arc<str>) {
     let evidence = Evidence { listener: door, source: peer.ip(), offered: Offered::Nothing };
     let claim = Claim::new(Front::Forward, peer, evidence, Err(Malformed::Head), Sight::NotYet);
     let _answered_by_hyper = ways.gate.admit(claim).await;
-}
-
-/// The request line of a request in plain sight, its query dropped.
-pub(super) fn request_line<B>(request: &Request<B>) -> RequestLine {
-    RequestLine { method: request.method().as_str().into(), path: request.uri().path().into() }
 }

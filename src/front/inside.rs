@@ -9,9 +9,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio_util::sync::CancellationToken;
 
-use super::http1::{Line, Reply, builder, ended_badly, refused, request_line, unreadable};
+use super::http1::{Line, Reply, builder, ended_badly, refused, unreadable};
 use super::listener::Seat;
-use super::wire::Wire;
+use super::wire::{Heard, Wire};
 use super::{forward, head};
 use crate::egress::{self, Client, InnerEnd, Interception, Objection};
 use crate::policy::attempt::Sight;
@@ -26,7 +26,7 @@ pub(super) async fn serve(interception: Interception, client: Client, peer: Sock
     let end = {
         let service =
             service_fn(|request: Request<Incoming>| async { Ok::<Reply, Infallible>(answer(request, peer, &interception, &line).await) });
-        let wire = Wire::new(early, stream.clone());
+        let wire = Wire::new(early, stream.clone(), Heard::default());
         let mut connection = pin!(builder(&ways.settings).serve_connection(wire, service));
         let mut over = pin!(async {
             tokio::select! {
@@ -68,7 +68,7 @@ pub(super) async fn serve(interception: Interception, client: Client, peer: Sock
 
 async fn answer(request: Request<Incoming>, peer: SocketAddr, interception: &Interception, line: &Line<'_>) -> Reply {
     let named = head::named_inside(&request, interception.destination());
-    let mut claim = interception.claim(peer, Sight::Seen(request_line(&request)), named);
+    let mut claim = interception.claim(peer, Sight::Seen(head::request_line(&request)), named);
     if head::came_back(request.headers(), &line.ways.via) {
         claim.objection = Some(Objection::Loop);
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,11 +22,22 @@ const BUFFER: usize = 16 * 1024;
 pub(super) struct Wire {
     early: Bytes,
     stream: Arc<TcpStream>,
+    heard: Heard,
+}
+
+/// Whether anything was read since this was last asked: an agent that began to speak is owed an answer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard(Arc<AtomicBool>);
+
+impl Heard {
+    pub(super) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
 }
 
 impl Wire {
-    pub(super) fn new(early: Bytes, stream: Arc<TcpStream>) -> Self {
-        Self { early, stream }
+    pub(super) fn new(early: Bytes, stream: Arc<TcpStream>, heard: Heard) -> Self {
+        Self { early, stream, heard }
     }
 
     pub(super) fn into_parts(self) -> (Bytes, Arc<TcpStream>) {
@@ -58,6 +70,7 @@ impl Read for Wire {
             ready!(self.stream.poll_read_ready(cx))?;
             match self.stream.try_read(&mut read[..room]) {
                 Ok(count) => {
+                    self.heard.0.store(count > 0, Ordering::Relaxed);
                     buf.put_slice(&read[..count]);
                     return Poll::Ready(Ok(()));
                 }

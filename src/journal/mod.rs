@@ -7,6 +7,7 @@ mod line;
 mod read;
 mod recover;
 mod slot;
+mod take;
 mod writer;
 
 use std::io;
@@ -14,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
-use crate::egress::record::{Ended, Record, Started, Unwritable};
-use slot::Slot;
+use crate::egress::record::{Ended, Record, Unwritable};
+use take::{Found, take};
 use writer::Writer;
 
 pub use line::Line;
@@ -26,20 +27,30 @@ pub fn folder(state: &Path) -> PathBuf {
     state.join("journal")
 }
 
-/// The journal of this process: one slot, held until this is dropped.
+/// The journal of this process: one slot, held until this is dropped. Where none can be had yet, nothing can be written.
 #[derive(Debug)]
 pub struct Journal {
-    slot: String,
-    writer: Mutex<Writer>,
+    seat: Mutex<Seat>,
 }
 
-/// A journal ready to be written, and what was found.
+/// A journal, ready to be written unless `healthy` says otherwise, and what was found.
 #[derive(Debug)]
 pub struct Opened {
     /// The journal.
     pub journal: Journal,
     /// The slots that had not been left in order.
     pub recovered: Vec<Recovered>,
+    /// The slots that were left alone, as they belong to another user or cannot be put in order. Neither stops a start.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A slot that could not be had.
+#[derive(Debug)]
+pub struct Skipped {
+    /// The slot's name.
+    pub slot: String,
+    /// What stood in the way.
+    pub why: JournalError,
 }
 
 /// What was wrong with one slot, and is repaired as far as it can be.
@@ -59,56 +70,104 @@ pub struct Recovered {
 pub type Witness<'a> = &'a mut dyn FnMut(&Record);
 
 impl Journal {
-    /// Repairs every slot that no process holds, takes the first of them or a new one, and writes `started`.
+    /// Puts every slot that no process holds in order, takes the first of them or a new one, and writes `started`.
     /// A segment ends when the next line would make it longer than `segment_bytes`.
+    ///
+    /// Where the folder or the disk stands in the way, the journal is not healthy, and each later use tries again;
+    /// what is found then is logged. An error is only that others hold all slots.
     pub fn open(state: &Path, segment_bytes: u64) -> Result<Opened, JournalError> {
-        let mut ours = None;
-        let mut recovered = Vec::new();
-        for slot in Slot::take_all(&folder(state))? {
-            let name = slot.name.clone();
-            let (writer, report) = recover::recover(slot, segment_bytes)?;
-            ours.get_or_insert((name, writer, report.torn));
-            if report.torn > 0 || report.lost > 0 || report.bad_lines > 0 {
-                recovered.push(report);
+        let mut seat = Seat { folder: folder(state), segment_bytes, writer: None, problem: None, stopped: false };
+        let mut found = Found::default();
+        match seat.take(&mut found) {
+            Err(error @ JournalError::NoSlot { .. }) => return Err(error),
+            Err(problem @ JournalError::File { .. }) => {
+                tracing::error!("{problem}");
+                seat.problem = Some(problem);
             }
+            Ok(()) => {}
         }
-        let Some((slot, mut writer, torn)) = ours else {
-            return Err(JournalError::NoSlot { folder: folder(state), most: 0 });
-        };
-        let repaired = (torn > 0).then_some(torn);
-        let started = Started { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), repaired };
-        writer.begin(Record::Started(started))?;
-        Ok(Opened { journal: Self { slot, writer: Mutex::new(writer) }, recovered })
+        let Found { recovered, skipped } = found;
+        Ok(Opened { journal: Self { seat: Mutex::new(seat) }, recovered, skipped })
     }
 
-    /// The slot's name, `proxy-1` and so on.
-    pub fn slot(&self) -> &str {
-        &self.slot
+    /// The slot's name, `proxy-1` and so on, once there is one.
+    pub fn slot(&self) -> Option<String> {
+        self.seat.lock().writer.as_ref().map(|writer| writer.slot().to_owned())
     }
 
     /// Writes what is owed and then this record. On an error nothing of this record stays in the segment.
     pub fn record(&self, record: &Record, written: Witness<'_>) -> Result<(), Unwritable> {
-        self.writer.lock().append(record, written)
+        self.seat.lock().writer()?.append(record, written)
     }
 
-    /// Writes the last word on an attempt. An error says that it is kept, and written before anything else.
+    /// Writes the last word on an attempt. An error says that it is kept, and written before anything else;
+    /// nothing is kept where there never was a slot, as nothing was decided.
     pub fn settle(&self, ended: Ended, written: Witness<'_>) -> Result<(), Unwritable> {
-        self.writer.lock().settle(ended, written)
+        self.seat.lock().writer()?.settle(ended, written)
     }
 
     /// Writes `ended` with outcome `lost` for what is still open, then `stopped`. Nothing is written after it.
     pub fn stop(&self, written: Witness<'_>) -> Result<(), Unwritable> {
-        self.writer.lock().stop(written)
+        let mut seat = self.seat.lock();
+        seat.stopped = true;
+        seat.writer()?.stop(written)
     }
 
     /// What stood in the way of the last write, in words for operators.
     pub fn healthy(&self) -> Result<(), String> {
-        self.writer.lock().healthy()
+        self.seat.lock().healthy()
     }
 
     /// As `healthy`, after trying again where the last write failed. Adds no line but those owed.
     pub fn probe(&self, written: Witness<'_>) -> Result<(), String> {
-        self.writer.lock().probe(written)
+        let mut seat = self.seat.lock();
+        match seat.writer() {
+            Ok(writer) => writer.probe(written),
+            Err(Unwritable) => seat.healthy(),
+        }
+    }
+}
+
+/// A place in the journal's folder, had or wanted.
+#[derive(Debug)]
+struct Seat {
+    folder: PathBuf,
+    segment_bytes: u64,
+    writer: Option<Writer>,
+    /// Why there is no writer.
+    problem: Option<JournalError>,
+    stopped: bool,
+}
+
+impl Seat {
+    fn take(&mut self, found: &mut Found) -> Result<(), JournalError> {
+        let mut writer = take(&self.folder, self.segment_bytes, found)?;
+        writer.begin();
+        self.writer = Some(writer);
+        Ok(())
+    }
+
+    /// The writing end. Where there is none, it is looked for again.
+    fn writer(&mut self) -> Result<&mut Writer, Unwritable> {
+        if self.writer.is_none() && !self.stopped {
+            let mut found = Found::default();
+            match self.take(&mut found) {
+                Ok(()) => {
+                    self.problem = None;
+                    found.log();
+                }
+                Err(problem) => self.problem = Some(problem),
+            }
+        }
+        self.writer.as_mut().ok_or(Unwritable)
+    }
+
+    fn healthy(&self) -> Result<(), String> {
+        match (&self.writer, &self.problem) {
+            (Some(writer), _) => writer.healthy(),
+            (None, Some(problem)) => Err(problem.to_string()),
+            (None, None) => Ok(()),
+        }
     }
 }
 
@@ -149,17 +208,17 @@ impl Doing {
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// A file or folder of it failed.
-    #[error("the journal's {} cannot be {}: {source}", path.display(), doing.word())]
+    #[error("the journal's {} cannot be {}: {error}", path.display(), doing.word())]
     File {
         /// What was being done.
         doing: Doing,
         /// To which file or folder.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
-    /// Every slot is held by a process.
-    #[error("all {most} slots under {} are held by other processes", folder.display())]
+    /// No slot is free.
+    #[error("none of the {most} slots under {} is free: other processes hold them", folder.display())]
     NoSlot {
         /// The journal's folder.
         folder: PathBuf,
@@ -169,8 +228,8 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    fn new(doing: Doing, path: &Path, source: io::Error) -> Self {
-        Self::File { doing, path: path.to_owned(), source }
+    fn new(doing: Doing, path: &Path, error: io::Error) -> Self {
+        Self::File { doing, path: path.to_owned(), error }
     }
 }
 

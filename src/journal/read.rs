@@ -221,7 +221,7 @@ mod tests {
         }
         let second = Journal::open(state.path(), 1 << 20).unwrap().journal;
         reader.refresh().unwrap();
-        assert_eq!(reader.next().unwrap().unwrap().slot.as_ref(), second.slot());
+        assert_eq!(reader.next().unwrap().unwrap().slot.as_ref(), second.slot().unwrap());
         assert_eq!(seqs, (1..=11).collect::<Vec<_>>());
     }
 

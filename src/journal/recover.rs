@@ -1,59 +1,146 @@
-//! Puts a slot in order that its last process left by dying: cuts a torn last line, ends what was open.
+//! Puts a slot in order that its last process left by dying: cuts a torn last line, finds what was open.
+//!
+//! A session that ended with `stopped` costs one look at its end; one that did not is read once, as `stopped` or `started` follows.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::line::{Line, take_line};
+use super::line::{LONGEST, Line, take_line};
 use super::slot::{Slot, open_file, segments};
-use super::writer::{OpenAttempts, Tail, Writer, follow};
-use super::{Doing, JournalError, Recovered};
+use super::writer::{OpenAttempts, follow};
+use super::{Doing, JournalError};
+use crate::egress::record::Record;
 
-/// Repairs a slot and gives its writing end.
-pub(super) fn recover(slot: Slot, segment_bytes: u64) -> Result<(Writer, Recovered), JournalError> {
-    let failed = |doing, source| JournalError::new(doing, &slot.folder, source);
-    let numbers: Vec<u64> = segments(&slot.folder).map_err(|source| failed(Doing::List, source))?.into_iter().collect();
-    let torn = cut_torn_line(&slot, &numbers).map_err(|source| failed(Doing::Repair, source))?;
-    let session = last_session(&slot, &numbers).map_err(|source| failed(Doing::Read, source))?;
-    let replay = replay(&slot, session).map_err(|source| failed(Doing::Read, source))?;
-    let number = numbers.last().copied().unwrap_or(0);
-    let length = length(&slot.segment(number)).map_err(|source| failed(Doing::Read, source))?;
-
-    let mut report = Recovered { slot: slot.name.clone(), torn, lost: 0, bad_lines: replay.bad };
-    let tail = Tail { number, length, seq: replay.seq + 1, open: replay.open };
-    let mut writer = Writer::new(slot, segment_bytes, tail)?;
-    report.lost = writer.lose()?;
-    Ok((writer, report))
+/// What the last process left in a slot, the torn line cut away.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// The newest segment's number; 0 where there is none.
+    pub(super) number: u64,
+    /// Its length.
+    pub(super) length: u64,
+    /// The last line's number.
+    pub(super) seq: u64,
+    /// Attempts without a last word.
+    pub(super) open: OpenAttempts,
+    /// Bytes that were cut away.
+    pub(super) torn: u64,
+    /// Lines of the last session that are no records.
+    pub(super) bad: u64,
+    /// There is nothing to say of it: it was stopped in order, or is empty.
+    pub(super) settled: bool,
 }
 
-/// Cuts what stands behind the last line end of the newest segment that is not empty; the number of bytes.
-fn cut_torn_line(slot: &Slot, numbers: &[u64]) -> io::Result<u64> {
+/// Cuts a torn line and reads as much as it takes to go on.
+pub(super) fn recover(slot: &Slot) -> Result<Left, JournalError> {
+    let numbers = segments(&slot.folder).map_err(|error| JournalError::new(Doing::List, &slot.folder, error))?;
+    let numbers: Vec<u64> = numbers.into_iter().collect();
+    let mut left = Left { number: numbers.last().copied().unwrap_or(0), settled: true, ..Left::default() };
+    let Some((newest, end)) = end(slot, &numbers)? else { return Ok(left) };
+    left.torn = end.torn;
+    if end.torn > 0 {
+        cut(&slot.segment(newest), end.good)?;
+    }
+    if newest == left.number {
+        left.length = end.good;
+    }
+    match end.last.as_deref().and_then(Line::parse_bytes) {
+        Some(Line { seq, record: Record::Stopped(_), .. }) => left.seq = seq,
+        Some(_) | None => {
+            left.settled = false;
+            replay(slot, &numbers, &mut left)?;
+        }
+    }
+    Ok(left)
+}
+
+/// How a segment ends.
+struct End {
+    /// Bytes up to its last line end.
+    good: u64,
+    /// Bytes behind it.
+    torn: u64,
+    /// The last whole line; `None` where there is none, or it is too long to be ours.
+    last: Option<Vec<u8>>,
+}
+
+/// The newest segment that is not empty.
+fn end(slot: &Slot, numbers: &[u64]) -> Result<Option<(u64, End)>, JournalError> {
     for number in numbers.iter().rev() {
         let path = slot.segment(*number);
-        if length(&path)? == 0 {
-            continue;
+        let end = end_of(&path).map_err(|error| JournalError::new(Doing::Read, &path, error))?;
+        if end.good + end.torn > 0 {
+            return Ok(Some((*number, end)));
         }
-        let mut torn = 0;
-        let mut good = 0;
-        each_line(&path, |_, taken, complete| if complete { good += taken } else { torn = taken })?;
-        if torn > 0 {
-            open_file(&path, &mut OpenOptions::new())?.set_len(good)?;
+    }
+    Ok(None)
+}
+
+fn end_of(path: &Path) -> io::Result<End> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let good = behind_line_end(&file, length)?;
+    let start = behind_line_end(&file, good.saturating_sub(1))?;
+    let last = match usize::try_from(good - start) {
+        Ok(length) if (1..=LONGEST).contains(&length) => {
+            let mut line = vec![0; length - 1];
+            file.read_exact_at(&mut line, start)?;
+            Some(line)
         }
-        return Ok(torn);
+        Ok(_) | Err(_) => None,
+    };
+    Ok(End { good, torn: length - good, last })
+}
+
+/// The place behind the last line end before `end`; 0 where there is none.
+fn behind_line_end(file: &File, mut end: u64) -> io::Result<u64> {
+    let mut chunk = vec![0; 64 << 10];
+    while end > 0 {
+        let length = usize::try_from(end).map_or(chunk.len(), |end| end.min(chunk.len()));
+        let start = end - length as u64;
+        file.read_exact_at(&mut chunk[..length], start)?;
+        if let Some(at) = chunk[..length].iter().rposition(|&byte| byte == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
     }
     Ok(0)
 }
 
-/// The segments from the one on that holds the newest `started`; all of them where none does.
-fn last_session<'a>(slot: &Slot, numbers: &'a [u64]) -> io::Result<&'a [u64]> {
+fn cut(path: &Path, good: u64) -> Result<(), JournalError> {
+    let cut = open_file(path, &mut OpenOptions::new()).and_then(|file| file.set_len(good));
+    cut.map_err(|error| JournalError::new(Doing::Repair, path, error))
+}
+
+/// Reads from the newest `started` on; everything where there is none.
+fn replay(slot: &Slot, numbers: &[u64], left: &mut Left) -> Result<(), JournalError> {
+    let (mut first, mut start) = (0, 0);
     for (index, number) in numbers.iter().enumerate().rev() {
-        let mut found = false;
-        each_line(&slot.segment(*number), |line, _, _| found |= is_started(line))?;
-        if found {
-            return Ok(&numbers[index..]);
+        let mut found = None;
+        each_line(&slot.segment(*number), 0, |text, at| {
+            if is_started(text) {
+                found = Some(at);
+            }
+        })?;
+        if let Some(at) = found {
+            (first, start) = (index, at);
+            break;
         }
     }
-    Ok(numbers)
+    for number in &numbers[first..] {
+        each_line(&slot.segment(*number), std::mem::take(&mut start), |text, _| match Line::parse_bytes(text) {
+            Some(line) => {
+                left.seq = line.seq;
+                follow(&mut left.open, &line.record);
+            }
+            None => {
+                left.seq = left.seq.saturating_add(1);
+                left.bad += 1;
+            }
+        })?;
+    }
+    Ok(())
 }
 
 /// Looks only where the frame ends, which is far cheaper than reading the whole line.
@@ -62,47 +149,20 @@ fn is_started(line: &[u8]) -> bool {
     line[..line.len().min(128)].windows(KIND.len()).any(|window| window == KIND)
 }
 
-#[derive(Default)]
-struct Replay {
-    open: OpenAttempts,
-    seq: u64,
-    bad: u64,
-}
-
-fn replay(slot: &Slot, numbers: &[u64]) -> io::Result<Replay> {
-    let mut replay = Replay::default();
-    for number in numbers {
-        each_line(&slot.segment(*number), |text, _, _| match Line::parse_bytes(text) {
-            Some(line) => {
-                replay.seq = line.seq;
-                follow(&mut replay.open, &line.record);
+/// Calls with every line from `start` on, and where it begins.
+fn each_line(path: &Path, start: u64, mut see: impl FnMut(&[u8], u64)) -> Result<(), JournalError> {
+    let mut read = || {
+        let mut reader = BufReader::with_capacity(64 << 10, File::open(path)?);
+        let mut at = reader.seek(SeekFrom::Start(start))?;
+        let mut buffer = Vec::new();
+        loop {
+            let taken = take_line(&mut reader, &mut buffer)?;
+            if taken.bytes == 0 {
+                return Ok(());
             }
-            None => {
-                replay.seq += 1;
-                replay.bad += 1;
-            }
-        })?;
-    }
-    Ok(replay)
-}
-
-/// Calls with every line, its bytes in the file, and whether it has an end.
-fn each_line(path: &Path, mut see: impl FnMut(&[u8], u64, bool)) -> io::Result<()> {
-    let mut reader = BufReader::with_capacity(64 << 10, File::open(path)?);
-    let mut buffer = Vec::new();
-    loop {
-        let taken = take_line(&mut reader, &mut buffer)?;
-        if taken.bytes == 0 {
-            return Ok(());
+            see(&buffer, at);
+            at += taken.bytes;
         }
-        see(&buffer, taken.bytes, taken.complete);
-    }
-}
-
-fn length(path: &Path) -> io::Result<u64> {
-    match fs::metadata(path) {
-        Ok(metadata) => Ok(metadata.len()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(error),
-    }
+    };
+    read().map_err(|error| JournalError::new(Doing::Read, path, error))
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{Doing, JournalError};
 
 /// No more processes share one state folder.
-const MOST: u32 = 1024;
+pub(super) const MOST: u32 = 1024;
 
 /// A slot this process holds. The lock goes with the value.
 #[derive(Debug)]
@@ -20,34 +20,17 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Takes every slot that nobody holds, and a new one where all are held. The first is the one to write in.
-    pub(super) fn take_all(journal: &Path) -> Result<Vec<Self>, JournalError> {
-        make_folder(journal)?;
-        let known = known(journal).map_err(|source| JournalError::new(Doing::List, journal, source))?;
-        let last = known.last().copied().unwrap_or(0);
-        let mut taken = Vec::new();
-        for number in 1..=MOST {
-            if !taken.is_empty() && number > last {
-                break;
-            }
-            if taken.is_empty() || known.contains(&number) {
-                taken.extend(Self::take(journal, number)?);
-            }
-        }
-        if taken.is_empty() { Err(JournalError::NoSlot { folder: journal.to_owned(), most: MOST }) } else { Ok(taken) }
-    }
-
     /// Takes one slot; `None` where another process holds it.
-    fn take(journal: &Path, number: u32) -> Result<Option<Self>, JournalError> {
-        let name = format!("proxy-{number}");
+    pub(super) fn take(journal: &Path, number: u32) -> Result<Option<Self>, JournalError> {
+        let name = name(number);
         let folder = journal.join(&name);
         make_folder(&folder)?;
         let path = folder.join("lock");
-        let lock = open_file(&path, OpenOptions::new().create(true)).map_err(|source| JournalError::new(Doing::Open, &path, source))?;
+        let lock = open_file(&path, OpenOptions::new().create(true)).map_err(|error| JournalError::new(Doing::Open, &path, error))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Self { name, folder, lock })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(source)) => Err(JournalError::new(Doing::Lock, &path, source)),
+            Err(TryLockError::Error(error)) => Err(JournalError::new(Doing::Lock, &path, error)),
         }
     }
 
@@ -63,11 +46,16 @@ impl Slot {
 
 /// The names of the slots under a journal's folder, in the order of their numbers.
 pub(super) fn names(journal: &Path) -> io::Result<Vec<String>> {
-    Ok(known(journal)?.into_iter().map(|number| format!("proxy-{number}")).collect())
+    Ok(known(journal)?.into_iter().map(name).collect())
 }
 
-fn known(journal: &Path) -> io::Result<BTreeSet<u32>> {
-    numbers(journal, |name| name.strip_prefix("proxy-")?.parse().ok().filter(|number| format!("proxy-{number}") == name))
+pub(super) fn name(number: u32) -> String {
+    format!("proxy-{number}")
+}
+
+/// The numbers of the slots there are.
+pub(super) fn known(journal: &Path) -> io::Result<BTreeSet<u32>> {
+    numbers(journal, |name| name.strip_prefix("proxy-")?.parse().ok().filter(|number| self::name(*number) == name))
 }
 
 /// The numbers of the segments in a slot's folder, oldest first.
@@ -99,6 +87,6 @@ pub(super) fn same_file(file: &File, path: &Path) -> io::Result<Option<u64>> {
     Ok(((open.dev(), open.ino()) == (there.dev(), there.ino())).then_some(there.len()))
 }
 
-fn make_folder(path: &Path) -> Result<(), JournalError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| JournalError::new(Doing::Create, path, source))
+pub(super) fn make_folder(path: &Path) -> Result<(), JournalError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| JournalError::new(Doing::Create, path, error))
 }

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::line::{LONGEST, Line, VERSION};
-use super::slot::{Slot, open_file, same_file};
+use super::recover::Left;
+use super::slot::{Slot, open_file, same_file, segments};
 use super::{Doing, JournalError, Witness};
 use crate::egress::record::{Ended, Millis, Outcome, Record, Stopped, Unwritable};
 use crate::policy::attempt::{AgentId, AttemptId};
@@ -22,7 +23,7 @@ pub(super) struct Open {
 }
 
 impl Open {
-    fn lost(self, id: AttemptId) -> Ended {
+    pub(super) fn lost(self, id: AttemptId) -> Ended {
         let Self { agent, reason } = self;
         let (outcome, address, status, tls) = (Outcome::Lost, None, None, None);
         Ended { id, agent, outcome, reason, address, bytes_up: 0, bytes_down: 0, status, tls, ms: Millis::default() }
@@ -46,18 +47,6 @@ pub(super) fn follow(open: &mut OpenAttempts, record: &Record) {
     }
 }
 
-/// Where a slot's log ends.
-#[derive(Debug)]
-pub(super) struct Tail {
-    /// The newest segment's number; 0 where there is none.
-    pub(super) number: u64,
-    /// Its length.
-    pub(super) length: u64,
-    /// The next line's number.
-    pub(super) seq: u64,
-    pub(super) open: OpenAttempts,
-}
-
 /// Appends to the newest segment of a slot.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -70,35 +59,40 @@ pub(super) struct Writer {
     /// Bytes of a failed write may stand behind `good`.
     torn: bool,
     seq: u64,
+    /// Lines to be written before any other, of the last process and of this one's start; nobody is told of them.
+    first: VecDeque<Record>,
     owed: VecDeque<Record>,
     open: OpenAttempts,
-    problem: Option<String>,
+    problem: Option<JournalError>,
     stopped: bool,
 }
 
 impl Writer {
-    pub(super) fn new(slot: Slot, segment_bytes: u64, tail: Tail) -> Result<Self, JournalError> {
-        let Tail { number, length, seq, open } = tail;
-        let number = number.max(1);
+    pub(super) fn new(slot: Slot, segment_bytes: u64, left: &Left, first: VecDeque<Record>) -> Result<Self, JournalError> {
+        let number = left.number.max(1);
         let path = slot.segment(number);
-        let file = open_file(&path, OpenOptions::new().create(true)).map_err(|source| JournalError::new(Doing::Open, &path, source))?;
-        let (owed, problem) = (VecDeque::new(), None);
-        Ok(Self { slot, segment_bytes, file, number, good: length, torn: false, seq, owed, open, problem, stopped: false })
+        let file = open_file(&path, OpenOptions::new().create(true)).map_err(|error| JournalError::new(Doing::Open, &path, error))?;
+        let (good, seq) = (left.length, left.seq.saturating_add(1));
+        let (owed, open, problem) = (VecDeque::new(), OpenAttempts::new(), None);
+        Ok(Self { slot, segment_bytes, file, number, good, torn: false, seq, first, owed, open, problem, stopped: false })
     }
 
-    /// Writes a line as part of opening, where the system's words are wanted.
-    pub(super) fn begin(&mut self, record: Record) -> Result<(), JournalError> {
-        self.write(&record).map_err(|source| JournalError::new(Doing::Write, &self.slot.segment(self.number), source))
-    }
-
-    /// Says the last word on everything that is open; the number of attempts.
-    pub(super) fn lose(&mut self) -> Result<usize, JournalError> {
-        let open = self.open.clone();
-        let lost = open.len();
-        for (id, attempt) in open {
-            self.begin(Record::Ended(attempt.lost(id)))?;
+    /// Writes the first lines and `stopped`, for a slot nothing else is to be written in.
+    pub(super) fn close(mut self) -> Result<(), JournalError> {
+        for record in std::mem::take(&mut self.first) {
+            self.write(&record)?;
         }
-        Ok(lost)
+        self.write(&Record::Stopped(Stopped {}))
+    }
+
+    pub(super) fn slot(&self) -> &str {
+        &self.slot.name
+    }
+
+    /// Writes the first lines if that can be; `healthy` tells.
+    pub(super) fn begin(&mut self) {
+        // They are kept, and written before anything else.
+        let _ = self.pay(&mut |_| ());
     }
 
     pub(super) fn append(&mut self, record: &Record, written: Witness<'_>) -> Result<(), Unwritable> {
@@ -131,7 +125,7 @@ impl Writer {
     }
 
     pub(super) fn healthy(&self) -> Result<(), String> {
-        self.problem.clone().map_or(Ok(()), Err)
+        self.problem.as_ref().map_or(Ok(()), |problem| Err(problem.to_string()))
     }
 
     pub(super) fn probe(&mut self, written: Witness<'_>) -> Result<(), String> {
@@ -145,6 +139,12 @@ impl Writer {
 
     /// Writes what is owed, oldest first.
     fn pay(&mut self, written: Witness<'_>) -> Result<(), Unwritable> {
+        while let Some(record) = self.first.pop_front() {
+            if let Err(error) = self.put(&record, &mut |_| ()) {
+                self.first.push_front(record);
+                return Err(error);
+            }
+        }
         while let Some(record) = self.owed.pop_front() {
             if let Err(error) = self.put(&record, written) {
                 self.owed.push_front(record);
@@ -165,15 +165,14 @@ impl Writer {
         Ok(())
     }
 
-    fn judge(&mut self, result: io::Result<()>) {
+    fn judge(&mut self, result: Result<(), JournalError>) {
         match (result, &self.problem) {
             (Ok(()), None) => {}
             (Ok(()), Some(_)) => {
                 tracing::warn!(slot = self.slot.name, "the journal can be written again");
                 self.problem = None;
             }
-            (Err(error), before) => {
-                let problem = format!("the journal cannot be written: {}: {error}", self.slot.segment(self.number).display());
+            (Err(problem), before) => {
                 if before.is_none() {
                     tracing::error!("{problem}");
                 }
@@ -183,17 +182,22 @@ impl Writer {
     }
 
     /// One record, one line, one `write(2)`: all of it, or nothing stays.
-    fn write(&mut self, record: &Record) -> io::Result<()> {
-        let line = Line { v: VERSION, seq: self.seq, at: Timestamp::now(), record }.render()?;
+    fn write(&mut self, record: &Record) -> Result<(), JournalError> {
+        let at = Timestamp::now();
+        let line = Line { v: VERSION, seq: self.seq, at, record }.render().map_err(|error| self.failed(error))?;
         if line.len() > LONGEST {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the record is too long for a line"));
+            return Err(self.failed(io::Error::new(io::ErrorKind::InvalidData, "the record is too long for a line")));
         }
         self.ready(line.len() as u64)?;
-        self.write_whole(line.as_bytes())?;
+        self.write_whole(line.as_bytes()).map_err(|error| self.failed(error))?;
         self.good += line.len() as u64;
-        self.seq += 1;
+        self.seq = self.seq.saturating_add(1);
         follow(&mut self.open, record);
         Ok(())
+    }
+
+    fn failed(&self, error: io::Error) -> JournalError {
+        JournalError::new(Doing::Write, &self.path(), error)
     }
 
     fn write_whole(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -221,18 +225,18 @@ impl Writer {
     }
 
     /// Makes the file ready for `length` more bytes: still in its place, free of torn bytes, not too long.
-    fn ready(&mut self, length: u64) -> io::Result<()> {
+    fn ready(&mut self, length: u64) -> Result<(), JournalError> {
         if !self.slot.in_place() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the folder was removed or replaced"));
+            return Err(self.failed(io::Error::new(io::ErrorKind::NotFound, "the folder was removed or replaced")));
         }
         if self.torn {
-            self.cut()?;
+            self.cut().map_err(|error| self.failed(error))?;
         }
         // A segment that was removed, moved or changed by others is left as it is; the gap in `seq` tells of it.
         let ours = match same_file(&self.file, &self.path()) {
             Ok(found) => found == Some(self.good),
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(error),
+            Err(error) => return Err(self.failed(error)),
         };
         if !ours {
             tracing::warn!(segment = %self.path().display(), "a segment was removed or changed by others; the journal goes on in the next");
@@ -240,18 +244,20 @@ impl Writer {
         if !ours || (self.good > 0 && self.good + length > self.segment_bytes) { self.next_segment() } else { Ok(()) }
     }
 
-    fn next_segment(&mut self) -> io::Result<()> {
-        let number = self.number + 1;
-        let file = open_file(&self.slot.segment(number), OpenOptions::new().create_new(true))?;
-        (self.file, self.number, self.good, self.torn) = (file, number, 0, false);
+    /// Goes on behind every segment there is, whoever made it: readers go by the numbers.
+    fn next_segment(&mut self) -> Result<(), JournalError> {
+        let numbers = segments(&self.slot.folder).map_err(|error| JournalError::new(Doing::List, &self.slot.folder, error))?;
+        let newest = numbers.last().map_or(self.number, |newest| self.number.max(*newest));
+        let path = self.slot.segment(newest.saturating_add(1));
+        let file = open_file(&path, OpenOptions::new().create_new(true)).map_err(|error| JournalError::new(Doing::Create, &path, error))?;
+        (self.file, self.number, self.good, self.torn) = (file, newest.saturating_add(1), 0, false);
         Ok(())
     }
 
     /// Whether a block of bytes finds room; they are cut away at once, and a kill between leaves a torn line that is repaired.
-    fn try_room(&mut self) -> io::Result<()> {
+    fn try_room(&mut self) -> Result<(), JournalError> {
         self.ready(0)?;
-        self.write_whole(&[b' '; 4096])?;
-        self.cut()
+        self.write_whole(&[b' '; 4096]).and_then(|()| self.cut()).map_err(|error| self.failed(error))
     }
 
     fn path(&self) -> PathBuf {

@@ -2,6 +2,7 @@
 //!
 //! An allow or hold rule without `port` means 80 and 443; a block rule without `port` means every port, as caution reads it.
 
+mod flags;
 mod read;
 
 use std::fmt;
@@ -14,7 +15,7 @@ use super::attempt::AgentId;
 use super::destination::Port;
 use super::document::Document;
 use super::fault::{Fault, Warning};
-use super::pattern::{HostPattern, Use};
+use super::pattern::HostPattern;
 use super::rule::RuleRef;
 use super::token::TokenDigest;
 
@@ -121,45 +122,6 @@ impl Allowlist {
         }
     }
 
-    /// The allowlist of `run` without a file. `hosts` are patterns, each with `:PORT` where it is not 80 or 443; `networks` come on top of `public`.
-    pub fn for_run(agent: AgentId, hosts: &[String], networks: &[String], unlisted: Unlisted) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
-        let (mut faults, mut warnings) = (Vec::new(), Vec::new());
-        let mut addresses = Addresses::public();
-        for (network, line) in networks.iter().zip(1..) {
-            if let Err(why) = addresses.add(network) {
-                faults.push(flag_fault("--addresses", line, super::fault::shown(network), "a network or an address", &why.to_string()));
-            }
-        }
-        let addresses = Arc::new(addresses);
-        let mut rules = Vec::new();
-        for (text, line) in hosts.iter().zip(1..) {
-            let place = RuleRef { file: "--allow".into(), line };
-            let (host, ports) = with_port(text);
-            match HostPattern::parse(host, Use::Grant, false) {
-                Ok(parsed) => {
-                    let effect = Effect::Allow { addresses: addresses.clone(), spelled: !networks.is_empty(), opaque: false };
-                    match read::usable(&parsed.pattern, &effect) {
-                        Ok(warning) => {
-                            let note =
-                                |(code, text): (&'static str, String)| Warning { file: "--allow".into(), line, column: 0, code, text };
-                            warnings.extend(warning.map(note));
-                            rules.push(Rule { place, hosts: vec![parsed.pattern], ports, effect, note: None });
-                        }
-                        Err([found, wanted, _]) => {
-                            faults.push(flag_fault("--allow", line, found, &wanted, "name its network with --addresses, or leave it out"))
-                        }
-                    }
-                }
-                Err(why) => {
-                    let found = format!("{}, {}", super::fault::shown(host), why.found());
-                    faults.push(flag_fault("--allow", line, found, why.wanted(), why.fix()));
-                }
-            }
-        }
-        let allowlist = Self { file: "--allow".into(), agent, agent_line: 0, unlisted, addresses, identify: Vec::new(), rules };
-        if faults.is_empty() { Ok((allowlist, warnings)) } else { Err(faults) }
-    }
-
     /// The allowlist of the embedded default: nothing listed, everything held.
     pub fn embedded(agent: AgentId) -> Self {
         let addresses = Arc::new(Addresses::public());
@@ -237,19 +199,6 @@ impl Effect {
             Effect::Block { because: _ } => "block",
         }
     }
-}
-
-/// `HOST`, `HOST:PORT` or `[V6]:PORT`, as flags take it.
-fn with_port(text: &str) -> (&str, Ports) {
-    let split = text.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
-    match split.and_then(|(host, port)| Some((host, Port::parse(port).ok()?))) {
-        Some((host, port)) => (host, Ports::these([port])),
-        None => (text, Ports::web()),
-    }
-}
-
-fn flag_fault(flag: &str, line: u32, found: String, wanted: &str, fix: &str) -> Fault {
-    Fault { file: flag.into(), line, column: 0, found, wanted: wanted.to_owned(), fix: fix.to_owned() }
 }
 
 #[cfg(test)]

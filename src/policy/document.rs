@@ -52,8 +52,16 @@ impl<'t> Document<'t> {
         let mut broken = BTreeSet::new();
         for error in errors {
             let at = error.span().map_or(text.len(), |span| span.start);
-            let found = format!("no valid TOML: {}", error.message());
-            document.fault(at, found, "TOML 1.1", "see https://toml.io; texts stand in double quotes, lists in [ ]");
+            let twice = error.span().and_then(|span| text.get(span)).filter(|_| error.message() == "duplicate key");
+            match twice {
+                Some(key) => {
+                    document.fault(at, format!("the key {} a second time", shown(key)), "every key once in its table", "keep one of them")
+                }
+                None => {
+                    let found = format!("no valid TOML: {}", error.message());
+                    document.fault(at, found, "TOML 1.1", "see https://toml.io; texts stand in double quotes, lists in [ ]");
+                }
+            }
             broken.insert(document.place(at).0);
         }
         document.broken = broken;
@@ -157,8 +165,13 @@ impl<'d> Table<'d> {
 
     /// Takes every table of a `[[key]]` list.
     pub fn tables(&mut self, key: &'static str) -> Vec<Table<'d>> {
+        self.tables_or(key, "")
+    }
+
+    /// As `tables`; `hint` ends the fix where something else stands there.
+    pub fn tables_or(&mut self, key: &'static str, hint: &str) -> Vec<Table<'d>> {
         let Some(item) = self.take(key) else { return Vec::new() };
-        let wrong = || item.wrong(&format!("a list of tables, [[{key}]]"), &format!("write [[{key}]] with double brackets"));
+        let wrong = || item.wrong(&format!("a list of tables, [[{key}]]"), &format!("write [[{key}]] with double brackets{hint}"));
         let DeValue::Array(array) = item.value.get_ref() else {
             wrong();
             return Vec::new();
@@ -215,7 +228,12 @@ impl<'d> Table<'d> {
     /// Takes keys that a later version gives a meaning; one that is there is a fault saying so.
     pub fn not_yet(&mut self, keys: &[&'static str]) {
         for key in keys {
-            self.refuse(key, &format!("not yet: {key} comes with a later version"), "remove it");
+            if let Some(item) = self.take(key) {
+                let wanted = format!("a key this version knows: {key} comes with a later version");
+                self.document.fault(item.key_at, key.to_string(), wanted, "remove it");
+            }
+            self.known.remove(key);
+            self.told.insert(key);
         }
     }
 
@@ -344,10 +362,10 @@ mod tests {
                 "f.toml:3:10: found a value of secret that is not shown; wanted a whole number from 1 to 2; fix: write it as digits without quotes",
                 "f.toml:4:8: found wait 45; wanted a duration; fix: write a number and a unit in quotes, like \"45s\", \"15m\", \"1h\" or \"30d\"",
                 "f.toml:5:8: found room \"64MB\"; wanted a size; fix: write a number and a unit in quotes, like \"32KiB\", \"64MiB\" or \"10GiB\"",
-                "f.toml:6:1: found include in the top level; wanted not yet: include comes with a later version; fix: remove it",
+                "f.toml:6:1: found include; wanted a key this version knows: include comes with a later version; fix: remove it",
                 "f.toml:8:9: found port 0; wanted a whole number from 1 to 65535; fix: write it as digits without quotes",
                 "f.toml:8:12: found port \"a\"; wanted a whole number from 1 to 65535; fix: write it as digits without quotes",
-                "f.toml:9:1: found method in [[allow]]; wanted not yet: method comes with a later version; fix: remove it",
+                "f.toml:9:1: found method; wanted a key this version knows: method comes with a later version; fix: remove it",
                 "f.toml:11:8: found an empty list; wanted at least one port; fix: name one, or remove port",
                 "f.toml:13:13: found per_agent 11; wanted a whole number from 1 to 10; fix: write it as digits without quotes",
                 "f.toml:15:1: found the unknown key \"adress\" in [listen.main]; wanted one of address; fix: did you mean address?",
@@ -394,7 +412,7 @@ mod tests {
         assert!(said[0].starts_with("f.toml:1:"), "{said:?}");
         assert!(said.iter().any(|line| line.starts_with("f.toml:2:8: found wait 45")), "{said:?}");
         assert!(said.iter().any(|line| line.starts_with("f.toml:4:")), "{said:?}");
-        assert!(faults("name = \"x\"\nname = \"y\"\n")[0].starts_with("f.toml:2:1: found no valid TOML: duplicate key"));
+        assert!(faults("name = \"x\"\nname = \"y\"\n")[0].starts_with("f.toml:2:1: found the key \"name\" a second time; wanted"));
         assert!(!faults("\u{0}").is_empty());
         assert!(!faults(&"[".repeat(100_000)).is_empty());
     }

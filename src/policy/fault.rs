@@ -76,6 +76,9 @@ pub fn shown(text: &str) -> String {
 }
 
 fn place(f: &mut fmt::Formatter<'_>, file: &str, line: u32, column: u32) -> fmt::Result {
+    if file.starts_with("--") && line > 0 {
+        return write!(f, "{file}, value {line}: ");
+    }
     match (line, column) {
         (0, _) => write!(f, "{file}: "),
         (line, 0) => write!(f, "{file}:{line}: "),
@@ -100,6 +103,8 @@ mod tests {
         assert_eq!(fault.to_string(), r#"coder.toml:12:8: found "a\nb"; wanted a host; fix: write one"#);
         let whole = Fault::whole("allowlists", "no folder", "a folder", "make it");
         assert_eq!(whole.to_string(), "allowlists: found no folder; wanted a folder; fix: make it");
+        let flag = Fault { file: "--allow".into(), line: 2, column: 0, ..whole };
+        assert_eq!(flag.to_string(), "--allow, value 2: found no folder; wanted a folder; fix: make it");
     }
 
     #[test]

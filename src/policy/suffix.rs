@@ -23,6 +23,11 @@ pub(super) fn is_public_suffix(name: &str) -> bool {
     psl::suffix_str(name) == Some(name)
 }
 
+/// Whether the public suffix list knows the name's suffix, rather than taking the last label of a zone it does not hold for one.
+pub(super) fn is_of_a_public_zone(name: &str) -> bool {
+    psl::suffix(name.as_bytes()).is_some_and(|suffix| suffix.is_known())
+}
+
 /// Whether the public suffix list has a rule below the name. The list is a tree walked label by label from the right: it asks for one more label than the
 /// name has only where its tree goes on.
 pub(super) fn has_public_suffix_below(name: &str) -> bool {

@@ -2,16 +2,16 @@
 #![deny(unused_must_use)]
 use std::sync::Arc;
 
-use exeat::egress::{Claim, Connected, Gate, Interception, Permit, Upstream};
+use exeat::egress::{Claim, Connected, Gate, InnerEnd, Interception, Permit, Upstream};
 
 async fn forget(gate: Arc<Gate>, claim: Claim, upstream: Arc<Upstream>, permit: Permit) {
     gate.admit(claim).await;
     upstream.connect(permit).await;
 }
 
-fn receipts(interception: Interception, make: fn() -> Connected) {
+async fn receipts(interception: Interception, make: fn() -> Connected) {
     make();
-    interception.finish();
+    interception.finish(InnerEnd::Closed).await;
 }
 
 fn main() {

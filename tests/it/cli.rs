@@ -54,13 +54,13 @@ fn check_names_every_error_at_once_with_its_place_and_the_fix() {
     ] {
         assert!(text.contains(place), "{place} is not named:\n{text}");
     }
-    for word in ["One", "ask", "colour", "co.uk", "github.io", "hots", "not yet", "10.0.0.0/33", "sha256:"] {
+    for word in ["One", "ask", "colour", "co.uk", "github.io", "hots", "later version", "10.0.0.0/33", "sha256:"] {
         assert!(text.contains(word), "{word} is not named:\n{text}");
     }
 }
 
 #[test]
-fn every_key_of_a_later_issue_is_an_error_that_says_not_yet() {
+fn every_key_of_a_later_issue_is_an_error_that_says_so() {
     let site = Site::new();
     for (key, tables) in [
         ("include = [\"preset:git-read\"]", ""),
@@ -79,7 +79,7 @@ fn every_key_of_a_later_issue_is_an_error_that_says_not_yet() {
         let output = ran(&site, &["check"]);
         assert_eq!(output.status.code(), Some(1), "{key}{tables} was taken");
         let said = out(&output) + &err(&output);
-        assert!(said.contains("not yet"), "{key}{tables}: {said}");
+        assert!(said.contains("comes with a later version"), "{key}{tables}: {said}");
     }
 }
 
@@ -90,9 +90,9 @@ fn a_configuration_with_unknown_or_later_keys_does_not_start() {
         ("limits", "head", "\"32\"", "32"),
         ("limits", "head", "32", "32"),
         ("hold", "wait", "\"soon\"", "soon"),
-        ("telemetry", "otlp", "\"http://collector:4317\"", "not yet"),
-        ("upstream", "proxy", "\"http://corp:3128\"", "not yet"),
-        ("listen.main", "transparent", "true", "not yet"),
+        ("telemetry", "otlp", "\"http://collector:4317\"", "later version"),
+        ("upstream", "proxy", "\"http://corp:3128\"", "later version"),
+        ("listen.main", "transparent", "true", "later version"),
     ] {
         let mut site = Site::new();
         site.agent("a", "", "");
@@ -126,10 +126,15 @@ fn explain_says_the_decision_the_rule_and_its_place_by_exit_code_too() {
             assert!(out(&output).contains(word), "{agent} {target}: no {word} in {}", out(&output));
         }
     }
+    let two = ran(&p0.site, &["explain", "a", "GET", &plain]);
+    assert_eq!(two.status.code(), Some(0), "{two:?}");
+    let alone = ran(&p0.site, &["explain", "a", "evil.test"]);
+    assert_eq!((alone.status.code(), out(&alone).contains("evil.test:443")), (Some(10), true), "{alone:?}");
+    assert!(out(&alone).contains("approvals and the quiet time of a running exeat are not considered"), "{alone:?}");
     assert_eq!(p0.site.dns.queries(), [], "explain asks nobody");
-    for (agent, target) in [("nobody", "x.test:443"), ("a", "http://127.1/"), ("a", "x.test")] {
+    for (agent, target, code) in [("nobody", "x.test:443", 1), ("a", "http://127.1/", 2), ("a", "ftp://x.test/", 2), ("a", "x.test:0", 2)] {
         let output = ran(&p0.site, &["explain", agent, target]);
-        assert!([Some(1), Some(2)].contains(&output.status.code()), "{agent} {target}: {output:?}");
+        assert_eq!(output.status.code(), Some(code), "{agent} {target}: {output:?}");
         assert!(!err(&output).is_empty());
     }
 }
@@ -147,6 +152,9 @@ fn a_wrong_use_ends_with_2_and_a_way_out() {
         &["run"],
         &["approve", "x", "--for", "soon"],
         &["holds", "x"],
+        &["token", "a", "--address", "127.0.0.1"],
+        &["env", "--url", "127.0.0.1:3128"],
+        &["explain", "a", "ftp://x.test/"],
     ] {
         let output = ran(&site, arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
@@ -213,6 +221,103 @@ fn env_prints_proxy_variables_in_both_cases_for_a_shell_to_read() {
     let script = format!("{}\n: \"$HTTPS_PROXY\" && echo read", out(&output));
     let shell = std::process::Command::new("sh").args(["-eu", "-c", &script]).output().unwrap();
     assert_eq!(out(&shell), "read\n", "{}", err(&shell));
+}
+
+#[test]
+fn env_without_a_token_warns_on_stderr_alone() {
+    let mut p0 = P0::new();
+    p0.site.set("listen.main", "address", "[\"127.0.0.1:3128\"]");
+    let output = ran(&p0.site, &["env", "--shell", "zsh"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(err(&output).contains("407") && !out(&output).contains("warning"), "{output:?}");
+    p0.site.set("listen.main", "agent", "\"a\"");
+    assert_eq!(err(&ran(&p0.site, &["env", "--shell", "sh"])), "");
+}
+
+#[test]
+fn an_error_is_said_once_in_words_of_people() {
+    let site = Site::new();
+    site.agent("a", "", "");
+    let loud = exeat(Some(&site.config())).env("EXEAT_LOG", "exeat=loud").arg("agents").output().unwrap();
+    assert_eq!(err(&loud).matches("error parsing level filter").count(), 1, "{}", err(&loud));
+    let missing = exeat(Some(&site.path().join("nosuch.toml"))).arg("check").output().unwrap();
+    assert!(err(&missing).contains("no such file or folder") && !err(&missing).contains("entity"), "{}", err(&missing));
+    std::fs::write(site.path().join("state"), "").unwrap();
+    for command in [&["agents"][..], &["token", "a", "--address", "127.0.0.1:1"]] {
+        let said = err(&ran(&site, command));
+        assert!(said.contains("/state") && said.contains("; ") && !said.contains("os error"), "{command:?}: {said}");
+    }
+}
+
+#[test]
+fn the_built_in_agent_is_said_to_be_built_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = |arguments: &[&str]| exeat(None).args(arguments).env("HOME", folder.path()).env_remove("XDG_CONFIG_HOME").output().unwrap();
+    let agents = ran(&["agents"]);
+    assert!(out(&agents).contains("local       0  -  ") && out(&agents).contains("built in: there is no exeat.toml in"), "{agents:?}");
+    for command in [&["token", "x"][..], &["explain", "x", "a.test"]] {
+        let said = ran(command);
+        assert!(said.status.code() == Some(1) && err(&said).contains("only the built-in agent local"), "{said:?}");
+    }
+    let site = Site::new();
+    let none = self::ran(&site, &["explain", "x", "a.test"]);
+    assert!(err(&none).contains("none of any other agent loads; write one"), "{none:?}");
+    site.allowlist("x", "agent = \"x\"\nhold = \"2m\"\n");
+    for command in [&["token", "x"][..], &["agents"]] {
+        let broken = self::ran(&site, command);
+        assert!(err(&broken).contains("x.toml:2:8: "), "an agent is missing and nothing says why: {broken:?}");
+    }
+}
+
+#[test]
+fn help_names_exit_codes_defaults_and_where_global_options_are() {
+    let site = Site::new();
+    for (command, words) in [
+        ("explain", &["0 allow, 10 hold, 11 block", "not considered", "443", "Global options:"][..]),
+        ("run", &["The command's own", "ports 80 and 443", "HOST:PORT", "the default", "Global options:"]),
+        ("approve", &["; the default", "Global options:"]),
+    ] {
+        for flag in ["-h", "--help"] {
+            let help = out(&ran(&site, &[command, flag])).split_whitespace().collect::<Vec<_>>().join(" ");
+            for word in words {
+                assert!(help.contains(word), "{command} {flag}: no {word:?} in\n{help}");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_watches_is_told_how_to_answer_and_how_it_ended() {
+    let p0 = P0::new();
+    let proxy = p0.start();
+    let watcher = proxy.watch();
+    let config = p0.site.path().join("exeat.toml");
+    assert!(watcher.shown().contains(&format!("`exeat --config {} approve ID`", config.display())), "{}", watcher.shown());
+    let url = p0.url("evil.test", "/");
+    std::thread::scope(|scope| {
+        scope.spawn(|| proxy.get(&url, &a()));
+        while proxy.holds().is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let id = proxy.holds()[0]["id"].as_str().unwrap().to_owned();
+        proxy.said(&["approve", &id, "--for", "1h"]);
+        let unknown = proxy.exeat(&["deny", "zzzz"]);
+        assert!(err(&unknown).contains("zzzz: no question has that id; `exeat holds` lists them"), "{unknown:?}");
+        let approvals = proxy.said(&["approvals"]);
+        assert!(approvals.contains("  until 2") && !approvals.contains("for until"), "{approvals}");
+        for _ in 0..100 {
+            if watcher.shown().contains("answered yes by") {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let shown = watcher.shown();
+        let end = shown.lines().last().unwrap();
+        assert!(
+            end.starts_with(&id) && end.contains("evil.test") && end.contains("answered yes by ") && end.contains(": until 2"),
+            "{shown}"
+        );
+    });
 }
 
 #[test]

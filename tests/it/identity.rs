@@ -114,6 +114,17 @@ fn a_token_made_while_the_proxy_runs_works_at_once_and_not_after_it_is_revoked()
     assert!(!listed.contains(token), "the token is shown twice: {listed}");
     let state = std::process::Command::new("grep").args(["-r", token]).arg(p0.site.state()).output().unwrap();
     assert!(state.stdout.is_empty(), "the token itself is kept: {state:?}");
+
+    let mut kept_open = proxy.talk();
+    assert_eq!(kept_open.get(&target, &offer("a", token)).status, 200);
+    assert!(proxy.said(&["agents", "--revoke", "a"]).contains('1'));
+    assert_refused(&kept_open.get(&target, &offer("a", token)), 407, "unknown-agent");
+    assert_refused(&proxy.get(&target, &offer("a", token)), 407, "unknown-agent");
+    assert_refused(&proxy.talk().connect(&p0.at_secure("api.allowed.test"), &offer("a", token)), 407, "unknown-agent");
+    assert_eq!(proxy.get(&target, &a()).status, 200, "the token of the allowlist went with it");
+    let mut again = proxy;
+    assert!(again.stop().success());
+    assert_refused(&p0.start().get(&target, &offer("a", token)), 407, "unknown-agent");
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::support::dns::Reply;
 use crate::support::origin::{Gate, Origin, Step, ok};
 use crate::support::p0::{P0, a, assert_refused};
-use crate::support::proxy::{Proxy, decided, ended, exeat, journal, of_kind};
+use crate::support::proxy::{Proxy, decided, ended, journal, of_kind};
 use crate::support::site::{offer, token};
 use crate::support::talk::Talk;
 
@@ -27,6 +28,24 @@ fn an_attempt_is_decided_before_it_reaches_the_origin() {
     p0.write_agents(&format!("[[allow]]\nhost = \"early.test\"\nport = [{}]\naddresses = [\"127.0.0.0/8\"]", early.port()));
     let proxy = p0.start();
     assert_eq!(proxy.get(&format!("http://early.test:{}/", early.port()), &a()).text(), "1 decided");
+}
+
+#[test]
+fn an_attempt_is_decided_before_its_name_is_looked_up() {
+    let p0 = P0::new();
+    p0.site.dns.script("silent.wild.test", [Reply::Silence]);
+    let proxy = p0.start();
+    for turn in 1..=2 {
+        let (mut talk, asked) = (proxy.talk(), p0.site.dns.queries().len());
+        talk.send(format!("GET http://{0}/ HTTP/1.1\r\nHost: {0}\r\n{1}\r\n", p0.at_plain("silent.wild.test"), a()));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while p0.site.dns.queries().len() == asked {
+            assert!(Instant::now() < deadline, "nothing was asked");
+        }
+        // The name server is silent for a while yet.
+        assert_eq!(decided(&proxy.journal(), "silent.wild.test").len(), turn);
+        assert_refused(&talk.answer(), 504, "dns-failed");
+    }
 }
 
 #[test]
@@ -98,6 +117,38 @@ fn an_orderly_stop_ends_what_is_open_and_says_so() {
     assert_eq!(ended(&records, &decided["id"])["outcome"], "cut");
 }
 
+#[test]
+fn an_orderly_stop_ends_questions_and_downloads_too_and_leaves_nothing_to_be_lost() {
+    let p0 = P0::new();
+    let gate = Gate::default();
+    let waits = gate.clone();
+    let slow = Origin::http(move |_| {
+        vec![Step::Send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort".into()), Step::Wait(waits.clone()), Step::Close]
+    });
+    p0.site.dns.script("slow.test", [Reply::to(["127.0.0.1"])]);
+    p0.write_agents(&format!("[[allow]]\nhost = \"slow.test\"\nport = [{}]\naddresses = [\"127.0.0.0/8\"]", slow.port()));
+    let mut proxy = p0.start();
+    let _watcher = proxy.watch();
+    let mut talks = [proxy.talk(), proxy.talk()];
+    for (talk, host) in talks.iter_mut().zip([p0.at_plain("held.test"), format!("slow.test:{}", slow.port())]) {
+        talk.send(format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n{}\r\n", a()));
+    }
+    proxy.until_held(1, 1);
+    slow.until("the request", |slow| slow.requests().len() == 1);
+    assert!(proxy.stop().success(), "{}", proxy.stderr());
+    gate.open();
+    let records = proxy.journal();
+    assert_eq!(records.last().unwrap()["kind"], "stopped");
+    for host in ["held.test", "slow.test"] {
+        let decided = decided(&records, host);
+        assert_eq!(decided.len(), 1, "{host}");
+        assert_ne!(ended(&records, &decided[0]["id"])["outcome"], "completed", "{host}");
+    }
+    assert!(!p0.site.dns.was_asked("held.test"), "the stop let a question pass");
+    let records = p0.start().settled();
+    assert!(of_kind(&records, "ended").iter().all(|record| record["outcome"] != "lost"), "{records:?}");
+}
+
 /// Sends `GET`s to `n0.wild.test`, `n1.wild.test` … until the numbers are used up or the proxy is gone.
 fn hammer(p0: &P0, proxy: &Proxy, numbers: &AtomicUsize) {
     loop {
@@ -143,6 +194,8 @@ fn a_kill_in_the_middle_of_a_thousand_attempts_loses_no_record() {
     for record in of_kind(&records, "decided") {
         ended(&records, &record["id"]);
     }
+    let lost = of_kind(&records, "ended").iter().filter(|record| record["outcome"] == "lost").count();
+    assert!((3..=3 + 8).contains(&lost), "{lost} are lost, and eight agents asked one thing at a time beside three tunnels");
     assert_eq!(decided(&records, "api.allowed.test").len(), 3);
     for record in decided(&records, "api.allowed.test") {
         assert_eq!(ended(&records, &record["id"])["outcome"], "lost");
@@ -225,13 +278,19 @@ fn a_journal_folder_that_goes_away_refuses_everything_with_503() {
 }
 
 #[test]
-fn without_a_journal_folder_it_does_not_start_and_says_why() {
+fn a_journal_that_cannot_be_opened_refuses_everything_until_it_can() {
     let p0 = P0::new();
     fs::create_dir_all(p0.site.state()).unwrap();
-    fs::write(p0.site.state().join("journal"), "in the way").unwrap();
-    let output = exeat(Some(&p0.site.config())).arg("serve").output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("journal"), "{output:?}");
+    let in_the_way = p0.site.state().join("journal");
+    fs::write(&in_the_way, "in the way").unwrap();
+    let proxy = p0.start();
+    assert_refused(&proxy.get(&p0.url("plain.allowed.test", "/"), &a()), 503, "internal");
+    let ready = proxy.readyz();
+    assert!(ready.status == 503 && ready.text().contains("journal"), "{}", ready.text());
+    fs::remove_file(&in_the_way).unwrap();
+    assert_eq!(proxy.readyz().status, 200);
+    assert_eq!(proxy.get(&p0.url("plain.allowed.test", "/"), &a()).status, 200);
+    assert_eq!(p0.plain.requests().len(), 1);
 }
 
 #[test]

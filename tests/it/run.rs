@@ -122,3 +122,73 @@ fn the_command_sees_proxy_variables_in_both_cases_and_nothing_of_exeats() {
     assert!(!environment.lines().any(|line| line.starts_with("EXEAT_")), "{environment}");
     assert!(!environment.contains("NO_PROXY=*"), "the command would go around: {environment}");
 }
+
+/// A `curl` that shows nothing but the status.
+fn status(url: &str) -> String {
+    format!("curl -sS -m 20 -o /dev/null -w '{{%{{http_code}}}}\\n' {url}")
+}
+
+#[test]
+fn a_command_that_takes_the_terminal_is_not_asked_over_and_afterwards_it_is() {
+    for (taken, back) in [("bash -mc \"first; true\"", ""), ("stty -icanon; first", "stty icanon; "), ("stty -echo; first", "stty echo; ")]
+    {
+        let run = Run::new();
+        let first = status(&run.url("listed.test"));
+        let script = format!("{}; echo freed; {back}sleep 1; {}", taken.replace("first", &first), status(&run.url("held.test")));
+        let mut terminal = run.on_a_terminal(&["--addresses", "127.0.0.0/8", "--", "bash", "-c", &script]);
+        terminal.expect("{403}");
+        terminal.expect("freed");
+        terminal.expect("held.test:");
+        terminal.press("y\n");
+        let (code, shown) = terminal.end();
+        assert_eq!(code, 0, "{taken}: {shown}");
+        assert!(shown.contains("{200}") && !shown.contains("exeat: listed.test:"), "{taken}: {shown}");
+        assert!(shown.contains("1 question could not be asked while the command had the terminal"), "{taken}: {shown}");
+        assert_eq!(decided(&journal(&run.site.state()), "listed.test")[0]["reason"], "unattended", "{taken}: {shown}");
+    }
+}
+
+#[test]
+fn a_question_nobody_answers_in_time_says_so_and_the_next_try_asks_again() {
+    let mut run = Run::new();
+    run.site.set("hold", "wait", "\"2s\"");
+    let curl = status(&run.url("held.test"));
+    let mut terminal = run.on_a_terminal(&["--addresses", "127.0.0.0/8", "--", "sh", "-c", &format!("{curl}; echo again; {curl}")]);
+    terminal.expect("[n]o, 2 s: ");
+    terminal.expect(&format!("exeat: too late, held.test:{} was refused; the next try asks again", run.origin.port()));
+    terminal.expect("again");
+    terminal.expect_times("[n]o, 2 s: ", 2);
+    terminal.press("n\n");
+    let (_, shown) = terminal.end();
+    assert_eq!(shown.matches("{403}").count(), 2, "{shown}");
+}
+
+#[test]
+fn an_empty_line_and_a_continued_process_bring_the_question_again() {
+    let run = Run::new();
+    let script = format!("(sleep 1; kill -CONT $PPID) & {}", status(&run.url("held.test")));
+    let mut terminal = run.on_a_terminal(&["--addresses", "127.0.0.0/8", "--", "sh", "-c", &script]);
+    let host = format!("exeat: held.test:{} (http) GET /x for this-run? [y]es", run.origin.port());
+    terminal.expect_times(&host, 2);
+    terminal.press("\n");
+    terminal.expect_times(&host, 3);
+    terminal.press("YES\n");
+    let (code, shown) = terminal.end();
+    assert!(code == 0 && shown.contains("{200}"), "{shown}");
+}
+
+#[test]
+fn a_wrong_value_of_a_flag_is_a_wrong_use_with_the_fix() {
+    let run = Run::new();
+    for (flag, value, said) in [
+        ("--allow", "a.com,b.com", "--allow, value 1: found \"a.com,b.com\", a list; wanted one host per --allow; fix: repeat the flag"),
+        ("--allow", "a.com:99999", "wanted a port from 1 to 65535"),
+        ("--allow", "https://api.openai.com/v1", "fix: write --allow api.openai.com"),
+        ("--allow", "*.internal", "a whole zone"),
+        ("--addresses", "127.0.0.1/8", "fix: write 127.0.0.0/8"),
+    ] {
+        let output = run.quietly(&[flag, value, "--", "true"]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && stderr.contains(said), "{flag} {value}: {output:?}");
+    }
+}

@@ -4,7 +4,7 @@ use clap::{Args, Command, FromArgMatches};
 use uuid::Uuid;
 
 use super::*;
-use crate::egress::record::{Outcome, PolicyInForce, Started};
+use crate::egress::record::{PolicyInForce, Started, Stopped};
 use crate::journal::sample::{decided, ended};
 use crate::journal::{Journal, Line};
 use crate::policy::attempt::RequestLine;
@@ -31,7 +31,7 @@ fn an_attempt_is_a_line_when_decided_and_one_when_ended_and_a_refusal_one_in_all
         ],
     );
     let wanted = [
-        "2026-11-22T12:00:00Z  -            started                  exeat 0.1.0, 7 torn bytes cut away",
+        "2026-11-22T12:00:00Z  -            started   proxy-1        exeat 0.1.0, 7 torn bytes cut away",
         "2026-11-22T12:00:00Z  -            policy    start          abc",
         "2026-11-22T12:00:00Z  coder        allow     listed         api.example:443                  coder.toml:3 GET /x",
         "2026-11-22T12:00:00Z  coder        block     unlisted       api.example:443",
@@ -51,6 +51,7 @@ fn what_an_agent_had_a_hand_in_is_escaped() {
     assert!(lines[0].ends_with("GET /\\u{202e}gpj\\u{1b}[31m\\u{a}"), "{}", lines[0]);
     assert_eq!(lines.len(), 1);
     assert_eq!(shown("Ä ok\u{200b}\u{2066}\u{85}"), "Ä ok\\u{200b}\\u{2066}\\u{85}");
+    assert_eq!(shown("a\u{3164}b\u{345}c\\"), "a\\u{3164}b\\u{345}c\\\\");
 }
 
 #[test]
@@ -99,6 +100,53 @@ fn filters_choose_attempts_with_their_ends() {
         }
         assert_eq!(seen, wanted, "{flags:?}");
     }
+}
+
+#[test]
+fn what_was_allowed_by_name_and_refused_afterwards_is_among_the_blocked() {
+    let records = [
+        Record::Decided(decided(1)),
+        Record::Decided(decided(2)),
+        Record::Decided(Decided { agent: AgentId::parse("other").ok(), ..decided(3) }),
+        Record::Ended(ended(1)),
+        Record::Ended(Ended { outcome: Outcome::Refused, reason: Reason::ForbiddenAddress, bytes_up: 0, bytes_down: 0, ..ended(2) }),
+        Record::Ended(Ended { agent: AgentId::parse("other").ok(), outcome: Outcome::Refused, ..ended(3) }),
+    ];
+    let refused = "1970-01-01T00:00:00Z  coder        refused   forbidden-address api.example:443                  0 B up, 0 B down, 5 ms";
+    let block = ["--decision", "block", "--agent", "coder"];
+    assert_eq!(shown_lines(&block, Timestamp::UNIX_EPOCH, &records), [refused]);
+    let elsewhere = [&block[..], &["--host", "other.example"]].concat();
+    assert_eq!(shown_lines(&elsewhere, Timestamp::UNIX_EPOCH, &records), [""; 0]);
+    let json = [&block[..], &["--json"]].concat();
+    assert_eq!(shown_lines(&json, Timestamp::UNIX_EPOCH, &records), ["line"]);
+    assert_eq!(shown_lines(&block, Timestamp::UNIX_EPOCH, &records[4..]).len(), 1, "an end whose beginning is gone");
+    let allow = ["--decision", "allow", "--agent", "coder"];
+    assert_eq!(shown_lines(&allow, Timestamp::UNIX_EPOCH, &records).len(), 4);
+}
+
+#[test]
+fn an_attempt_of_nobody_known_is_shown_with_where_it_came_from() {
+    let nobody = Decided { agent: None, decision: Verdict::Block, reason: Reason::UnknownAgent, rule: None, ..decided(1) };
+    let passed = Decided { agent: None, ..decided(2) };
+    let records = [Record::Decided(nobody), Record::Decided(passed), Record::Ended(Ended { agent: None, ..ended(2) })];
+    let wanted = [
+        "1970-01-01T00:00:00Z  -            block     unknown-agent  api.example:443                  from 127.0.0.1:50000",
+        "1970-01-01T00:00:00Z  -            allow     listed         api.example:443                  from 127.0.0.1:50000 coder.toml:3",
+        "1970-01-01T00:00:00Z  -            completed listed         api.example:443                  from 127.0.0.1:50000 10 B up, 20 B down, 5 ms",
+    ];
+    assert_eq!(shown_lines(&[], Timestamp::UNIX_EPOCH, &records), wanted);
+}
+
+#[test]
+fn a_start_and_a_stop_say_which_slot_they_are_of() {
+    let started = |repaired| Record::Started(Started { version: "0.1.0".into(), pid: 1, repaired });
+    let records = [started(None), Record::Stopped(Stopped {}), started(Some(1))];
+    let wanted = [
+        "1970-01-01T00:00:00Z  -            started   proxy-1        exeat 0.1.0",
+        "1970-01-01T00:00:00Z  -            stopped   proxy-1",
+        "1970-01-01T00:00:00Z  -            started   proxy-1        exeat 0.1.0, 1 torn byte cut away",
+    ];
+    assert_eq!(shown_lines(&[], Timestamp::UNIX_EPOCH, &records), wanted);
 }
 
 #[test]

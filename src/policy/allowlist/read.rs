@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::{Allowlist, Effect, Identify, Ports, Rule, Unlisted};
-use crate::policy::address::{AddressClass, Addresses};
+use crate::policy::address::{AddressClass, Addresses, AddressesFault};
 use crate::policy::attempt::AgentId;
 use crate::policy::destination::Port;
 use crate::policy::document::{Document, Item, Table, one_of};
@@ -21,6 +21,8 @@ use crate::policy::token::TokenDigest;
 /// The most characters of `note`, `because` and `shared_ok`.
 const WORDS_MAX: usize = 500;
 
+const WAIT: &str = "; how long an attempt waits is `wait` in [hold] of exeat.toml";
+
 /// Reads the whole file; `None` where it has no usable agent. What else is wrong stands in the document.
 pub(super) fn allowlist(document: &Document<'_>) -> Option<Allowlist> {
     let mut root = document.root();
@@ -33,7 +35,7 @@ pub(super) fn allowlist(document: &Document<'_>) -> Option<Allowlist> {
     let identify = root.tables("identify").into_iter().filter_map(|table| identify(document, table)).collect();
     let mut rules = Vec::new();
     rules.extend(root.tables("allow").into_iter().filter_map(|table| rule(document, table, allow)));
-    rules.extend(root.tables("hold").into_iter().filter_map(|table| rule(document, table, hold)));
+    rules.extend(root.tables_or("hold", WAIT).into_iter().filter_map(|table| rule(document, table, hold)));
     rules.extend(root.tables("block").into_iter().filter_map(|table| rule(document, table, block)));
     Some(Allowlist {
         file: document.file().clone(),
@@ -110,10 +112,20 @@ fn digest(item: Item<'_>) -> Option<TokenDigest> {
     digest
 }
 
-fn network(text: &str) -> Result<IpNet, &'static str> {
+/// What to write in place of an entry of `addresses`.
+pub(super) fn fix_of_network(text: &str, why: AddressesFault) -> String {
+    let written = text.parse::<IpNet>().ok().filter(|_| why == AddressesFault::HostBits);
+    match (why, written) {
+        (AddressesFault::HostBits, Some(network)) => format!("write {}, or {} for that address alone", network.trunc(), network.addr()),
+        (AddressesFault::HostBits | AddressesFault::Unreadable, _) => "write one such as 10.20.0.0/16 or 10.20.0.7".to_owned(),
+        (AddressesFault::Metadata, _) => why.to_string(),
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
     let read = text.parse::<IpNet>().or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address.to_canonical())));
-    let network = read.map_err(|_| r#"write it like "10.2.0.0/16" or "10.2.0.7""#)?;
-    if network.trunc() == network { Ok(network) } else { Err("bits are set behind the prefix; write the network's first address") }
+    let network = read.map_err(|_| r#"write it like "10.2.0.0/16" or "10.2.0.7""#.to_owned())?;
+    if network.trunc() == network { Ok(network) } else { Err(fix_of_network(text, AddressesFault::HostBits)) }
 }
 
 fn addresses(item: Item<'_>) -> Addresses {
@@ -122,7 +134,7 @@ fn addresses(item: Item<'_>) -> Addresses {
         if let Some(text) = entry.text()
             && let Err(why) = addresses.add(text)
         {
-            entry.wrong(r#""public" or a network"#, &why.to_string());
+            entry.wrong(r#""public" or a network"#, &fix_of_network(text, why));
         }
     }
     addresses
@@ -149,7 +161,7 @@ fn rule(document: &Document<'_>, mut table: Table<'_>, effect: fn(&mut Table<'_>
 fn allow(table: &mut Table<'_>) -> (Effect, Use, bool) {
     let spelled = table.take("addresses").map(addresses);
     let opaque = table.take("opaque").and_then(Item::flag).unwrap_or(false);
-    let shared_ok = table.take("shared_ok").and_then(words).is_some();
+    let shared_ok = table.take("shared_ok").and_then(why_shared).is_some();
     table.refuse("because", "because only in [[block]]", "write note, or remove it");
     let effect = Effect::Allow { spelled: spelled.is_some(), addresses: Arc::new(spelled.unwrap_or_else(Addresses::public)), opaque };
     (effect, Use::Grant, shared_ok)
@@ -157,7 +169,7 @@ fn allow(table: &mut Table<'_>) -> (Effect, Use, bool) {
 
 fn hold(table: &mut Table<'_>) -> (Effect, Use, bool) {
     let addresses = table.take("addresses").map(|item| Arc::new(addresses(item)));
-    let shared_ok = table.take("shared_ok").and_then(words).is_some();
+    let shared_ok = table.take("shared_ok").and_then(why_shared).is_some();
     table.refuse("because", "because only in [[block]]", "write note: it is shown to the approver");
     table.refuse("opaque", "opaque only in [[allow]]", "remove it");
     (Effect::Hold { addresses }, Use::Grant, shared_ok)
@@ -169,6 +181,14 @@ fn block(table: &mut Table<'_>) -> (Effect, Use, bool) {
     table.refuse("opaque", "opaque only in [[allow]]", "remove it");
     table.refuse("shared_ok", "shared_ok only in [[allow]] and [[hold]]", "remove it: a block may be as broad as wanted");
     (Effect::Block { because }, Use::Block, false)
+}
+
+fn why_shared(item: Item<'_>) -> Option<Arc<str>> {
+    if !item.is_text() {
+        item.wrong("a text that says why the sharing is acceptable", r#"write shared_ok = "why""#);
+        return None;
+    }
+    words(item)
 }
 
 /// Short printable words, fit to be shown to an agent or an approver.

@@ -92,7 +92,12 @@ fn keys_of_later_versions_are_faults_in_every_table_they_can_stand_in() {
             }));
     for (key, text) in rows {
         let said = faults(&text);
-        assert!(said.len() == 1 && said[0].contains(&format!("not yet: {key} comes with a later version")), "{text}: {said:?}");
+        assert!(
+            said.len() == 1
+                && said[0]
+                    .contains(&format!("found {key}; wanted a key this version knows: {key} comes with a later version; fix: remove it")),
+            "{text}: {said:?}"
+        );
     }
 }
 
@@ -120,9 +125,23 @@ fn values_that_mean_nothing_are_faults() {
         ("agent = \"Coder\"", "1:9: found agent \"Coder\"; wanted an agent's name"),
         ("agent = \"a\"\nunlisted = \"allow\"", "2:12: found unlisted \"allow\"; wanted block or hold; fix: write one of block, hold"),
         ("agent = \"a\"\naddresses = []", "found an empty list; wanted \"public\" or a network"),
-        ("agent = \"a\"\naddresses = [\"10.0.0.1/8\"]", "found addresses \"10.0.0.1/8\""),
+        (
+            "agent = \"a\"\naddresses = [\"10.0.0.1/8\"]",
+            "found addresses \"10.0.0.1/8\"; wanted \"public\" or a network; fix: write 10.0.0.0/8, or 10.0.0.1 for that address alone",
+        ),
+        ("agent = \"a\"\naddresses = \"private\"", "wanted \"public\" or a network; fix: write one such as 10.20.0.0/16 or 10.20.0.7"),
+        (
+            "agent = \"a\"\nhold = \"2m\"",
+            "found hold \"2m\"; wanted a list of tables, [[hold]]; fix: write [[hold]] with double brackets; how long an attempt waits is `wait` in [hold] of exeat.toml",
+        ),
+        ("agent = \"a\"\n[hold]\nwait = \"2m\"", "how long an attempt waits is `wait` in [hold] of exeat.toml"),
+        (
+            "agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\nshared_ok = true",
+            "found shared_ok true; wanted a text that says why the sharing is acceptable; fix: write shared_ok = \"why\"",
+        ),
+        ("agent = \"a\"\nagent = \"b\"", "2:1: found the key \"agent\" a second time"),
         ("agent = \"a\"\n[[identify]]", "2:1: found an empty [[identify]]"),
-        ("agent = \"a\"\n[[identify]]\nsource = \"10.0.0.1/8\"", "bits are set behind the prefix"),
+        ("agent = \"a\"\n[[identify]]\nsource = \"10.0.0.1/8\"", "write 10.0.0.0/8"),
         ("agent = \"a\"\n[[allow]]\nport = 443", "2:1: found no key host in [[allow]]"),
         ("agent = \"a\"\n[[allow]]\nhost = []", "3:8: found an empty list; wanted at least one host"),
         ("agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\nport = []", "wanted at least one port"),
@@ -194,11 +213,41 @@ fn flags_of_run_make_an_allowlist() {
     assert_eq!(rules, ["--allow:1 *.example.com 80, 443", "--allow:2 example.org 8443", "--allow:3 [::1] 80", "--allow:4 localhost 8000"]);
     assert!(allowlist.addresses.public && allowlist.addresses.networks.len() == 2);
     for (hosts, networks, expected) in [
-        (&["*.com"][..], &[][..], "--allow:1: found \"*.com\""),
-        (&["a.example.com", "localhost"], &[], "--allow:2: found localhost, a name of a local network"),
-        (&["10.0.0.1"], &[], "--allow:1: found 10.0.0.1, which the rule's addresses do not hold"),
-        (&["https://a.example.com/"], &[], "--allow:1: found \"https://a.example.com/\", more than a host"),
-        (&[], &["10"], "--addresses:1: found \"10\"; wanted a network or an address"),
+        (&["*.com"][..], &[][..], "--allow, value 1: found \"*.com\""),
+        (&["a.com,b.com"], &[], "--allow, value 1: found \"a.com,b.com\", a list; wanted one host per --allow; fix: repeat the flag"),
+        (&["a.com:99999"], &[], "--allow, value 1: found the port \"99999\"; wanted a port from 1 to 65535; fix: correct it"),
+        (&["a.com:0"], &[], "--allow, value 1: found the port \"0\"; wanted a port from 1 to 65535; fix: correct it"),
+        (&["[::1]:x"], &[], "--allow, value 1: found the port \"x\"; wanted a port from 1 to 65535; fix: correct it"),
+        (
+            &["a.com/v1"],
+            &[],
+            "--allow, value 1: found \"a.com/v1\", more than a host; wanted a host, or HOST:PORT; fix: write --allow a.com",
+        ),
+        (
+            &["http://u@[::1]:8080/v1"],
+            &[],
+            "--allow, value 1: found \"http://u@[::1]:8080/v1\", more than a host; wanted a host, or HOST:PORT; fix: write --allow [::1]:8080",
+        ),
+        (&["10.0.0.0/8"], &[], "--allow, value 1: found \"10.0.0.0/8\", a network; wanted a name or one address"),
+        (&["*.internal"], &[], "--allow, value 1: found \"*.internal\", a wildcard over `internal`, a whole zone; wanted"),
+        (&["*.test"], &[], "--allow, value 1: found \"*.test\", a wildcard over `test`, a whole zone; wanted"),
+        (&["a.example.com", "localhost"], &[], "--allow, value 2: found localhost, a name of a local network"),
+        (&["10.0.0.1"], &[], "--allow, value 1: found 10.0.0.1, which the rule's addresses do not hold"),
+        (
+            &["https://a.example.com/"],
+            &[],
+            "--allow, value 1: found \"https://a.example.com/\", more than a host; wanted a host, or HOST:PORT; fix: write --allow a.example.com",
+        ),
+        (
+            &[],
+            &["foo"],
+            "--addresses, value 1: found \"foo\"; wanted a network or an address; fix: write one such as 10.20.0.0/16 or 10.20.0.7",
+        ),
+        (
+            &[],
+            &["127.0.0.1/8"],
+            "--addresses, value 1: found \"127.0.0.1/8\"; wanted a network or an address; fix: write 127.0.0.0/8, or 127.0.0.1 for that address alone",
+        ),
     ] {
         let said = run(hosts, networks).unwrap_err();
         assert!(said.len() == 1 && said[0].to_string().starts_with(expected), "{said:?}");

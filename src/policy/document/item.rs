@@ -36,6 +36,11 @@ impl<'d> Item<'d> {
         text
     }
 
+    /// Whether it is a text at all.
+    pub fn is_text(self) -> bool {
+        self.value.get_ref().as_str().is_some()
+    }
+
     /// `true` or `false`.
     pub fn flag(self) -> Option<bool> {
         let flag = self.value.get_ref().as_bool();

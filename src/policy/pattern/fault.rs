@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::policy::malformed::Malformed;
+use crate::policy::suffix;
 
 /// Why a host pattern does not load.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,7 +91,10 @@ impl PatternFault {
             Self::Character => "a character no name has".to_owned(),
             Self::Registrable { spelled } if spelled.is_empty() => "a wildcard in the registrable domain".to_owned(),
             Self::Registrable { spelled } => format!("a wildcard in the registrable domain: only `{spelled}` is spelled out"),
-            Self::PublicSuffix { base } => format!("a wildcard over `{base}`, a public suffix: anyone can register a name there"),
+            Self::PublicSuffix { base } if suffix::is_of_a_public_zone(base) => {
+                format!("a wildcard over `{base}`, a public suffix: anyone can register a name there")
+            }
+            Self::PublicSuffix { base } => format!("a wildcard over `{base}`, a whole zone"),
             Self::Shared(shared) => shared.to_string(),
         }
     }
@@ -100,7 +104,7 @@ impl PatternFault {
         match self {
             Self::TooLong => "at most 1024 characters",
             Self::Malformed(_) => "a name, an IPv4 address, or an IPv6 address in brackets",
-            Self::CidrNotYet => "a name or one address: networks as hosts come later, not yet",
+            Self::CidrNotYet => "a name or one address: networks as hosts come with a later version",
             Self::MoreThanHost => "a host alone",
             Self::AddressWildcard => "an exact address: no wildcard matches one",
             Self::Everything => "a pattern that spells out part of a name",
@@ -110,7 +114,8 @@ impl PatternFault {
             Self::TooMany => "at most 64 choices in a label",
             Self::Character => "letters, digits, `-` and `_` beside the wildcards of a label",
             Self::Registrable { .. } => "a registrable domain without wildcards",
-            Self::PublicSuffix { .. } => "a wildcard under a domain somebody registered",
+            Self::PublicSuffix { base } if suffix::is_of_a_public_zone(base) => "a wildcard under a domain somebody registered",
+            Self::PublicSuffix { .. } => "a wildcard under a name of that zone",
             Self::Shared(_) => "a wildcard under a place that one party rents",
         }
     }
@@ -130,7 +135,8 @@ impl PatternFault {
             Self::Braces => "write a list of patterns",
             Self::Character => "write the label without wildcards, or its A-label",
             Self::Registrable { .. } => "write one pattern for each domain",
-            Self::PublicSuffix { .. } => "list the hosts, or put a wildcard under your own domain",
+            Self::PublicSuffix { base } if suffix::is_of_a_public_zone(base) => "list the hosts, or put a wildcard under your own domain",
+            Self::PublicSuffix { .. } => "list the hosts, or write the name in front of the zone too",
             Self::Shared(_) => "list the hosts, or say `shared_ok = \"why\"` on the rule",
         }
     }

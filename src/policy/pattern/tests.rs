@@ -245,7 +245,7 @@ fn a_fault_says_what_was_found_what_was_wanted_and_the_fix() {
          list the hosts, or put a wildcard under your own domain"
     );
     let cidr = HostPattern::parse("10.0.0.0/8", Use::Grant, false).unwrap_err();
-    assert!(cidr.wanted().contains("not yet"), "{cidr}");
+    assert!(cidr.wanted().contains("later version"), "{cidr}");
 }
 
 /// The pattern as globset reads it: a dot is the separator, a leading `*` stands for one label or more.

@@ -1,7 +1,8 @@
 //! What the clients fetch: a page, a git repository, a Python package index, over HTTP and HTTPS.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::dns::Reply;
@@ -9,7 +10,7 @@ use crate::support::origin::{Origin, Request, Step};
 use crate::support::site::Site;
 use crate::support::tls::Authority;
 
-/// Origins on loopback, and agent `a` with a listed, a blocked and any number of held hosts.
+/// Origins on loopback, and agent `a` with listed, blocked and held hosts, one of each for each client.
 pub(crate) struct World {
     pub(crate) site: Site,
     pub(crate) plain: Origin,
@@ -29,18 +30,14 @@ impl World {
         make_repository(site.path(), &files);
         make_index(&files);
         let authority = Authority::new();
-        let names: Vec<String> = ["curl", "wget", "git", "pip", "urllib", "requests", "httpx", "node", "undici"]
-            .map(|client| format!("held-{client}.test"))
-            .into();
-        let names: Vec<&str> = names.iter().map(String::as_str).chain(["listed.test", "blocked.test"]).collect();
         let (one, two) = (files.clone(), files);
         let plain = Origin::http(move |request| serve(&one, request));
-        let secure = Origin::https(&authority.identity(&names), move |request| serve(&two, request));
-        for name in ["listed.test", "blocked.test"] {
+        let secure = Origin::https(&authority.identity(&["*.listed.test", "*.held.test"]), move |request| serve(&two, request));
+        for name in ["*.listed.test", "*.blocked.test", "*.held.test"] {
             site.dns.script(name, [Reply::to(["127.0.0.1"])]);
         }
         let tables = format!(
-            "[[allow]]\nhost = \"listed.test\"\nport = [{}, {}]\naddresses = [\"127.0.0.0/8\"]\n[[block]]\nhost = \"blocked.test\"\nbecause = \"use listed.test\"",
+            "[[allow]]\nhost = \"*.listed.test\"\nport = [{}, {}]\naddresses = [\"127.0.0.0/8\"]\n[[block]]\nhost = \"*.blocked.test\"\nbecause = \"use the mirror\"",
             plain.port(),
             secure.port()
         );
@@ -58,6 +55,9 @@ impl World {
 }
 
 fn serve(files: &Path, request: &Request) -> Vec<Step> {
+    if request.target().starts_with("/repo.git/") {
+        return serve_git(files, request);
+    }
     let path = request.target().split('?').next().unwrap().trim_start_matches('/');
     let mut file = files.join(path);
     if path.split('/').any(|segment| segment == "..") {
@@ -73,7 +73,28 @@ fn serve(files: &Path, request: &Request) -> Vec<Step> {
     vec![Step::Send([head.into_bytes(), body].concat())]
 }
 
-/// A bare repository of one commit, ready for plain file service.
+/// Git's smart protocol, by the program that git brings for it (RFC 3875).
+fn serve_git(files: &Path, request: &Request) -> Vec<Step> {
+    let (path, query) = request.target().split_once('?').unwrap_or((request.target(), ""));
+    let header = |name: &str| request.header(name).unwrap_or_default().to_owned();
+    let mut backend = Command::new("git");
+    backend.arg("http-backend").env("GIT_PROJECT_ROOT", files).env("GIT_HTTP_EXPORT_ALL", "1").env("GIT_CONFIG_NOSYSTEM", "1");
+    backend.env("REQUEST_METHOD", request.line.split(' ').next().unwrap()).env("PATH_INFO", path).env("QUERY_STRING", query);
+    backend.env("CONTENT_TYPE", header("content-type")).env("CONTENT_LENGTH", request.body.len().to_string());
+    backend.env("HTTP_CONTENT_ENCODING", header("content-encoding")).env("GIT_PROTOCOL", header("git-protocol"));
+    let mut child = backend.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&request.body).unwrap();
+    let output = child.wait_with_output().unwrap().stdout;
+    let end = output.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(output.len());
+    let head = String::from_utf8_lossy(&output[..end]).into_owned();
+    let status = head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK");
+    let fields: String = head.lines().filter(|line| !line.starts_with("Status: ")).map(|line| format!("{line}\r\n")).collect();
+    let body = output.get(end + 4..).unwrap_or_default();
+    let head = format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
+    vec![Step::Send([head.as_bytes(), body].concat())]
+}
+
+/// A bare repository of one commit.
 fn make_repository(scratch: &Path, files: &Path) {
     let git = |arguments: &[&str], folder: &Path| {
         let mut command = Command::new("git");
@@ -91,7 +112,6 @@ fn make_repository(scratch: &Path, files: &Path) {
     git(&["add", "file"], &work);
     git(&["commit", "-q", "-m", "one"], &work);
     git(&["clone", "-q", "--bare", ".", files.join("repo.git").to_str().unwrap()], &work);
-    git(&["update-server-info"], &files.join("repo.git"));
 }
 
 /// An index with one wheel, made by hand: three stored files in a zip archive.

@@ -1,12 +1,13 @@
 //! Bounded and fair: caps on questions, what is shown of them, who may answer.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::{id, knock};
 use crate::support::p0::{P0, a, assert_refused};
-use crate::support::proxy::of_kind;
+use crate::support::proxy::{Proxy, of_kind};
 use crate::support::site::{Site, credentials};
 
 #[test]
@@ -89,6 +90,47 @@ fn the_commands_say_so_when_no_proxy_runs() {
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("serve"), "no way out is named: {output:?}");
     }
+}
+
+/// What the process has in memory, in KiB.
+fn resident(proxy: &Proxy) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.pid().as_raw_nonzero())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn what_is_sent_while_a_question_is_pending_is_not_read_but_waits() {
+    const SENT: usize = 64 << 20;
+    let p0 = P0::new();
+    let proxy = p0.start();
+    let _watcher = proxy.watch();
+    let (plain, secure) = (p0.at_plain("held.test"), p0.at_secure("evil.test"));
+    for (number, head, target) in [
+        (1, format!("CONNECT {secure} HTTP/1.1\r\nHost: {secure}\r\n{}\r\n", a()), &secure),
+        (2, format!("POST http://{plain}/ HTTP/1.1\r\nHost: {plain}\r\n{}Content-Length: {SENT}\r\n\r\n", a()), &plain),
+    ] {
+        let mut talk = proxy.talk();
+        talk.send(head);
+        proxy.until("the question", |records| of_kind(records, "held").len() == number);
+        let before = resident(&proxy);
+        let mut writer = talk.split();
+        let sending = std::thread::spawn(move || writer.send(vec![b'x'; SENT]));
+        // What goes through would go through at once; nothing tells that it does not but time.
+        assert!(talk.is_quiet(Duration::from_secs(1)));
+        assert!(!sending.is_finished(), "{target}: all of it was read before the answer");
+        let grown = resident(&proxy).saturating_sub(before);
+        assert!(grown < 4 << 10, "{target}: {grown} KiB more in memory");
+        let holds = proxy.holds();
+        let hold = holds.iter().find(|hold| target.starts_with(hold["host"].as_str().unwrap())).unwrap();
+        proxy.said(&[if number == 1 { "deny" } else { "approve" }, id(hold)]);
+        assert_eq!(talk.answer_to("POST").status, if number == 1 { 403 } else { 200 }, "{target}");
+        drop(talk);
+        sending.join().unwrap();
+        let grown = resident(&proxy).saturating_sub(before);
+        assert!(grown < 8 << 10, "{target}: {grown} KiB more in memory after it passed");
+    }
+    assert_eq!(p0.plain.requests()[0].body.len(), SENT);
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! How far a yes reaches: once, for a time, always; and how it ends.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{ask, id, knock};
-use crate::support::origin::Origin;
+use crate::support::origin::{Gate, Origin, Step};
 use crate::support::p0::{P0, a, assert_refused, b};
 use crate::support::proxy::{Proxy, decided, ended, of_kind};
-use crate::support::talk::TlsTalk;
+use crate::support::talk::{Talk, TlsTalk};
 
 fn approved_tunnel(p0: &P0, proxy: &Proxy, scope: &[&str]) -> TlsTalk {
     let mut talk = knock(p0, proxy, "evil.test");
@@ -78,6 +80,57 @@ fn a_yes_taken_back_cuts_its_tunnel_and_serves_nobody_after() {
     assert!(approvals(&proxy).is_empty());
     let _again = knock(&p0, &proxy, "evil.test");
     proxy.until_held(1, 1);
+}
+
+/// Sends a chunked upload under a yes that lasts, and the first piece of it.
+fn approved_upload(p0: &P0, proxy: &Proxy) -> Talk {
+    let (mut talk, host) = (proxy.talk(), p0.at_plain("held.test"));
+    talk.send(format!("POST http://{host}/up HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n{}\r\n", a()));
+    let holds = proxy.until_held(1, 1);
+    proxy.said(&["approve", id(&holds[0]), "--for", "1h"]);
+    talk.send("6\r\nbefore\r\n");
+    p0.plain.until("the first piece", |origin| origin.connections().concat().windows(6).any(|six| six == b"before"));
+    talk
+}
+
+#[test]
+fn a_yes_taken_back_stops_an_upload_that_rests_on_it() {
+    let p0 = P0::new();
+    let proxy = p0.start();
+    let _watcher = proxy.watch();
+    let mut talk = approved_upload(&p0, &proxy);
+    proxy.said(&["revoke", id(&approvals(&proxy)[0])]);
+    talk.is_quiet(Duration::from_millis(300));
+    talk.send("5\r\nafter\r\n0\r\n\r\n");
+    assert_refused(&talk.answer_to("POST"), 403, "policy-changed");
+    let records = proxy.settled();
+    let end = ended(&records, &decided(&records, "held.test")[0]["id"]);
+    assert_eq!((&end["outcome"], &end["reason"]), (&json!("cut"), &json!("policy-changed")));
+    assert!(!p0.plain.connections().concat().windows(5).any(|five| five == b"after"), "bytes left after the yes was taken back");
+}
+
+#[test]
+fn a_yes_taken_back_cuts_a_download_that_rests_on_it_also_while_it_is_silent() {
+    let p0 = P0::new();
+    let gate = Gate::default();
+    let waits = gate.clone();
+    let slow = Origin::http(move |_| {
+        vec![Step::Send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort".into()), Step::Wait(waits.clone()), Step::Close]
+    });
+    let proxy = p0.start();
+    let _watcher = proxy.watch();
+    let (mut talk, host) = (proxy.talk(), format!("held.test:{}", slow.port()));
+    talk.send(format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n{}\r\n", a()));
+    let holds = proxy.until_held(1, 1);
+    proxy.said(&["approve", id(&holds[0]), "--for", "1h"]);
+    slow.until("the request", |slow| slow.requests().len() == 1);
+    assert!(!talk.is_quiet(Duration::from_secs(5)), "the answer's head did not come");
+    proxy.said(&["revoke", id(&approvals(&proxy)[0])]);
+    assert!(talk.try_answer("GET").is_none(), "a cut answer was passed on as whole");
+    let records = proxy.settled();
+    let end = ended(&records, &decided(&records, "held.test")[0]["id"]);
+    assert_eq!((&end["outcome"], &end["reason"]), (&json!("cut"), &json!("policy-changed")));
+    gate.open();
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn every_control_or_high_byte_around_transfer_encoding_smuggles_nothing() {
     let lab = Lab::new();
     let inner = smuggled(&lab);
     let host = lab.p0.at_plain("plain.allowed.test");
-    for byte in (0..=0x20_u8).chain(0x7f..=0xff).filter(|byte| ![b'\r', b'\n'].contains(byte)).step_by(3) {
+    for byte in (0..=0x20_u8).chain(0x7f..=0xff).filter(|byte| ![b'\r', b'\n'].contains(byte)) {
         for header in [
             [b"Transfer-Encoding", &[byte][..], b": chunked"].concat(),
             [b"Transfer-Encoding:", &[byte][..], b"chunked"].concat(),
@@ -116,6 +116,8 @@ fn every_control_or_high_byte_around_transfer_encoding_smuggles_nothing() {
             assert_clean(&lab, &String::from_utf8_lossy(&header));
         }
     }
+    lab.proxy.settled();
+    assert_clean(&lab, "one of them");
 }
 
 #[test]
@@ -196,9 +198,9 @@ fn pipelined_requests_are_judged_alone_and_answered_in_order() {
     let one = |host: &str, path: &str| format!("GET http://{host}{path} HTTP/1.1\r\nHost: {host}\r\n{}\r\n", a());
     let evil = lab.p0.at_plain("evil.test");
     let mut talk = lab.proxy.talk();
-    talk.send(format!("{}{}{}", one(&listed, "/1"), one(&evil, "/2"), one(&listed, "/3")).as_bytes());
-    let answers: Vec<_> = (0..3).map_while(|_| talk.try_answer("GET")).collect();
-    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    talk.send(format!("{}{}{}", one(&listed, "/1"), one(&evil, "/2"), one(&listed, "/3")));
+    let answers = [(); 3].map(|()| talk.answer());
+    let statuses = answers.each_ref().map(|answer| answer.status);
     assert_eq!(statuses, [200, 403, 200], "{answers:?}");
     assert_eq!((answers[0].text().as_str(), answers[2].text().as_str()), ("plain /1", "plain /3"));
     assert!(!lab.p0.site.dns.was_asked("evil.test"));

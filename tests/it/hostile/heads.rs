@@ -33,9 +33,8 @@ fn a_preface_of_http_2_is_recorded_and_ends_the_connection() {
     let mut lab = Lab::new();
     let mut talk = lab.proxy.talk();
     talk.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    // Who sends it could not read an answer of HTTP/1.
     let rest = String::from_utf8_lossy(&talk.rest()).into_owned();
-    assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 4"), "{rest}");
+    assert!(rest.starts_with("HTTP/1.1 505 "), "{rest}");
     lab.proxy.until("the refusal", |records| of_kind(records, "decided").iter().any(|decided| decided["reason"] == "malformed"));
     assert!(lab.proxy.is_alive());
 }
@@ -117,4 +116,18 @@ fn many_idle_connections_of_one_source_leave_the_metrics_reachable_and_the_proce
         assert!(Instant::now() < deadline, "it does not recover");
     }
     assert!(lab.proxy.is_alive());
+}
+
+#[test]
+fn a_head_that_does_not_end_in_time_is_told_so_and_a_silent_connection_is_not() {
+    let lab = Lab::new();
+    let host = lab.p0.at_plain("plain.allowed.test");
+    let mut slow = lab.proxy.talk();
+    slow.send(format!("GET http://{host}/ HTTP/1.1\r\nHost: "));
+    let mut idle = lab.proxy.talk();
+    assert_eq!(idle.get(&format!("http://{host}/kept"), &a()).status, 200);
+    let answer = String::from_utf8_lossy(&slow.rest()).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer:?}");
+    assert!(idle.rest().is_empty(), "an idle connection was answered");
+    assert_eq!(lab.proxy.metric("exeat_limit_hits_total", &["limits.head_timeout"]), 2.0);
 }

@@ -30,10 +30,14 @@ impl Lab {
 
     /// Sends bytes on a connection of their own; every answer until it is closed or silent.
     fn throw(&self, bytes: &[u8]) -> Vec<Answer> {
+        self.throw_and_listen(bytes, Duration::from_millis(150))
+    }
+
+    fn throw_and_listen(&self, bytes: &[u8], patience: Duration) -> Vec<Answer> {
         let mut talk = self.proxy.talk();
         talk.send(bytes);
         let mut answers: Vec<Answer> = talk.try_answer("GET").into_iter().collect();
-        while !answers.is_empty() && !talk.is_quiet(Duration::from_millis(150)) {
+        while !answers.is_empty() && !talk.is_quiet(patience) {
             match talk.try_answer("GET") {
                 Some(answer) => answers.push(answer),
                 None => break,
@@ -52,7 +56,7 @@ impl Lab {
         let before = self.decisions();
         let dialled = self.p0.plain.connections().len() + self.p0.secure.connections().len();
         let asked = self.p0.site.dns.queries().len();
-        let answers = self.throw(bytes);
+        let answers = self.throw_and_listen(bytes, Duration::from_millis(60));
         let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
         assert!(answers.len() == 1 && MALFORMED.contains(&statuses[0]), "{shown:?} got {statuses:?}");
         assert!(!answers[0].text().contains("evil"), "{shown:?} is echoed: {}", answers[0].text());

@@ -54,9 +54,14 @@ impl Terminal {
 
     /// Waits until `text` is on the screen.
     pub(crate) fn expect(&self, text: &str) {
+        self.expect_times(text, 1);
+    }
+
+    /// Waits until `text` has come that often.
+    pub(crate) fn expect_times(&self, text: &str, times: usize) {
         let deadline = Instant::now() + Duration::from_secs(60);
         let mut screen = self.screen.0.lock().unwrap();
-        while !screen.text.contains(text) {
+        while screen.text.matches(text).count() < times {
             assert!(!screen.ended && Instant::now() < deadline, "never saw {text:?} in:\n{}", screen.text);
             screen = self.screen.1.wait_timeout(screen, Duration::from_millis(200)).unwrap().0;
         }

@@ -1,0 +1,104 @@
+//! Finds the slot to write in, and puts the others that nobody holds in order on the way.
+//!
+//! What stands in the way of one slot is told and costs that slot only.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::recover::{Left, recover};
+use super::slot::{MOST, Slot, known, make_folder, name};
+use super::writer::Writer;
+use super::{Doing, JournalError, Recovered, Skipped};
+use crate::egress::record::{Record, Started};
+
+/// What was found on the way.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) recovered: Vec<Recovered>,
+    pub(super) skipped: Vec<Skipped>,
+}
+
+impl Found {
+    pub(super) fn log(&self) {
+        for Recovered { slot, torn, lost, bad_lines } in &self.recovered {
+            tracing::warn!(slot, torn_bytes = torn, lost, bad_lines, "the journal was not left in order and is repaired");
+        }
+        for Skipped { slot, why } in &self.skipped {
+            tracing::warn!(slot, "a slot of the journal is left alone: {why}");
+        }
+    }
+}
+
+/// Takes the first slot that can be had, a new one where none can.
+pub(super) fn take(journal: &Path, segment_bytes: u64, found: &mut Found) -> Result<Writer, JournalError> {
+    make_folder(journal)?;
+    let known = known(journal).map_err(|error| JournalError::new(Doing::List, journal, error))?;
+    let mut ours = None;
+    for number in &known {
+        let had = match (Slot::take(journal, *number), &ours) {
+            (Err(why), _) => Err(why),
+            (Ok(None), _) => Ok(()),
+            (Ok(Some(slot)), Some(_)) => put_in_order(slot, segment_bytes, found),
+            (Ok(Some(slot)), None) => begin(slot, segment_bytes, found).map(|writer| ours = Some(writer)),
+        };
+        if let Err(why) = had {
+            found.skipped.push(Skipped { slot: name(*number), why });
+        }
+    }
+    if let Some(ours) = ours {
+        return Ok(ours);
+    }
+    // A new slot would fail like the others, and each try would leave one more behind.
+    if let Some(at) = found.skipped.iter().position(|skipped| stops_all(&skipped.why)) {
+        return Err(found.skipped.swap_remove(at).why);
+    }
+    for number in (1..=MOST).filter(|number| !known.contains(number)) {
+        if let Some(slot) = Slot::take(journal, number)? {
+            return begin(slot, segment_bytes, found);
+        }
+    }
+    Err(JournalError::NoSlot { folder: journal.to_owned(), most: MOST })
+}
+
+fn stops_all(why: &JournalError) -> bool {
+    match why {
+        JournalError::File { doing: _, path: _, error } => {
+            matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem)
+        }
+        JournalError::NoSlot { .. } => false,
+    }
+}
+
+/// The writing end of a slot, with what its next lines are to be.
+fn begin(slot: Slot, segment_bytes: u64, found: &mut Found) -> Result<Writer, JournalError> {
+    let left = recover(&slot)?;
+    let report = report(&slot, &left);
+    let writer = writer(slot, segment_bytes, left)?;
+    found.recovered.extend(report);
+    Ok(writer)
+}
+
+/// Ends a slot that its process did not: `started` says what was repaired and `stopped` that it need not be looked at again.
+fn put_in_order(slot: Slot, segment_bytes: u64, found: &mut Found) -> Result<(), JournalError> {
+    let left = recover(&slot)?;
+    if left.settled && left.torn == 0 {
+        return Ok(());
+    }
+    let report = report(&slot, &left);
+    writer(slot, segment_bytes, left)?.close()?;
+    found.recovered.extend(report);
+    Ok(())
+}
+
+fn report(slot: &Slot, left: &Left) -> Option<Recovered> {
+    let report = Recovered { slot: slot.name.clone(), torn: left.torn, lost: left.open.len(), bad_lines: left.bad };
+    (report.torn > 0 || report.lost > 0 || report.bad_lines > 0).then_some(report)
+}
+
+fn writer(slot: Slot, segment_bytes: u64, mut left: Left) -> Result<Writer, JournalError> {
+    let lost = std::mem::take(&mut left.open);
+    let repaired = (left.torn > 0).then_some(left.torn);
+    let started = Started { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), repaired };
+    let first = lost.into_iter().map(|(id, attempt)| Record::Ended(attempt.lost(id))).chain([Record::Started(started)]);
+    Writer::new(slot, segment_bytes, &left, first.collect())
+}
