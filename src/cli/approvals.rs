@@ -52,7 +52,7 @@ pub fn line(approval: &ApprovalView) -> String {
     let scope = lasting(&approval.scope, approval.until);
     let note = approval.note.as_deref().map(|note| format!(": {}", plain(note, 500))).unwrap_or_default();
     let (agent, at) = (&approval.agent, local(approval.at));
-    let (place, approver) = (shown(&approval.place), plain(&approval.approver, 60));
+    let (place, approver) = (shown(&approval.place, None), plain(&approval.approver, 60));
     format!("{id}  {agent} ({instance})  {place}  {scope}  {} open  {approver}, {at}{note}", approval.open)
 }
 

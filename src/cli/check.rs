@@ -9,7 +9,7 @@ use crate::config::allowlists::load_paths;
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::attempt::AgentId;
-use crate::policy::fault::{Fault, Warning};
+use crate::policy::fault::{Fault, Warning, named};
 
 /// What was found. The field names are promises: `--json` prints them.
 #[derive(Debug, Serialize)]
@@ -70,7 +70,7 @@ impl Report {
             writeln!(out, "{fault}")?;
         }
         for Checked { agent, file, rules } in &self.agents {
-            writeln!(out, "{file}: agent {agent}, {}", counted(*rules, "rule"))?;
+            writeln!(out, "{}: agent {agent}, {}", named(file), counted(*rules, "rule"))?;
         }
         let (faults, warnings) = (counted(self.faults.len(), "error"), counted(self.warnings.len(), "warning"));
         writeln!(out, "{}, {faults}, {warnings}", counted(self.agents.len(), "agent"))

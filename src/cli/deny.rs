@@ -51,5 +51,10 @@ pub async fn run(args: DenyArgs, state: &Path, out: &mut impl Write) -> Result<E
 pub fn refused(answered: &Answered) -> String {
     let took = if answered.approval.is_some() { "; the yes given before is taken back" } else { "" };
     let (hold, instance) = (plain(&answered.hold, 20), plain(&answered.instance, 60));
-    format!("{hold}: no: {} ({instance}) may not reach {}; {} refused{took}", answered.agent, shown(&answered.place), answered.released)
+    format!(
+        "{hold}: no: {} ({instance}) may not reach {}; {} refused{took}",
+        answered.agent,
+        shown(&answered.place, None),
+        answered.released
+    )
 }
