@@ -15,7 +15,7 @@ use crate::admin::{Approve, ScopeWord};
 use crate::approval::{Answered, PlaceView};
 use crate::policy::address::Addresses;
 use crate::policy::attempt::RequestLine;
-use crate::text::plain;
+use crate::text::{ascii_json, plain};
 
 /// Answer yes to pending questions.
 ///
@@ -59,7 +59,7 @@ pub async fn run(args: ApproveArgs, state: &Path, out: &mut impl Write) -> Resul
     each(&ids, async |id| {
         let answered: Answered = client.post(&format!("holds/{}/approve", segment(id)), &body).await?;
         if json {
-            writeln!(out, "{}", serde_json::to_string(&answered)?)?
+            writeln!(out, "{}", ascii_json(&serde_json::to_string(&answered)?))?
         } else {
             writeln!(out, "{}", granted(&answered))?
         }

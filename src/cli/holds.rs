@@ -11,7 +11,7 @@ use super::admin_client::AdminClient;
 use super::approvals::lasting;
 use super::approve::{local, shown};
 use crate::approval::{Closed, Closing, HoldView, News};
-use crate::text::plain;
+use crate::text::{ascii_json, plain};
 
 /// List the pending questions.
 ///
@@ -35,7 +35,7 @@ pub async fn run(args: HoldsArgs, state: &Path, config: Option<&Path>, out: &mut
     }
     let holds: Vec<HoldView> = client.get("holds").await?;
     if json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&holds)?)?;
+        writeln!(out, "{}", ascii_json(&serde_json::to_string_pretty(&holds)?))?;
     } else if holds.is_empty() {
         writeln!(out, "no question is pending")?;
     }
@@ -54,7 +54,7 @@ async fn follow(client: &AdminClient, json: bool, config: Option<&Path>, out: &m
     }
     while let Some(news) = lines.next::<News>().await? {
         if json {
-            writeln!(out, "{}", serde_json::to_string(&news)?)?;
+            writeln!(out, "{}", ascii_json(&serde_json::to_string(&news)?))?;
         } else {
             match &news {
                 News::Opened { hold } => writeln!(out, "{}", line(hold))?,
