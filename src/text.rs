@@ -26,6 +26,21 @@ pub fn plain(text: &str, limit: usize) -> String {
     out
 }
 
+/// JSON in which whatever is not printable ASCII is escaped, so that printing it steers no terminal. Line ends between tokens stay.
+pub fn ascii_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if letter.is_ascii() && letter != '\u{7f}' {
+            out.push(letter);
+            continue;
+        }
+        for unit in letter.encode_utf16(&mut [0; 2]) {
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    out
+}
+
 /// Why a file cannot be used, in words of people; the system's own where there are none.
 pub fn trouble(kind: std::io::ErrorKind) -> String {
     use std::io::ErrorKind;
@@ -46,7 +61,17 @@ fn stacks(char: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::{ascii_json, plain};
+
+    #[test]
+    fn json_is_printed_in_ascii_and_reads_back_the_same() {
+        let value = serde_json::json!({"path": "/a\u{9b}31m\u{202e}b\u{7f}\u{1b}\u{1f512}é"});
+        for json in [value.to_string(), format!("{value:#}")] {
+            let text = ascii_json(&json);
+            assert!(text.bytes().all(|byte| byte == b'\n' || (b' '..0x7f).contains(&byte)), "{text:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&text).ok().as_ref(), Some(&value));
+        }
+    }
 
     #[test]
     fn what_could_deceive_on_a_terminal_is_escaped() {

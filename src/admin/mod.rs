@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 pub use api::{Approve, Deny, Problem, ScopeWord};
 pub(crate) use peer::name_of;
-pub use socket::{BindError, SOCKET, bind};
+pub use socket::{BindError, SOCKET, Socket, bind};
 
 use crate::approval::HoldDesk;
 
@@ -38,13 +38,13 @@ pub trait AdminHooks: Send + Sync + std::fmt::Debug {
 }
 
 /// Serves until stopped, then removes the socket.
-pub async fn serve(listener: UnixListener, desk: Arc<HoldDesk>, hooks: Arc<dyn AdminHooks>, stop: CancellationToken) {
+pub async fn serve(socket: Socket, desk: Arc<HoldDesk>, hooks: Arc<dyn AdminHooks>, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&socket.listener, &places) => accepted,
         };
         let Some((stream, place)) = accepted else { continue };
         let Some(approver) = peer::approver(&stream) else {
@@ -61,9 +61,7 @@ pub async fn serve(listener: UnixListener, desk: Arc<HoldDesk>, hooks: Arc<dyn A
             drop(place);
         });
     }
-    if let Some(path) = listener.local_addr().ok().as_ref().and_then(|address| address.as_pathname()) {
-        let _ = std::fs::remove_file(path);
-    }
+    socket.remove();
     open.close();
     open.wait().await;
 }

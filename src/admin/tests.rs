@@ -34,18 +34,42 @@ async fn the_socket_is_private_and_goes_with_the_server() {
 }
 
 #[tokio::test]
-async fn a_socket_is_replaced_only_where_nobody_answers() {
+async fn a_folder_that_others_may_enter_is_refused_and_left_as_it_is() {
     let state = tempfile::tempdir().unwrap();
-    let listener = bind(state.path()).unwrap();
-    assert!(matches!(bind(state.path()), Err(BindError::Running(_))));
+    for mode in [0o755, 0o710, 0o1777] {
+        std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let error = bind(state.path()).unwrap_err().to_string();
+        assert!(error.contains("chmod 700"), "{error}");
+        assert_eq!(std::fs::metadata(state.path()).unwrap().permissions().mode() & 0o7777, mode);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_ends_leaves_the_socket_of_another() {
+    let (state, stop, serving, _room) = served();
+    let path = state.path().join("s").join(SOCKET);
+    std::fs::remove_file(&path).unwrap();
+    assert!(matches!(bind(&state.path().join("s")), Err(BindError::Running(_))), "its lock is held");
+    let _other = UnixListener::bind(&path).unwrap();
+    stop.cancel();
+    serving.await.unwrap();
+    assert!(path.exists());
+}
+
+#[tokio::test]
+async fn a_socket_is_replaced_only_where_nobody_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("s");
+    let listener = bind(&state).unwrap();
+    assert!(matches!(bind(&state), Err(BindError::Running(_))));
     drop(listener);
-    drop(bind(state.path()).unwrap());
-    std::fs::remove_file(state.path().join(SOCKET)).unwrap();
-    std::fs::write(state.path().join(SOCKET), "precious").unwrap();
-    assert!(matches!(bind(state.path()), Err(BindError::NotASocket(_))));
-    std::fs::remove_file(state.path().join(SOCKET)).unwrap();
-    symlink("/nowhere", state.path().join(SOCKET)).unwrap();
-    assert!(matches!(bind(state.path()), Err(BindError::NotASocket(_))));
+    drop(bind(&state).unwrap());
+    std::fs::remove_file(state.join(SOCKET)).unwrap();
+    std::fs::write(state.join(SOCKET), "precious").unwrap();
+    assert!(matches!(bind(&state), Err(BindError::NotASocket(_))));
+    std::fs::remove_file(state.join(SOCKET)).unwrap();
+    symlink("/nowhere", state.join(SOCKET)).unwrap();
+    assert!(matches!(bind(&state), Err(BindError::NotASocket(_))));
 }
 
 #[tokio::test]

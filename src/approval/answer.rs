@@ -163,6 +163,9 @@ pub enum AnswerError {
     /// The journal does not take it.
     #[error("the journal cannot be written, so the answer has no effect")]
     Unwritable,
+    /// A no after a yes is the safe side: it took effect all the same.
+    #[error("the yes is taken back, but the journal cannot be written and does not say so")]
+    Unrecorded,
 }
 
 /// Why a revocation failed.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::answer::{self, AnswerError, Answered, ApprovalView, Reply, RevokeError, Said};
-use super::desk::{Closed, Closing, HoldDesk};
-use super::holds::typed;
+use super::desk::{Closed, Closing, HoldDesk, News};
+use super::holds::{Question, typed};
+use super::shown::HoldView;
 use super::state::State;
 use crate::egress::hold::Word;
 use crate::egress::record::{self, Place, Record};
@@ -46,9 +47,46 @@ impl HoldDesk {
         }
         state.given.insert(Arc::clone(&question.id), approval_id);
         let (scope, until) = (answered.scope.clone(), answered.until);
-        let closed = Closed { approver: Some(approver), scope, until, ..Closed::of(&question, Closing::Approved) };
-        self.close(state, &question, closed, Word::DecideAgain);
+        let yes = |question: &Question| Closed {
+            approver: Some(approver.clone()),
+            scope: scope.clone(),
+            until,
+            ..Closed::of(question, Closing::Approved)
+        };
+        self.close(state, &question, yes(&question), Word::DecideAgain);
+        self.spread(state, &question.subject, yes);
         Ok(answered)
+    }
+
+    /// A yes may cover more than those who waited for it: other instances, and requests found in a tunnel. Their questions are over as well,
+    /// or they leave them.
+    fn spread(&self, state: &mut State, subject: &Subject, yes: impl Fn(&Question) -> Closed) {
+        let now = (self.clock)();
+        let (mut over, mut covered) = (Vec::new(), Vec::new());
+        {
+            let approvals = self.approvals.read();
+            let alike =
+                |question: &&Question| question.subject.agent == subject.agent && question.subject.destination == subject.destination;
+            for question in state.holds.iter().filter(alike) {
+                if approvals.live(&question.next(), now).is_some() {
+                    over.push(Arc::clone(&question.id));
+                    continue;
+                }
+                let waiters = question.waiting.iter().filter_map(|attempt| state.words.get(attempt));
+                let told = waiters.filter(|waiter| approvals.live(&waiter.attempt, now).is_some());
+                covered.extend(told.map(|waiter| (Arc::clone(&question.id), waiter.attempt.id)));
+            }
+        }
+        for question in over.iter().filter_map(|id| state.holds.close(id)).collect::<Vec<_>>() {
+            self.close(state, &question, yes(&question), Word::DecideAgain);
+        }
+        for (id, attempt) in covered {
+            state.holds.leave(&id, attempt);
+            state.tell(vec![(attempt, Word::DecideAgain)]);
+            if let Some(hold) = state.holds.get(&id).map(HoldView::of) {
+                let _ = self.news.send(News::Changed { hold });
+            }
+        }
     }
 
     fn no(&self, state: &mut State, id: &str, said: Said) -> Result<Answered, AnswerError> {
@@ -82,7 +120,7 @@ impl HoldDesk {
         state.remember(id.into(), Closing::Denied);
         self.changes.send_modify(|count| *count += 1);
         let answered = Answered::no(id, &approval.subject, Some(approval.id), 0);
-        self.recorder.record(&record_of(&answered, &approval.subject, &approver, &note)).map_err(|_| AnswerError::Unwritable)?;
+        self.recorder.record(&record_of(&answered, &approval.subject, &approver, &note)).map_err(|_| AnswerError::Unrecorded)?;
         Ok(answered)
     }
 

@@ -18,11 +18,11 @@ use uuid::Uuid;
 use super::answer::ApprovalView;
 use super::holds::{Asking, Limits, Question, typed};
 use super::shown::{HoldView, PlaceView};
-use super::state::State;
+use super::state::{State, Waiter};
 use crate::egress::hold::{Asked, Desk, HoldInfo, Waiting, Word};
 use crate::egress::record::{self, Place, Record, Recorder};
 use crate::policy::approvals::{ApprovalId, Approvals};
-use crate::policy::attempt::{AgentId, Attempt, AttemptId};
+use crate::policy::attempt::{AgentId, Attempt, AttemptId, Sight};
 use crate::policy::decide::HoldTerms;
 
 /// News kept for a subscriber that is behind; past that he lists the questions anew.
@@ -123,7 +123,7 @@ pub struct HoldDesk {
     pub(super) clock: fn() -> SystemTime,
     pub(super) state: Mutex<State>,
     pub(super) changes: watch::Sender<u64>,
-    news: broadcast::Sender<News>,
+    pub(super) news: broadcast::Sender<News>,
     pub(super) wake: Notify,
 }
 
@@ -265,8 +265,8 @@ impl HoldDesk {
 
     fn open(&self, state: &mut State, id: &Arc<str>, attempt: &Attempt, terms: &HoldTerms) -> Result<(), record::Unwritable> {
         let request = match &attempt.sight {
-            crate::policy::attempt::Sight::Seen(line) => Some(record::masked(line)),
-            crate::policy::attempt::Sight::NotYet => None,
+            Sight::Seen(line) => Some(record::masked(line)),
+            Sight::NotYet => None,
         };
         self.recorder.record(&Record::Held(record::Held {
             id: attempt.id,
@@ -320,7 +320,7 @@ impl Desk for HoldDesk {
         if !waits {
             return Asked::Unattended(info);
         }
-        state.words.insert(attempt.id, tell);
+        state.words.insert(attempt.id, Waiter { tell, attempt: Attempt { sight: Sight::NotYet, ..attempt.clone() } });
         drop(state);
         Asked::Waiting(Waiting::new(info, attempt.id, word, self))
     }

@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use uuid::Uuid;
+
 use crate::egress::hold::Word;
+use crate::egress::record::masked;
 use crate::policy::approvals::Subject;
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, RequestLine, Sight};
 use crate::policy::decide::HoldTerms;
@@ -37,7 +40,7 @@ pub struct Question {
     pub id: Arc<str>,
     /// What is asked.
     pub subject: Subject,
-    /// Method and path of the attempt that opened it, where seen.
+    /// Method and masked path of the attempt that opened it, where seen.
     pub request: Option<RequestLine>,
     /// What it is asked under.
     pub terms: HoldTerms,
@@ -49,6 +52,14 @@ pub struct Question {
     pub opened_at: SystemTime,
     /// When it dies unanswered; later each time it is asked again.
     pub dies_at: SystemTime,
+}
+
+impl Question {
+    /// An attempt that would ask the same.
+    pub fn next(&self) -> Attempt {
+        let Subject { agent, instance, destination, scheme } = self.subject.clone();
+        Attempt { id: AttemptId(Uuid::nil()), agent, instance, destination, scheme, sight: Sight::NotYet, within: None }
+    }
 }
 
 /// What becomes of an attempt that asks.
@@ -125,7 +136,7 @@ impl Holds {
         }
         seen.insert(subject.destination.clone());
         let request = match &attempt.sight {
-            Sight::Seen(line) => Some(line.clone()),
+            Sight::Seen(line) => Some(masked(line)),
             Sight::NotYet => None,
         };
         let dies_at = now + self.limits.pending;

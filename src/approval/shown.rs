@@ -21,7 +21,7 @@ pub struct HoldView {
     /// Where to.
     #[serde(flatten)]
     pub place: PlaceView,
-    /// Method and path, where seen.
+    /// Method and masked path of the request that asked first, where seen; an answer covers any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestLine>,
     /// The `[[hold]]` rule that asked; absent where the destination is unlisted.

@@ -10,15 +10,23 @@ use super::desk::Closing;
 use super::holds::{Holds, Limits, Told};
 use crate::egress::hold::Word;
 use crate::policy::approvals::ApprovalId;
-use crate::policy::attempt::AttemptId;
+use crate::policy::attempt::{Attempt, AttemptId};
 
 /// Closed questions that are remembered, to say what became of them.
 const REMEMBERED: usize = 1024;
 
+/// An attempt that waits, and where its word goes.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) tell: oneshot::Sender<Word>,
+    /// Without its request line, which may hold what is nobody's business.
+    pub(super) attempt: Attempt,
+}
+
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) holds: Holds,
-    pub(super) words: HashMap<AttemptId, oneshot::Sender<Word>>,
+    pub(super) words: HashMap<AttemptId, Waiter>,
     /// Yeses that may still be taken back, by the question they answer.
     pub(super) given: HashMap<Arc<str>, ApprovalId>,
     closed: VecDeque<(Arc<str>, Closing)>,
@@ -31,8 +39,8 @@ impl State {
 
     pub(super) fn tell(&mut self, told: Told) {
         for (attempt, word) in told {
-            if let Some(tell) = self.words.remove(&attempt) {
-                let _ = tell.send(word);
+            if let Some(waiter) = self.words.remove(&attempt) {
+                let _ = waiter.tell.send(word);
             }
         }
     }

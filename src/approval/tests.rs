@@ -17,7 +17,7 @@ use super::*;
 use crate::egress::hold::{Asked, Waiting, Word};
 use crate::egress::record::Answer;
 use crate::policy::approvals::ONCE_WITHIN;
-use crate::policy::attempt::Attempt;
+use crate::policy::attempt::{Attempt, Instance, RequestLine, Scheme, Sight};
 
 #[tokio::test]
 async fn a_yes_lets_those_who_wait_decide_again_and_each_pass_once() {
@@ -189,6 +189,54 @@ async fn an_approval_is_revoked_by_the_short_id_or_the_beginning_of_its_own() {
         assert_eq!(room.desk.revoke(&id, "bob"), Err(RevokeError::Unknown));
     }
     assert_eq!(room.kinds().iter().filter(|kind| *kind == "revoked").count(), 2);
+}
+
+#[test]
+fn a_question_keeps_no_part_of_a_path_that_may_be_a_secret() {
+    let room = Room::new();
+    let mut asked = attempt(1, "coder", 1);
+    asked.scheme = Some(Scheme::Http);
+    let path = format!("/bot{}/send{}", "1".repeat(40), "/short".repeat(200));
+    asked.sight = Sight::Seen(RequestLine { method: "GET".into(), path: path.as_str().into() });
+    let Asked::Unattended(_) = room.ask(&asked) else { panic!("attended") };
+    let shown = room.desk.holds().remove(0).request.unwrap().path;
+    assert!(shown.starts_with("/***/send/short/") && shown.len() < 520, "{shown}");
+}
+
+#[tokio::test]
+async fn a_yes_without_end_answers_what_it_covers_on_every_instance() {
+    let room = Room::new();
+    let _person = room.desk.attach(None);
+    let elsewhere = |number, place| Attempt { instance: Instance("elsewhere".into()), ..attempt(number, "coder", place) };
+    let one = room.ask_waiting(&attempt(1, "coder", 1));
+    let mut two = room.ask_waiting(&elsewhere(2, 1));
+    let mut request = elsewhere(4, 1);
+    request.scheme = Some(Scheme::Http);
+    let alone = room.ask_waiting(&request);
+    request.id = attempt(5, "coder", 1).id;
+    request.within = Some(attempt(6, "coder", 1).id);
+    let mut inner = room.ask_waiting(&request);
+    assert_eq!(inner.hold.id, alone.hold.id);
+    let mut news = room.desk.subscribe();
+    room.desk.answer(&one.hold.id, yes(Lasting::Always), "alice", None).unwrap();
+    assert_eq!((two.word().await, inner.word().await), (Word::DecideAgain, Word::DecideAgain));
+    assert!(room.pass(&elsewhere(2, 1)));
+    assert_eq!(room.desk.hold(&two.hold.id), None, "answered with the other");
+    assert_eq!(room.desk.hold(&alone.hold.id).map(|hold| hold.waiting), Some(1), "a yes to a tunnel covers no request outside it");
+    assert_eq!(room.desk.answer(&two.hold.id, Reply::No, "bob", None), Err(AnswerError::Approved));
+    let closed = std::iter::from_fn(|| news.try_recv().ok()).filter(|news| matches!(news, News::Closed { .. })).count();
+    assert_eq!(closed, 2);
+}
+
+#[test]
+fn a_no_that_took_a_yes_back_and_could_not_be_written_down_says_so() {
+    let room = Room::new();
+    let Asked::Unattended(info) = room.ask(&attempt(1, "coder", 1)) else { panic!("attended") };
+    room.desk.answer(&info.id, yes(Lasting::Always), "alice", None).unwrap();
+    room.journal.broken.store(true, Ordering::SeqCst);
+    let error = room.desk.answer(&info.id, Reply::No, "bob", None).unwrap_err().to_string();
+    assert!(error.contains("taken back") && !error.contains("no effect"), "{error}");
+    assert!(!room.pass(&attempt(2, "coder", 1)));
 }
 
 #[test]

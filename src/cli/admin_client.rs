@@ -28,6 +28,14 @@ const LINE: usize = 1 << 20;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Nothing answers at the socket: no exeat runs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no exeat is running with this state: nothing answers at {}; start `exeat serve`, or name the configuration of the one that runs with --config",
+    .0.display()
+)]
+pub struct NotRunning(PathBuf);
+
 /// Talks to the exeat that keeps a state folder.
 #[derive(Clone, Debug)]
 pub struct AdminClient {
@@ -53,6 +61,15 @@ impl AdminClient {
     /// Has something taken away.
     pub async fn delete<T: DeserializeOwned>(&self, route: &str) -> Result<T> {
         read(self.send(Method::DELETE, route, Bytes::new()).await?).await
+    }
+
+    /// Has a running exeat read the tokens again. None running reads them when it starts.
+    pub async fn reload_tokens(&self) -> Result<()> {
+        match self.post::<serde_json::Value>("tokens/reload", &serde_json::json!({})).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is::<NotRunning>() => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens a stream of JSON lines.
@@ -89,9 +106,7 @@ impl AdminClient {
         let socket = self.socket.display();
         let kind = error.kind();
         if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
-            anyhow!(
-                "no exeat is running with this state: nothing answers at {socket}; start `exeat serve`, or name the configuration of the one that runs with --config"
-            )
+            NotRunning(self.socket.clone()).into()
         } else if kind == io::ErrorKind::PermissionDenied {
             anyhow!("{socket} belongs to another user; run this as the user who runs exeat")
         } else {

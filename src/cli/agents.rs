@@ -1,9 +1,9 @@
 //! `exeat agents`: who may use the proxy, with how many tokens, and when each was last seen.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::io::{self, Write};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,8 +11,12 @@ use serde::Serialize;
 use crate::config::NO_FILE;
 use crate::config::tokens::TokenStore;
 use crate::policy::attempt::AgentId;
+use crate::text::{plain, trouble};
 
-use super::token::Known;
+use super::token::{Known, Streams};
+
+/// Of a path no more is said.
+const LONGEST: usize = 1000;
 
 /// `exeat agents`.
 #[derive(Args, Debug)]
@@ -38,38 +42,43 @@ struct Row<'a> {
     last_seen: Option<Timestamp>,
 }
 
-/// Lists the agents, or revokes one's tokens. `notify` tells a running `serve`, after they are gone.
-pub fn agents(
-    args: &AgentsArgs,
+/// Lists the agents. A journal that cannot be read leaves open when they were last seen.
+pub fn list<O: Write, E: Write>(
+    json: bool,
     known: Known<'_>,
-    seen: &BTreeMap<AgentId, Timestamp>,
-    notify: impl FnOnce(),
-    out: &mut impl Write,
+    seen: io::Result<BTreeMap<AgentId, Timestamp>>,
+    streams: Streams<'_, O, E>,
 ) -> anyhow::Result<()> {
-    let store = TokenStore::open(&known.config.state)?;
-    if let Some(name) = &args.revoke {
-        return revoke(name, known, &store, notify, out);
+    let Streams { out, err } = streams;
+    let issued = TokenStore::open(&known.config.state)?.list()?;
+    if let Err(error) = &seen {
+        let (state, trouble) = (plain(&known.config.state.display().to_string(), LONGEST), trouble(error.kind()));
+        writeln!(
+            err,
+            "warning: the journal in {state} cannot be read ({trouble}), so nothing is known of when agents were last seen; run this as the user who runs exeat, or name its configuration with --config"
+        )?;
     }
-    let issued = store.list()?;
+    let seen = seen.ok();
     let every: BTreeSet<&AgentId> = known.agents.iter().chain(issued.keys()).collect();
     let rows = every.into_iter().map(|agent| Row {
         agent,
         configured: known.agents.contains(agent),
         tokens: issued.get(agent).map_or(0, Vec::len),
         issued: issued.get(agent).and_then(|issued| issued.iter().map(|one| one.at).max()),
-        last_seen: seen.get(agent).copied(),
+        last_seen: seen.as_ref().and_then(|seen| seen.get(agent).copied()),
     });
     let rows: Vec<Row<'_>> = rows.collect();
-    if args.json {
+    if json {
         serde_json::to_writer_pretty(&mut *out, &rows)?;
         return Ok(writeln!(out)?);
     }
-    table(&rows, known.built_in(), out)
+    let unseen = if seen.is_some() { "never" } else { "" };
+    table(&rows, known.built_in(), unseen, out)
 }
 
-fn table(rows: &[Row<'_>], built_in: bool, out: &mut impl Write) -> anyhow::Result<()> {
+fn table(rows: &[Row<'_>], built_in: bool, unseen: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let width = rows.iter().map(|row| row.agent.as_str().len()).max().unwrap_or(0).max("AGENT".len());
-    let spelled = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| format!("{at:.0}"));
+    let spelled = |at: Option<Timestamp>, none: &str| at.map_or_else(|| none.to_owned(), |at| format!("{at:.0}"));
     writeln!(out, "{:width$}  TOKENS  {:20}  LAST SEEN", "AGENT", "ISSUED")?;
     for Row { agent, configured, tokens, issued, last_seen } in rows {
         let note = match (configured, built_in) {
@@ -77,26 +86,28 @@ fn table(rows: &[Row<'_>], built_in: bool, out: &mut impl Write) -> anyhow::Resu
             (true, false) => String::new(),
             (false, _) => "  (no allowlist: refused)".to_owned(),
         };
-        let issued = if *tokens == 0 { "-".to_owned() } else { spelled(*issued) };
-        writeln!(out, "{:width$}  {tokens:>6}  {issued:20}  {}{note}", agent.as_str(), spelled(*last_seen))?;
+        let issued = spelled(*issued, "-");
+        writeln!(out, "{:width$}  {tokens:>6}  {issued:20}  {}{note}", agent.as_str(), spelled(*last_seen, unseen))?;
     }
     Ok(())
 }
 
-fn revoke(name: &str, known: Known<'_>, store: &TokenStore, notify: impl FnOnce(), out: &mut impl Write) -> anyhow::Result<()> {
+/// Takes back every token of an agent. `notify` tells a running exeat, after they are gone.
+pub fn revoke(name: &str, known: Known<'_>, notify: impl FnOnce() -> anyhow::Result<()>, out: &mut impl Write) -> anyhow::Result<()> {
+    let store = TokenStore::open(&known.config.state)?;
     // An agent whose allowlist is gone may still have tokens: those can be taken back as well.
     let agent = match AgentId::parse(name) {
         Ok(agent) if store.list()?.contains_key(&agent) => agent,
         _ => known.agent(name)?,
     };
-    match store.revoke(&agent)? {
-        0 => bail!("no token was issued to {agent}; a token in [[identify]] of its allowlist is taken back by removing it there"),
-        count => {
-            notify();
-            writeln!(out, "{count} token{} of {agent} revoked", if count == 1 { "" } else { "s" })?;
-            Ok(())
-        }
+    let count = store.revoke(&agent)?;
+    if count == 0 {
+        bail!("no token was issued to {agent}; a token in [[identify]] of its allowlist is taken back by removing it there");
     }
+    notify().map_err(|error| {
+        anyhow!("removed from the state, but the running exeat still accepts it: {}; start that one again", super::chain(&error))
+    })?;
+    Ok(writeln!(out, "{count} token{} of {agent} revoked", if count == 1 { "" } else { "s" })?)
 }
 
 #[cfg(test)]
@@ -135,9 +146,21 @@ mod tests {
         fn run(&self, json: bool, revoke: Option<&str>) -> anyhow::Result<String> {
             let known = [agent("tester"), agent("coder")];
             let seen = BTreeMap::from([(agent("coder"), Timestamp::from_second(60).unwrap())]);
-            let args = AgentsArgs { json, revoke: revoke.map(str::to_owned) };
-            let mut out = Vec::new();
-            agents(&args, Known { config: &self.config, agents: &known }, &seen, || self.notified.set(true), &mut out)?;
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let known = Known { config: &self.config, agents: &known };
+            match revoke {
+                Some(name) => super::revoke(
+                    name,
+                    known,
+                    || {
+                        self.notified.set(true);
+                        Ok(())
+                    },
+                    &mut out,
+                )?,
+                None => list(json, known, Ok(seen), Streams { out: &mut out, err: &mut err })?,
+            }
+            assert_eq!(err, b"");
             Ok(String::from_utf8(out)?)
         }
     }

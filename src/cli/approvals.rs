@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::admin_client::AdminClient;
 use super::approve::{local, shown};
 use crate::approval::ApprovalView;
-use crate::text::plain;
+use crate::text::{ascii_json, plain};
 
 /// List the approvals in force.
 #[derive(Args, Clone, Debug)]
@@ -26,7 +26,7 @@ pub async fn run(args: ApprovalsArgs, state: &Path, out: &mut impl Write) -> Res
     let ApprovalsArgs { json } = args;
     let approvals: Vec<ApprovalView> = AdminClient::new(state).get("approvals").await?;
     if json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&approvals)?)?;
+        writeln!(out, "{}", ascii_json(&serde_json::to_string_pretty(&approvals)?))?;
     } else if approvals.is_empty() {
         writeln!(out, "no approval is in force")?;
     }
@@ -52,7 +52,7 @@ pub fn line(approval: &ApprovalView) -> String {
     let scope = lasting(&approval.scope, approval.until);
     let note = approval.note.as_deref().map(|note| format!(": {}", plain(note, 500))).unwrap_or_default();
     let (agent, at) = (&approval.agent, local(approval.at));
-    let (place, approver) = (shown(&approval.place), plain(&approval.approver, 60));
+    let (place, approver) = (shown(&approval.place, None), plain(&approval.approver, 60));
     format!("{id}  {agent} ({instance})  {place}  {scope}  {} open  {approver}, {at}{note}", approval.open)
 }
 

@@ -13,7 +13,9 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 use super::admin_client::{AdminClient, each, segment};
 use crate::admin::{Approve, ScopeWord};
 use crate::approval::{Answered, PlaceView};
-use crate::text::plain;
+use crate::policy::address::Addresses;
+use crate::policy::attempt::RequestLine;
+use crate::text::{ascii_json, plain};
 
 /// Answer yes to pending questions.
 ///
@@ -57,7 +59,7 @@ pub async fn run(args: ApproveArgs, state: &Path, out: &mut impl Write) -> Resul
     each(&ids, async |id| {
         let answered: Answered = client.post(&format!("holds/{}/approve", segment(id)), &body).await?;
         if json {
-            writeln!(out, "{}", serde_json::to_string(&answered)?)?
+            writeln!(out, "{}", ascii_json(&serde_json::to_string(&answered)?))?
         } else {
             writeln!(out, "{}", granted(&answered))?
         }
@@ -80,13 +82,20 @@ pub fn granted(answered: &Answered) -> String {
     };
     let to = addresses.iter().map(|address| if address == "public" { "public addresses" } else { address }).collect::<Vec<_>>().join(", ");
     let to = if to.is_empty() { "no address" } else { &to };
-    format!("{}: yes: {who} may reach {}, {how_long}, at {to}; {released} released", plain(hold, 20), shown(place))
+    format!("{}: yes: {who} may reach {}, {how_long}, at {to}; {released} released", plain(hold, 20), shown(place, None))
 }
 
-/// A destination as questions and answers name it on a terminal.
-pub fn shown(place: &PlaceView) -> String {
-    let kind = if place.scheme.is_some() { "http request" } else { "tunnel" };
-    let mut marks = String::new();
+/// What an answer covers: never only what was seen of it.
+pub(super) fn kind(place: &PlaceView) -> &'static str {
+    if place.scheme.is_some() { "http, any request" } else { "tunnel, contents not seen" }
+}
+
+/// A destination as questions and answers name it on a terminal, and the request that asked first.
+pub fn shown(place: &PlaceView, first: Option<&RequestLine>) -> String {
+    let mut marks = String::from(kind(place));
+    if let Some(RequestLine { method, path }) = first {
+        marks.push_str(&format!("; first {} {}", plain(method, 20), plain(path, 120)));
+    }
     if let Some(unicode) = &place.unicode {
         marks.push_str(&format!(", reads {}", plain(unicode, 253)));
     }
@@ -96,7 +105,7 @@ pub fn shown(place: &PlaceView) -> String {
     if place.mixed_script {
         marks.push_str(", MIXED SCRIPTS");
     }
-    format!("{} ({kind}{marks})", plain(&place.authority(), 270))
+    format!("{} ({marks})", plain(&place.authority(), 270))
 }
 
 /// A time for people, to the second.
@@ -115,8 +124,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
-    let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
-    text.parse().or_else(|_| address()).map_err(|_| format!("`{}` is no network; write 10.20.0.0/16 or 10.20.0.7", plain(text, 60)))
+    Addresses::parse_entry(text)
+        .map_err(|error| format!("`{}` is no network to grant: {error}; write 10.20.0.0/16 or 10.20.0.7", plain(text, 60)))
 }
 
 #[cfg(test)]
@@ -136,5 +145,8 @@ mod tests {
     fn a_lone_address_is_a_network_of_itself() {
         assert_eq!(network("10.0.0.7").map(|net| net.to_string()).as_deref(), Ok("10.0.0.7/32"));
         assert!(network("10.0.0.0/33").is_err() && network("public").is_err());
+        for (text, words) in [("10.20.0.7/8", "bits set behind its prefix"), ("169.254.169.254", "never dialled")] {
+            assert!(network(text).is_err_and(|error| error.contains(words)), "{text}");
+        }
     }
 }

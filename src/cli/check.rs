@@ -9,7 +9,8 @@ use crate::config::allowlists::load_paths;
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::attempt::AgentId;
-use crate::policy::fault::{Fault, Warning};
+use crate::policy::fault::{Fault, Warning, named};
+use crate::text::ascii_json;
 
 /// What was found. The field names are promises: `--json` prints them.
 #[derive(Debug, Serialize)]
@@ -60,8 +61,7 @@ impl Report {
     /// Prints the report: a line each, or one JSON object.
     pub fn write(&self, out: &mut impl Write, json: bool) -> io::Result<()> {
         if json {
-            serde_json::to_writer_pretty(&mut *out, self)?;
-            return writeln!(out);
+            return writeln!(out, "{}", ascii_json(&serde_json::to_string_pretty(self)?));
         }
         for warning in &self.warnings {
             writeln!(out, "{warning}")?;
@@ -70,7 +70,7 @@ impl Report {
             writeln!(out, "{fault}")?;
         }
         for Checked { agent, file, rules } in &self.agents {
-            writeln!(out, "{file}: agent {agent}, {}", counted(*rules, "rule"))?;
+            writeln!(out, "{}: agent {agent}, {}", named(file), counted(*rules, "rule"))?;
         }
         let (faults, warnings) = (counted(self.faults.len(), "error"), counted(self.warnings.len(), "warning"));
         writeln!(out, "{}, {faults}, {warnings}", counted(self.agents.len(), "agent"))

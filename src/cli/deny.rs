@@ -11,7 +11,7 @@ use super::admin_client::{AdminClient, each, segment};
 use super::approve::shown;
 use crate::admin::Deny;
 use crate::approval::Answered;
-use crate::text::plain;
+use crate::text::{ascii_json, plain};
 
 /// Answer no to pending questions.
 ///
@@ -37,7 +37,7 @@ pub async fn run(args: DenyArgs, state: &Path, out: &mut impl Write) -> Result<E
     each(&ids, async |id| {
         let answered: Answered = client.post(&format!("holds/{}/deny", segment(id)), &body).await?;
         if json {
-            writeln!(out, "{}", serde_json::to_string(&answered)?)?
+            writeln!(out, "{}", ascii_json(&serde_json::to_string(&answered)?))?
         } else {
             writeln!(out, "{}", refused(&answered))?
         }
@@ -51,5 +51,10 @@ pub async fn run(args: DenyArgs, state: &Path, out: &mut impl Write) -> Result<E
 pub fn refused(answered: &Answered) -> String {
     let took = if answered.approval.is_some() { "; the yes given before is taken back" } else { "" };
     let (hold, instance) = (plain(&answered.hold, 20), plain(&answered.instance, 60));
-    format!("{hold}: no: {} ({instance}) may not reach {}; {} refused{took}", answered.agent, shown(&answered.place), answered.released)
+    format!(
+        "{hold}: no: {} ({instance}) may not reach {}; {} refused{took}",
+        answered.agent,
+        shown(&answered.place, None),
+        answered.released
+    )
 }

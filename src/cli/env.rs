@@ -1,6 +1,6 @@
 //! `exeat env`: the variables that point a program at the proxy. They ask; only the network around a program makes it obey.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
@@ -16,8 +16,8 @@ pub struct EnvArgs {
     /// The shell, or kind of file, to write for
     #[arg(long, value_enum, default_value_t = Shell::Bash)]
     pub shell: Shell,
-    /// The proxy URL, as `exeat token` prints it; the first listener without it
-    #[arg(long, value_name = "URL")]
+    /// The proxy URL, as `exeat token` prints it, or `-` to read it from standard input; the first listener without it
+    #[arg(long, value_name = "URL", allow_hyphen_values = true)]
     pub url: Option<String>,
 }
 
@@ -35,7 +35,10 @@ pub enum Shell {
     Dotenv,
 }
 
-const NO_TOKEN: &str = "warning: the URL has no token, so the proxy answers 407; pass one: exeat env --url \"$(exeat token AGENT)\"";
+const NO_TOKEN: &str = "warning: the URL has no token, so the proxy answers 407; pass one: exeat token AGENT | exeat env --url -";
+
+/// No URL that `exeat token` prints is longer, in bytes.
+const LONGEST: u64 = 4096;
 
 /// Names that clients do not take to the proxy. No CIDR: several clients break on one, and others go direct.
 const NO_PROXY: &str = "localhost,127.0.0.1,::1";
@@ -53,6 +56,11 @@ pub fn variables(url: &str) -> Vec<(&'static str, String)> {
 pub fn env<O: Write, E: Write>(args: &EnvArgs, config: &Config, streams: Streams<'_, O, E>) -> anyhow::Result<()> {
     let Streams { out, err } = streams;
     let url = match &args.url {
+        Some(url) if url == "-" => {
+            let mut line = String::new();
+            std::io::stdin().lock().take(LONGEST).read_to_string(&mut line).context("no URL came on standard input")?;
+            checked(line.trim_end())?.to_owned()
+        }
         Some(url) => checked(url)?.to_owned(),
         None => {
             if config.listen.iter().find(|listen| !listen.addresses.is_empty()).is_some_and(|listen| listen.agent.is_none()) {

@@ -11,7 +11,7 @@ use super::admin_client::AdminClient;
 use super::approvals::lasting;
 use super::approve::{local, shown};
 use crate::approval::{Closed, Closing, HoldView, News};
-use crate::text::plain;
+use crate::text::{ascii_json, plain};
 
 /// List the pending questions.
 ///
@@ -35,7 +35,7 @@ pub async fn run(args: HoldsArgs, state: &Path, config: Option<&Path>, out: &mut
     }
     let holds: Vec<HoldView> = client.get("holds").await?;
     if json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&holds)?)?;
+        writeln!(out, "{}", ascii_json(&serde_json::to_string_pretty(&holds)?))?;
     } else if holds.is_empty() {
         writeln!(out, "no question is pending")?;
     }
@@ -54,7 +54,7 @@ async fn follow(client: &AdminClient, json: bool, config: Option<&Path>, out: &m
     }
     while let Some(news) = lines.next::<News>().await? {
         if json {
-            writeln!(out, "{}", serde_json::to_string(&news)?)?;
+            writeln!(out, "{}", ascii_json(&serde_json::to_string(&news)?))?;
         } else {
             match &news {
                 News::Opened { hold } => writeln!(out, "{}", line(hold))?,
@@ -76,7 +76,7 @@ fn ended(closed: &Closed) -> String {
         Closing::Denied => format!("answered no{by}"),
         Closing::Expired => "died unanswered".to_owned(),
     };
-    format!("{}  {agent}  {}  {how}", plain(id, 20), shown(place))
+    format!("{}  {agent}  {}  {how}", plain(id, 20), shown(place, None))
 }
 
 /// A path as a shell reads it.
@@ -91,11 +91,11 @@ fn quoted(path: &Path) -> String {
 
 /// One question in one line.
 pub fn line(hold: &HoldView) -> String {
-    let request = hold.request.as_ref().map(|request| format!("  {} {}", plain(&request.method, 20), plain(&request.path, 120)));
     let rule = hold.rule.as_deref().map(|rule| format!("  {}", plain(rule, 120)));
     let note = hold.note.as_deref().map(|note| format!(": {}", plain(note, 500)));
-    let extra: String = [request, rule, note].into_iter().flatten().collect();
-    let (id, agent, instance, place) = (plain(&hold.id, 20), &hold.agent, plain(&hold.instance, 60), shown(&hold.place));
+    let extra: String = [rule, note].into_iter().flatten().collect();
+    let (id, agent, instance, place) =
+        (plain(&hold.id, 20), &hold.agent, plain(&hold.instance, 60), shown(&hold.place, hold.request.as_ref()));
     let first = if hold.first_time { "  first time" } else { "" };
     let waiting = match hold.waiting {
         count @ (0 | 1) => format!("{count} waiting"),
@@ -115,9 +115,9 @@ mod tests {
     #[test]
     fn the_end_of_a_question_names_place_answer_and_who() {
         for (reply, words) in [
-            (yes(Lasting::Once), "coder  192.0.2.1:443 (tunnel)  answered yes by alice: once"),
-            (yes(Lasting::Always), "coder  192.0.2.1:443 (tunnel)  answered yes by alice: always"),
-            (Reply::No, "coder  192.0.2.1:443 (tunnel)  answered no by alice"),
+            (yes(Lasting::Once), "coder  192.0.2.1:443 (tunnel, contents not seen)  answered yes by alice: once"),
+            (yes(Lasting::Always), "coder  192.0.2.1:443 (tunnel, contents not seen)  answered yes by alice: always"),
+            (Reply::No, "coder  192.0.2.1:443 (tunnel, contents not seen)  answered no by alice"),
         ] {
             let room = Room::new();
             let _presence = room.desk.attach(None);

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, NO_FILE};
@@ -225,11 +224,11 @@ fn issued(args: &token::TokenArgs, config: &Config, out: &mut impl Write) -> any
 fn listed(args: &agents::AgentsArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let agents = looked_at(config)?;
     let known = token::Known { config, agents: &agents };
-    let unreadable = || {
-        let state = config.state.display();
-        format!("the journal in {state} cannot be read; run this as the user who runs exeat, or name its configuration with --config")
-    };
-    agents::agents(args, known, &loaded::last_seen(config).with_context(unreadable)?, || reload(&config.state), out)?;
+    let streams = token::Streams { out, err: &mut io::stderr() };
+    match &args.revoke {
+        Some(agent) => agents::revoke(agent, known, || reload(&config.state), streams.out)?,
+        None => agents::list(args.json, known, loaded::last_seen(config), streams)?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -240,13 +239,8 @@ fn looked_at(config: &Config) -> anyhow::Result<Vec<AgentId>> {
     Ok(loaded.agents())
 }
 
-/// Has a running `serve` read the tokens again. None running reads them when it starts.
-fn reload(state: &Path) {
-    let told: anyhow::Result<serde_json::Value> =
-        wait_for(admin_client::AdminClient::new(state).post("tokens/reload", &serde_json::json!({})));
-    if let Err(error) = told {
-        tracing::debug!(%error, "no running exeat was told");
-    }
+fn reload(state: &Path) -> anyhow::Result<()> {
+    wait_for(admin_client::AdminClient::new(state).reload_tokens())
 }
 
 /// An error and its causes as one sentence. A cause that was said already, as part of what it caused, is not said again.

@@ -10,6 +10,7 @@ use clap::Args;
 use super::admin_client::{AdminClient, each, segment};
 use super::approvals::line;
 use crate::approval::ApprovalView;
+use crate::text::ascii_json;
 
 /// Take approvals back. Tunnels that rest on them are cut.
 #[derive(Args, Clone, Debug)]
@@ -29,7 +30,7 @@ pub async fn run(args: RevokeArgs, state: &Path, out: &mut impl Write) -> Result
     each(&ids, async |id| {
         let revoked: ApprovalView = client.delete(&format!("approvals/{}", segment(id))).await?;
         if json {
-            writeln!(out, "{}", serde_json::to_string(&revoked)?)?
+            writeln!(out, "{}", ascii_json(&serde_json::to_string(&revoked)?))?
         } else {
             writeln!(out, "revoked: {}", line(&revoked))?
         }

@@ -300,7 +300,7 @@ mod tests {
 
     use super::*;
     use crate::approval::testing::{Room, agent, attempt, pass_time};
-    use crate::policy::attempt::{RequestLine, Sight};
+    use crate::policy::attempt::{RequestLine, Scheme, Sight};
 
     const CHILD: &str = "cli::terminal::tests::the_run_on_the_other_side_of_the_terminal";
 
@@ -310,7 +310,7 @@ mod tests {
         person.reads("ready");
         // What is typed before a question is shown must answer nothing.
         person.types("go\ny\nn\n");
-        let question = "exeat: 192.0.2.1:443 (tunnel) GET /\\u{1b}[2J\\u{202e}evil for coder? (2 more) [y]es [h]our [a]lways [n]o, 45 s: ";
+        let question = "exeat: 192.0.2.1:443 (http, any request; first GET /\\u{1b}[2J\\u{202e}evil) for coder? (2 more) [y]es [h]our [a]lways [n]o, 45 s: ";
         person.reads(question);
         for none in ["x\n", "\n"] {
             person.seen.clear();
@@ -319,10 +319,10 @@ mod tests {
         }
         person.types("y\n");
         person.reads("first: DecideAgain");
-        person.reads("192.0.2.2:443 (tunnel) for coder? (1 more) [y]es");
+        person.reads("192.0.2.2:443 (tunnel, contents not seen) for coder? (1 more) [y]es");
         person.types("n\n");
         person.reads("second: No");
-        person.reads("192.0.2.3:443 (tunnel) for coder? [y]es");
+        person.reads("192.0.2.3:443 (tunnel, contents not seen) for coder? [y]es");
         person.types("\u{4}");
         person.reads("third: Unattended HungUp");
         assert!(!person.seen.contains(['\u{202e}', '\u{1b}']), "{}", person.seen);
@@ -350,6 +350,7 @@ mod tests {
         tokio::time::sleep(LOOK).await;
         let mut first = attempt(1, "coder", 1);
         let path = "/\x1b[2J\u{202e}evil".into();
+        first.scheme = Some(Scheme::Http);
         first.sight = Sight::Seen(RequestLine { method: "GET".into(), path });
         let mut waiting = Vec::new();
         for attempt in [first, attempt(2, "coder", 2), attempt(3, "coder", 3)] {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::SystemTime;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 
 use crate::config::tokens::{Token, TokenStore};
@@ -75,7 +75,7 @@ pub fn token<O: Write, E: Write>(
     args: &TokenArgs,
     known: Known<'_>,
     at: SystemTime,
-    notify: impl FnOnce(),
+    notify: impl FnOnce() -> anyhow::Result<()>,
     streams: Streams<'_, O, E>,
 ) -> anyhow::Result<()> {
     let Streams { out, err } = streams;
@@ -95,13 +95,15 @@ pub fn token<O: Write, E: Write>(
         return Ok(());
     }
     let token = TokenStore::open(&known.config.state)?.issue(&agent, at)?;
-    notify();
+    let told = notify();
     writeln!(out, "{}", proxy_url(&agent, &token, &address))?;
     writeln!(
         err,
-        "A token for {agent}, shown once; set it as HTTPS_PROXY, or see `exeat env --url`. Take it back: exeat agents --revoke {agent}"
+        "A token for {agent}, shown once; set it as HTTPS_PROXY, or pass it to `exeat env --url -`. Take it back: exeat agents --revoke {agent}"
     )?;
-    Ok(())
+    told.map_err(|error| {
+        anyhow!("the token is kept, but the running exeat does not accept it yet: {}; start that one again", super::chain(&error))
+    })
 }
 
 fn proxy_url(agent: &AgentId, token: &Token, address: &str) -> String {
@@ -132,7 +134,11 @@ mod tests {
         let args = TokenArgs { agent: agent.into(), hash, address: address.map(str::to_owned) };
         let (mut out, mut err, notified) = (Vec::new(), Vec::new(), Cell::new(false));
         let streams = Streams { out: &mut out, err: &mut err };
-        token(&args, Known { config: &config, agents: &agents }, SystemTime::UNIX_EPOCH, || notified.set(true), streams)?;
+        let told = || {
+            notified.set(true);
+            Ok(())
+        };
+        token(&args, Known { config: &config, agents: &agents }, SystemTime::UNIX_EPOCH, told, streams)?;
         let kept = TokenStore::open(&config.state)?.digests()?;
         Ok(Run { out: String::from_utf8(out)?, err: String::from_utf8(err)?, notified: notified.get(), kept })
     }

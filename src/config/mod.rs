@@ -6,6 +6,7 @@ pub mod allowlists;
 mod draft;
 mod find;
 mod read;
+pub mod state;
 pub mod tokens;
 mod variables;
 
@@ -350,6 +351,12 @@ segment = "1GiB"
         }
         assert_eq!(load("[limits]\nconnections = 10", &[]).unwrap().hold.total, 10);
         assert!(load("[listen.a]\naddress = [\"127.0.0.1:0\", \"127.0.0.1:0\"]", &[]).is_ok());
+    }
+
+    #[test]
+    fn a_variable_for_metrics_is_one_address() {
+        let config = load("", &[("EXEAT_METRICS_ADDRESS", "127.0.0.1:9464")]).unwrap();
+        assert_eq!(config.metrics, Some("127.0.0.1:9464".parse().unwrap()));
     }
 
     #[test]

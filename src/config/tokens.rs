@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -71,6 +71,9 @@ struct Written {
 /// Why the tokens could not be read or changed. None of these lets anybody in.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
+    /// The folder they are in.
+    #[error(transparent)]
+    State(#[from] super::state::StateError),
     /// The file or its folder.
     #[error("{} cannot be used: {}; correct it or its permissions, or name another `state`", path.display(), trouble(*kind))]
     Io {
@@ -116,7 +119,7 @@ pub struct TokenStore {
 impl TokenStore {
     /// The store in `state`, which is made (0700) where it is not there.
     pub fn open(state: &Path) -> Result<Self, TokenError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(|error| io_error(state, &error))?;
+        super::state::make(state)?;
         let store = Self { folder: state.to_owned(), file: state.join("tokens.json") };
         store.read()?;
         Ok(store)
@@ -322,6 +325,6 @@ mod tests {
     fn a_state_that_is_no_folder_is_told() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = TokenStore::open(file.path()).unwrap_err();
-        assert!(error.to_string().starts_with(&file.path().display().to_string()), "{error}");
+        assert!(error.to_string().contains(&file.path().display().to_string()), "{error}");
     }
 }

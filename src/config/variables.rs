@@ -11,8 +11,8 @@ use super::read::{self, Origin};
 
 /// Keys that hold whole numbers; every other value is a text.
 const NUMBERS: &[&str] = &["per_agent", "total", "connections", "per_source"];
-/// Keys that hold lists; a variable separates their elements by commas.
-const LISTS: &[&str] = &["address", "known_as", "servers", "never"];
+/// Keys that hold lists, by their section; a variable separates their elements by commas.
+const LISTS: &[(&str, &str)] = &[("listen", "address"), ("listen", "known_as"), ("dns", "servers"), ("guard", "never")];
 const OF_LISTENERS: &[&str] = &["address", "agent", "known_as"];
 
 /// Lays every variable over the draft; the faults name the variable.
@@ -30,20 +30,20 @@ pub(super) fn apply(surroundings: &Surroundings, draft: &mut Draft) -> Vec<Fault
 
 fn document(variable: &str, value: &str) -> String {
     let name = variable.trim_start_matches("EXEAT_").to_ascii_lowercase();
-    let Some((section, key)) = name.split_once('_') else { return line(&name, value) };
+    let Some((section, key)) = name.split_once('_') else { return line("", &name, value) };
     if section != "listen" {
-        return format!("[{}]\n{}", quoted(section), line(key, value));
+        return format!("[{}]\n{}", quoted(section), line(section, key, value));
     }
     let of_listener = OF_LISTENERS.iter().find_map(|of| Some((key.strip_suffix(of)?.strip_suffix('_')?, *of)));
     let (listener, key) = of_listener.or_else(|| key.split_once('_')).unwrap_or((key, "key"));
-    format!("[listen.{}]\n{}", quoted(&listener.replace('_', "-")), line(key, value))
+    format!("[listen.{}]\n{}", quoted(&listener.replace('_', "-")), line(section, key, value))
 }
 
-fn line(key: &str, value: &str) -> String {
+fn line(section: &str, key: &str, value: &str) -> String {
     let number = NUMBERS.contains(&key) && !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let value = if number && (value == "0" || !value.starts_with('0')) {
         value.to_owned()
-    } else if LISTS.contains(&key) {
+    } else if LISTS.contains(&(section, key)) {
         let elements = value.split(',').map(str::trim).filter(|element| !element.is_empty());
         format!("[{}]", elements.map(quoted).collect::<Vec<_>>().join(", "))
     } else {

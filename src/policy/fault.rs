@@ -75,7 +75,17 @@ pub fn shown(text: &str) -> String {
     format!("\"{short}\"")
 }
 
+/// The name of a file, fit for a terminal: whoever may put a file into a folder may not write on the screen of who checks it.
+pub fn named(file: &str) -> String {
+    let mut name = String::with_capacity(file.len());
+    for char in file.chars() {
+        if matches!(char, '\'' | '"') { name.push(char) } else { name.extend(char.escape_debug()) }
+    }
+    name
+}
+
 fn place(f: &mut fmt::Formatter<'_>, file: &str, line: u32, column: u32) -> fmt::Result {
+    let file = named(file);
     if file.starts_with("--") && line > 0 {
         return write!(f, "{file}, value {line}: ");
     }
@@ -105,6 +115,14 @@ mod tests {
         assert_eq!(whole.to_string(), "allowlists: found no folder; wanted a folder; fix: make it");
         let flag = Fault { file: "--allow".into(), line: 2, column: 0, ..whole };
         assert_eq!(flag.to_string(), "--allow, value 2: found no folder; wanted a folder; fix: make it");
+    }
+
+    #[test]
+    fn the_name_of_a_file_steers_no_terminal() {
+        let fault = Fault::whole("a\u{1b}[2J\n\u{202e}b\u{9b}.toml", "x", "y", "z");
+        assert_eq!(fault.to_string(), "a\\u{1b}[2J\\n\\u{202e}b\\u{9b}.toml: found x; wanted y; fix: z");
+        let warning = Warning { file: "é\u{7f} 'x'.toml".into(), line: 1, column: 0, code: "c", text: "t".into() };
+        assert_eq!(warning.to_string(), "é\\u{7f} 'x'.toml:1: warning: t [c]");
     }
 
     #[test]

@@ -365,3 +365,45 @@ fn ready_and_live_say_what_they_are_asked() {
     }
     assert!(!proxy.metrics().contains("allowed.test"), "a host name is a label");
 }
+
+#[test]
+fn a_running_exeat_that_does_not_hear_of_a_token_is_said_and_fails() {
+    let site = Site::new();
+    site.agent("a", "", "");
+    assert_eq!(ran(&site, &["token", "a", "--address", "127.0.0.1:1"]).status.code(), Some(0), "nobody runs");
+    let socket = std::os::unix::net::UnixListener::bind(site.state().join("admin.sock")).unwrap();
+    let deaf = std::thread::spawn(move || socket.incoming().take(2).for_each(drop));
+    let issued = ran(&site, &["token", "a", "--address", "127.0.0.1:1"]);
+    assert_eq!((issued.status.code(), out(&issued).starts_with("http://a:exeat_")), (Some(1), true), "{issued:?}");
+    assert!(err(&issued).contains("the running exeat does not accept it yet: "), "{issued:?}");
+    let revoked = ran(&site, &["agents", "--revoke", "a"]);
+    assert_eq!((revoked.status.code(), out(&revoked)), (Some(1), String::new()), "{revoked:?}");
+    assert!(err(&revoked).contains("removed from the state, but the running exeat still accepts it: "), "{revoked:?}");
+    deaf.join().unwrap();
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_keeps_no_token_from_being_revoked() {
+    let site = Site::new();
+    site.agent("a", "", "");
+    assert_eq!(ran(&site, &["token", "a", "--address", "127.0.0.1:1"]).status.code(), Some(0));
+    std::fs::write(site.state().join("journal"), "no folder").unwrap();
+    let listed = ran(&site, &["agents"]);
+    assert_eq!((listed.status.code(), out(&listed).contains("never")), (Some(0), false), "{listed:?}");
+    assert!(err(&listed).starts_with("warning: the journal in "), "{listed:?}");
+    let revoked = ran(&site, &["agents", "--revoke", "a"]);
+    assert_eq!((revoked.status.code(), out(&revoked), err(&revoked)), (Some(0), "1 token of a revoked\n".to_owned(), String::new()));
+}
+
+#[test]
+fn a_url_with_a_token_is_read_from_standard_input() {
+    let site = Site::new();
+    site.agent("a", "", "");
+    let mut env = exeat(Some(&site.config()));
+    env.args(["env", "--shell", "dotenv", "--url", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut env = env.spawn().unwrap();
+    std::io::Write::write_all(&mut env.stdin.take().unwrap(), b"http://a:exeat_1@127.0.0.1:3128\n").unwrap();
+    let output = env.wait_with_output().unwrap();
+    assert!(out(&output).starts_with("HTTP_PROXY=http://a:exeat_1@127.0.0.1:3128\n"), "{output:?}");
+    assert!(!err(&ran(&site, &["token", "a", "--address", "127.0.0.1:1"])).contains("env --url`"));
+}

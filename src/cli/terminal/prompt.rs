@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::approve::kind;
 use crate::approval::{HoldView, Lasting, PlaceView, Reply};
 use crate::text::plain;
 
@@ -24,20 +25,24 @@ pub(super) struct Beside {
 /// The question, broken between words where the terminal is narrower.
 pub(super) fn question(hold: &HoldView, beside: Beside) -> String {
     let Beside { left, more, columns } = beside;
-    let request = hold.request.as_ref().map(|request| format!(" {} {}", plain(&request.method, 20), plain(&request.path, 60)));
+    let request = hold.request.as_ref().map(|request| format!("; first {} {}", plain(&request.method, 20), plain(&request.path, 60)));
     let note = hold.note.as_deref().map(|note| format!(" [{}]", plain(note, 200)));
-    let extra: String = [request, note].into_iter().flatten().collect();
+    let (request, note) = (request.unwrap_or_default(), note.unwrap_or_default());
     let requests = if hold.waiting > 1 { format!(", {} requests", hold.waiting) } else { String::new() };
     let more = if more == 0 { String::new() } else { format!(" ({more} more)") };
-    let text =
-        format!("exeat: {}{extra} for {}{requests}?{more} [y]es [h]our [a]lways [n]o, {}:", place(&hold.place), hold.agent, spelled(left));
+    let text = format!(
+        "exeat: {}{note} for {}{requests}?{more} [y]es [h]our [a]lways [n]o, {}:",
+        place(&hold.place, &request),
+        hold.agent,
+        spelled(left)
+    );
     // The space behind the colon is the last column a prompt may take.
     format!("{} ", wrapped(&text, columns.saturating_sub(1)))
 }
 
 /// The destination, its kind, and what about its name may deceive.
-fn place(place: &PlaceView) -> String {
-    let mut marks = String::from(if place.scheme.is_some() { "http" } else { "tunnel" });
+fn place(place: &PlaceView, request: &str) -> String {
+    let mut marks = format!("{}{request}", kind(place));
     if let Some(unicode) = &place.unicode {
         marks.push_str(&format!(", reads {}", plain(unicode, 253)));
     }
@@ -108,10 +113,13 @@ mod tests {
 
     #[test]
     fn a_question_says_who_asks_for_what_and_how_long_it_waits() {
-        assert_eq!(asked("curl.example", 45, 0, 80), "exeat: curl.example:443 (tunnel) for coder? [y]es [h]our [a]lways [n]o, 45 s: ");
+        assert_eq!(
+            asked("curl.example", 45, 0, 120),
+            "exeat: curl.example:443 (tunnel, contents not seen) for coder? [y]es [h]our [a]lways [n]o, 45 s: "
+        );
         assert_eq!(
             asked("api.example.com.evil.test", 900, 2, 200),
-            "exeat: api.example.com.evil.test:443 (tunnel, under evil.test) for coder? (2 more) [y]es [h]our [a]lways [n]o, 15 min: "
+            "exeat: api.example.com.evil.test:443 (tunnel, contents not seen, under evil.test) for coder? (2 more) [y]es [h]our [a]lways [n]o, 15 min: "
         );
     }
 
@@ -122,14 +130,14 @@ mod tests {
         let _waiting = [1, 2].map(|number| room.ask_waiting(&attempt(number, "coder", 1)));
         let beside = Beside { left: Duration::from_millis(44_100), more: 0, columns: 200 };
         let asked = question(&room.desk.holds().remove(0), beside);
-        assert_eq!(asked, "exeat: 192.0.2.1:443 (tunnel) for coder, 2 requests? [y]es [h]our [a]lways [n]o, 45 s: ");
+        assert_eq!(asked, "exeat: 192.0.2.1:443 (tunnel, contents not seen) for coder, 2 requests? [y]es [h]our [a]lways [n]o, 45 s: ");
     }
 
     #[test]
     fn a_question_is_broken_between_words_only() {
         assert_eq!(
             asked("registry.example.org", 45, 3, 80),
-            "exeat: registry.example.org:443 (tunnel) for coder? (3 more) [y]es [h]our\n[a]lways [n]o, 45 s: "
+            "exeat: registry.example.org:443 (tunnel, contents not seen) for coder? (3 more)\n[y]es [h]our [a]lways [n]o, 45 s: "
         );
         assert!(asked("curl.example", 45, 0, 10).lines().all(|line| !line.starts_with(' ')));
     }
