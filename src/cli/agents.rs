@@ -149,7 +149,15 @@ mod tests {
             let (mut out, mut err) = (Vec::new(), Vec::new());
             let known = Known { config: &self.config, agents: &known };
             match revoke {
-                Some(name) => super::revoke(name, known, || Ok(self.notified.set(true)), &mut out)?,
+                Some(name) => super::revoke(
+                    name,
+                    known,
+                    || {
+                        self.notified.set(true);
+                        Ok(())
+                    },
+                    &mut out,
+                )?,
                 None => list(json, known, Ok(seen), Streams { out: &mut out, err: &mut err })?,
             }
             assert_eq!(err, b"");
