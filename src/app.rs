@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::approval::{HoldDesk, HoldSettings};
 use crate::config::Config;
+use crate::config::state::{self, StateError};
 use crate::egress::record::{PolicyInForce, Record, Recorder};
 use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
@@ -71,13 +71,8 @@ pub enum StartError {
         error: io::Error,
     },
     /// The state folder cannot be used.
-    #[error("the state folder {folder} cannot be used: {error}; name another in `state`")]
-    State {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -139,7 +134,7 @@ pub fn raise_open_files(config: &Config) {
 
 /// Opens the journal of this process, and says what of the last one had to be repaired.
 pub fn open_journal(config: &Config) -> Result<Journal, StartError> {
-    make_private(&config.state).map_err(|error| StartError::State { folder: config.state.clone(), error })?;
+    state::make(&config.state)?;
     let opened = Journal::open(&config.state, config.segment)?;
     for repaired in &opened.recovered {
         tracing::warn!(
@@ -151,11 +146,6 @@ pub fn open_journal(config: &Config) -> Result<Journal, StartError> {
         tracing::warn!(slot = %skipped.slot, why = %skipped.why, "a slot of the journal is left alone");
     }
     Ok(opened.journal)
-}
-
-fn make_private(folder: &std::path::Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 impl App {
@@ -210,8 +200,11 @@ impl App {
         self.tasks.spawn(task);
     }
 
-    /// Brings a policy into force, and records it.
+    /// Brings a policy into force, and records it. One equal to what is in force changes nothing.
     pub fn replace_policy(&self, policy: Policy, who: &str) {
+        if self.policy.load().hash() == policy.hash() {
+            return;
+        }
         let old = self.policy.swap(Arc::new(policy));
         self.desk.policy_changed();
         self.in_force(Some(old.hash().to_string()), who);

@@ -12,7 +12,7 @@ use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::allowlist::Allowlist;
 use crate::policy::attempt::AgentId;
-use crate::policy::fault::{Fault, Warning};
+use crate::policy::fault::{Fault, Warning, named};
 
 /// What could be loaded. Agents whose file is broken are not in the policy, so they are nobody.
 #[derive(Debug)]
@@ -39,10 +39,24 @@ pub(super) fn load(config: &Config, guard: Guard) -> anyhow::Result<Loaded> {
     };
     for listen in &config.listen {
         if let Some(agent) = &listen.agent {
+            if !policy.agents().any(|known| known == agent) {
+                faults.push(nobody(config, &listen.name, agent));
+            }
             policy = policy.with_listener(&listen.name, agent.clone());
         }
     }
     Ok(Loaded { policy, faults, warnings })
+}
+
+fn nobody(config: &Config, listener: &str, agent: &AgentId) -> Fault {
+    let file = config.path.as_deref().map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
+    let found = format!("listen.{listener} with the agent {agent}, of whom no allowlist is in force");
+    Fault::whole(
+        &file,
+        found,
+        "an agent that has one",
+        "write or mend its allowlist, or correct the name; until then everyone there is refused",
+    )
 }
 
 /// As [`load`], with the tokens in state, for commands that only look.
@@ -96,7 +110,7 @@ impl Loaded {
     /// In one sentence, that not everything written is in force.
     pub(super) fn not_in_force(&self) -> Option<String> {
         let files: BTreeSet<&str> = self.faults.iter().map(|fault| fault.file.as_ref()).collect();
-        let files: Vec<&str> = files.into_iter().collect();
+        let files: Vec<String> = files.into_iter().map(named).collect();
         (!files.is_empty()).then(|| format!("not in force: {}", files.join(", ")))
     }
 

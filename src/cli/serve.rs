@@ -70,6 +70,8 @@ fn addresses(bound: &Bound) -> anyhow::Result<String> {
 fn admin(app: &Arc<App>, config: &Config, loaded: &Loaded, tokens: TokenStore) -> anyhow::Result<()> {
     let listener = admin::bind(&config.state).with_context(|| admin_advice(&config.state))?;
     let hooks = Arc::new(Hooks { app: Arc::downgrade(app), base: loaded.policy.clone(), tokens: Mutex::new(tokens) });
+    // Once more: what was revoked before there was a socket to tell us of it.
+    hooks.reload_tokens().map_err(anyhow::Error::msg)?;
     app.beside(admin::serve(listener, Arc::clone(&app.desk), hooks, app.stop.now.clone()));
     Ok(())
 }

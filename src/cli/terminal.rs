@@ -43,7 +43,7 @@ const LINE: usize = 64;
 pub enum AskedOut {
     /// The run ended.
     Stopped,
-    /// The terminal hung up or gave an end of file.
+    /// The terminal hung up.
     HungUp,
     /// There is no terminal.
     NoTerminal,
@@ -254,7 +254,12 @@ impl Asking {
                 return Ok(Heard::Taken);
             }
             match self.terminal.read(&mut byte) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                // Ctrl-D is a key like any other that answers nothing. A terminal that hung up fails at the next look.
+                Ok(0) => {
+                    tokio::time::sleep(LOOK).await;
+                    self.is_ours()?;
+                    return Ok(Heard::Line(Vec::new()));
+                }
                 Ok(_) if byte == [b'\n'] => return Ok(Heard::Line(line)),
                 Ok(_) if line.len() < LINE => line.push(byte[0]),
                 Ok(_) => {}
@@ -323,8 +328,11 @@ mod tests {
         person.types("n\n");
         person.reads("second: No");
         person.reads("192.0.2.3:443 (tunnel, contents not seen) for coder? [y]es");
+        person.seen.clear();
         person.types("\u{4}");
-        person.reads("third: Unattended HungUp");
+        person.reads("192.0.2.3:443 (tunnel, contents not seen) for coder? [y]es");
+        person.types("n\n");
+        person.reads("third: No");
         assert!(!person.seen.contains(['\u{202e}', '\u{1b}']), "{}", person.seen);
     }
 
@@ -340,7 +348,7 @@ mod tests {
             line.clear();
             std::io::stdin().read_line(&mut line).unwrap();
         }
-        let asking = tokio::spawn(ask_on_terminal(
+        let _asking = tokio::spawn(ask_on_terminal(
             Arc::clone(&room.desk),
             agent("coder"),
             Duration::from_secs(45),
@@ -361,7 +369,7 @@ mod tests {
             say(&format!("{name}: {:?}", waiting.word().await));
         }
         let word = waiting[2].word().await;
-        say(&format!("third: {word:?} {:?}", asking.await.unwrap()));
+        say(&format!("third: {word:?}"));
     }
 
     fn say(text: &str) {

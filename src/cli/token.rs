@@ -134,11 +134,16 @@ mod tests {
         let args = TokenArgs { agent: agent.into(), hash, address: address.map(str::to_owned) };
         let (mut out, mut err, notified) = (Vec::new(), Vec::new(), Cell::new(false));
         let streams = Streams { out: &mut out, err: &mut err };
-        let told = || {
-            notified.set(true);
-            Ok(())
-        };
-        token(&args, Known { config: &config, agents: &agents }, SystemTime::UNIX_EPOCH, told, streams)?;
+        token(
+            &args,
+            Known { config: &config, agents: &agents },
+            SystemTime::UNIX_EPOCH,
+            || {
+                notified.set(true);
+                Ok(())
+            },
+            streams,
+        )?;
         let kept = TokenStore::open(&config.state)?.digests()?;
         Ok(Run { out: String::from_utf8(out)?, err: String::from_utf8(err)?, notified: notified.get(), kept })
     }

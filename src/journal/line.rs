@@ -2,13 +2,13 @@
 //!
 //! Lines are pure ASCII: what is not is escaped, so a journal shown on a terminal cannot steer it.
 
-use std::fmt::Write as _;
 use std::io::{self, BufRead};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::egress::record::Record;
+use crate::text::ascii_json;
 
 /// The version of the frame.
 pub(super) const VERSION: u8 = 1;
@@ -34,17 +34,7 @@ pub struct Line<R = Record> {
 impl<R: Serialize> Line<R> {
     /// The line with its end.
     pub(super) fn render(&self) -> io::Result<String> {
-        let json = serde_json::to_string(self)?;
-        let mut line = String::with_capacity(json.len() + 1);
-        for letter in json.chars() {
-            if letter.is_ascii() && letter != '\u{7f}' {
-                line.push(letter);
-                continue;
-            }
-            for unit in letter.encode_utf16(&mut [0; 2]) {
-                write!(line, "\\u{unit:04x}").map_err(io::Error::other)?;
-            }
-        }
+        let mut line = ascii_json(&serde_json::to_string(self)?);
         line.push('\n');
         Ok(line)
     }

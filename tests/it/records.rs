@@ -280,7 +280,7 @@ fn a_journal_folder_that_goes_away_refuses_everything_with_503() {
 #[test]
 fn a_journal_that_cannot_be_opened_refuses_everything_until_it_can() {
     let p0 = P0::new();
-    fs::create_dir_all(p0.site.state()).unwrap();
+    std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), 0o700).recursive(true).create(p0.site.state()).unwrap();
     let in_the_way = p0.site.state().join("journal");
     fs::write(&in_the_way, "in the way").unwrap();
     let proxy = p0.start();
