@@ -22,3 +22,4 @@ mod run;
 mod support;
 mod support_itself;
 mod tunnel;
+mod words;
