@@ -175,6 +175,7 @@ impl App {
         let front = FrontSettings {
             head: config.limits.head,
             head_timeout: config.limits.head_timeout,
+            idle: config.limits.idle,
             connections: config.limits.connections,
             per_source: config.limits.per_source,
         };

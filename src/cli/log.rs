@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::egress::record::{Answer, Answered, Decided, Ended, Held, Outcome, Place, Record, Revoked, Verdict};
+use crate::egress::record::{Answer, Answered, Decided, Ended, Held, Outcome, Place, Record, Revoked, Ruling};
 use crate::journal::{Entry, Reader};
 use crate::policy::attempt::{AgentId, AttemptId};
 use crate::text::plain;
@@ -131,7 +131,7 @@ struct Begun {
     /// Agent and host are those asked for, whatever the decision.
     concerned: bool,
     wanted: bool,
-    verdict: Verdict,
+    ruling: Ruling,
     destination: String,
     from: Option<String>,
 }
@@ -194,19 +194,19 @@ impl<'a> View<'a> {
         let (agent, place) = (decided.agent.as_ref(), decided.destination.as_ref());
         let (concerned, wanted) = (self.concerned(agent, place), self.asked_for(agent, place, Some(decided.decision)));
         let row = Row::decided(decided);
-        let (verdict, destination, from) = (decided.decision, row.place.clone(), from(decided));
-        self.open.insert(decided.id, Begun { concerned, wanted, verdict, destination, from });
+        let (ruling, destination, from) = (decided.decision, row.place.clone(), from(decided));
+        self.open.insert(decided.id, Begun { concerned, wanted, ruling, destination, from });
         wanted.then_some(row)
     }
 
     fn ended(&mut self, ended: &Ended) -> Option<Row> {
         let refused = ended.outcome == Outcome::Refused;
-        let Some(Begun { concerned, wanted, verdict, destination, from }) = self.open.remove(&ended.id) else {
-            let verdict = refused.then_some(Verdict::Block);
-            return self.asked_for(ended.agent.as_ref(), None, verdict).then(|| Row::ended(ended, "-".into(), None));
+        let Some(Begun { concerned, wanted, ruling, destination, from }) = self.open.remove(&ended.id) else {
+            let ruling = refused.then_some(Ruling::Block);
+            return self.asked_for(ended.agent.as_ref(), None, ruling).then(|| Row::ended(ended, "-".into(), None));
         };
         // A refusal's line has said all there is to say; with --json nothing is left out.
-        let told = verdict == Verdict::Block && !self.args.json;
+        let told = ruling == Ruling::Block && !self.args.json;
         let refused_later = concerned && refused && self.args.decision == Some(Decision::Block);
         ((wanted || refused_later) && !told).then(|| Row::ended(ended, destination, from))
     }
@@ -216,12 +216,12 @@ impl<'a> View<'a> {
             && self.host.as_deref().is_none_or(|wanted| place.is_some_and(|place| place.host == wanted))
     }
 
-    fn asked_for(&self, agent: Option<&AgentId>, place: Option<&Place>, verdict: Option<Verdict>) -> bool {
-        let verdict = verdict.map(|verdict| match verdict {
-            Verdict::Allow => Decision::Allow,
-            Verdict::Block => Decision::Block,
+    fn asked_for(&self, agent: Option<&AgentId>, place: Option<&Place>, ruling: Option<Ruling>) -> bool {
+        let ruling = ruling.map(|ruling| match ruling {
+            Ruling::Allow => Decision::Allow,
+            Ruling::Block => Decision::Block,
         });
-        self.concerned(agent, place) && self.args.decision.is_none_or(|wanted| Some(wanted) == verdict)
+        self.concerned(agent, place) && self.args.decision.is_none_or(|wanted| Some(wanted) == ruling)
     }
 }
 
@@ -264,8 +264,8 @@ impl Row {
 
     fn decided(decided: &Decided) -> Self {
         let word = match decided.decision {
-            Verdict::Allow => "allow",
-            Verdict::Block => "block",
+            Ruling::Allow => "allow",
+            Ruling::Block => "block",
         };
         let to = decided.destination.as_ref().map_or("-".into(), place);
         let approval = decided.approval.map(|approval| format!("approval {approval}"));

@@ -77,9 +77,9 @@ pub struct Hold {
     pub wait: Duration,
     /// How long a question lives.
     pub pending: Duration,
-    /// Attempts of one agent that may wait.
+    /// Questions of one agent that may be pending.
     pub per_agent: usize,
-    /// Attempts that may wait in all; never more than `limits.connections`.
+    /// Questions that may be pending, and attempts that may wait, in all; never more than `limits.connections`.
     pub total: usize,
     /// How long the same question is not asked again after a no.
     pub quiet_after_deny: Duration,
@@ -109,7 +109,7 @@ pub struct Limits {
     pub peek: Duration,
     /// Connections in all.
     pub connections: usize,
-    /// Connections of one agent.
+    /// Attempts of one agent open at once.
     pub per_agent: usize,
     /// Connections of one source address before it is identified.
     pub per_source: usize,
@@ -398,8 +398,12 @@ segment = "1GiB"
             ("EXEAT_HOLD_TOTAL", "20001", "EXEAT_HOLD_TOTAL: found [hold] total 20001"),
             ("EXEAT_STATE", "state", "EXEAT_STATE: found state \"state\""),
             ("EXEAT_STATE", "x\"\n[admin]\n", "EXEAT_STATE: found state"),
-            ("EXEAT_FLOOR", "x", "EXEAT_FLOOR: found floor; wanted a key this version knows"),
-            ("EXEAT_TELEMETRY_OTLP", "http://x", "EXEAT_TELEMETRY_OTLP: found telemetry; wanted a key this version knows"),
+            ("EXEAT_FLOOR", "x", "EXEAT_FLOOR: found floor, not yet a key of this version; wanted a key this version knows"),
+            (
+                "EXEAT_TELEMETRY_OTLP",
+                "http://x",
+                "EXEAT_TELEMETRY_OTLP: found telemetry, not yet a key of this version; wanted a key this version knows",
+            ),
         ] {
             let said = faults("[listen.main]\naddress = \"127.0.0.1:1\"", &[(variable, value)]);
             assert!(said.len() == 1 && said[0].starts_with(start), "{variable}={value}: {said:?}");

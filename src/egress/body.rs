@@ -43,15 +43,18 @@ impl Upload {
 
 impl Body for Upload {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broken;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         loop {
+            if self.carried.is_closed() {
+                return Poll::Ready(Some(Err(Broken::Cut)));
+            }
             let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
             if frame.is_none() || self.inner.is_end_stream() {
                 self.carried.upload_over();
             }
-            let Some(Ok(frame)) = frame else { return Poll::Ready(frame) };
+            let Some(Ok(frame)) = frame else { return Poll::Ready(frame.map(|frame| frame.map_err(Broken::from))) };
             if let Some(data) = frame.data_ref() {
                 self.carried.up.fetch_add(data.len() as u64, Ordering::Relaxed);
                 return Poll::Ready(Some(Ok(frame)));

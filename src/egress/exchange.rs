@@ -48,12 +48,16 @@ impl Connected {
         };
         let (response, parked) = match answered {
             Ok(answered) => answered,
-            Err((reason, cause)) => return Err(open.refuse(reason, cause)),
+            Err((reason, cause)) => {
+                carried.close();
+                return Err(open.refuse(reason, cause));
+            }
         };
         open.status = Some(response.status().as_u16());
         let (mut parts, body) = response.into_parts();
         // No upgrade was passed on, so none was asked for.
         if parts.status == StatusCode::SWITCHING_PROTOCOLS || hygiene::inbound(&mut parts.headers).is_none() {
+            drop((parked, body));
             let (reason, cause) = broken(NetworkFault::BadAnswer);
             return Err(open.refuse(reason, cause));
         }

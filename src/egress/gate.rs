@@ -11,7 +11,7 @@ use super::claim::{Claim, Objection, Who};
 use super::hold::{Asked, Desk, Word};
 use super::live::Live;
 use super::open::{OnEnd, Open};
-use super::record::{Decided, Place, Recorder, Verdict, masked};
+use super::record::{Decided, Place, Recorder, Ruling, masked};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seats;
 use crate::policy::Policy;
@@ -123,7 +123,7 @@ impl Gate {
                 Sight::Seen(line) => Some(masked(line)),
                 Sight::NotYet => None,
             },
-            decision: Verdict::Block,
+            decision: Ruling::Block,
             reason: Reason::Internal,
             rule: None,
             approval: None,

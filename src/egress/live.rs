@@ -35,6 +35,9 @@ impl Live {
     pub(super) async fn lost(&mut self) {
         loop {
             let left = self.until.map(|until| until.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO));
+            if left == Some(Duration::ZERO) && !self.decide_again() {
+                return;
+            }
             tokio::select! {
                 moved = self.changed.changed() => if moved.is_err() {
                     // Nobody is left who could take an answer back.

@@ -27,6 +27,6 @@ pub use gate::{Company, Gate, GateSettings, Permit};
 pub use interception::{InnerEnd, Interception};
 pub use refusal::{Cause, NetworkFault, Refusal};
 pub use resolve::{NoResolver, Resolver};
-pub use tunnel::{Carried, Client, Receipt};
+pub use tunnel::{AgentSide, Carried, Receipt};
 pub use upstream::{Connected, Upstream, UpstreamSettings};
 pub use watch::{Watch, Watching, watch};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::record::{Decided, Ended, Millis, Outcome, Record, Recorder, TlsSeen, Unwritable, Verdict};
+use super::record::{Decided, Ended, Millis, Outcome, Record, Recorder, Ruling, TlsSeen, Unwritable};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seat;
 use crate::policy::attempt::{AgentId, AttemptId};
@@ -20,6 +20,7 @@ pub(super) struct Carried {
     pub(super) up: AtomicU64,
     pub(super) down: AtomicU64,
     uploaded: AtomicBool,
+    closed: AtomicBool,
 }
 
 impl Carried {
@@ -30,6 +31,15 @@ impl Carried {
     /// The request's body has been read to its end.
     pub(super) fn upload_over(&self) {
         self.uploaded.store(true, Ordering::Release);
+    }
+
+    /// Nothing more may be carried: what is under way is over, or about to be recorded as over.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     pub(super) fn upload_is_over(&self) -> bool {
@@ -118,11 +128,11 @@ impl Open {
     pub(super) fn allow(&mut self, reason: Reason, rule: Option<String>, approval: Option<uuid::Uuid>) -> Result<(), Unwritable> {
         self.draft.rule = rule;
         self.draft.approval = approval;
-        self.decide(Verdict::Allow, reason, Outcome::Abandoned)
+        self.decide(Ruling::Allow, reason, Outcome::Abandoned)
     }
 
-    fn decide(&mut self, verdict: Verdict, reason: Reason, outcome: Outcome) -> Result<(), Unwritable> {
-        self.draft.decision = verdict;
+    fn decide(&mut self, ruling: Ruling, reason: Reason, outcome: Outcome) -> Result<(), Unwritable> {
+        self.draft.decision = ruling;
         self.draft.reason = reason;
         let written = self.recorder.record(&Record::Decided(self.draft.clone()));
         self.stage = if written.is_ok() { Stage::Decided(outcome, reason) } else { Stage::Closed };
@@ -160,7 +170,7 @@ impl Open {
         let (mut reason, mut cause) = (reason, cause);
         match self.stage {
             Stage::Undecided => {
-                if self.decide(Verdict::Block, reason, Outcome::Refused).is_err() {
+                if self.decide(Ruling::Block, reason, Outcome::Refused).is_err() {
                     (reason, cause) = (Reason::Internal, Cause::Journal);
                 }
             }
@@ -205,7 +215,7 @@ impl Drop for Open {
             // The agent hung up before there was a decision; if this cannot be written, nothing came of the attempt.
             let reason = if self.asked.is_some() { Reason::Pending } else { Reason::Internal };
             self.held = self.held.or_else(|| self.asked.map(|asked| asked.elapsed()));
-            let _ = self.decide(Verdict::Block, reason, Outcome::Abandoned);
+            let _ = self.decide(Ruling::Block, reason, Outcome::Abandoned);
         }
         if let Stage::Decided(outcome, reason) = self.stage {
             self.settle(outcome, reason);

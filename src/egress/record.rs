@@ -106,7 +106,7 @@ impl Front {
 /// Allow or block; a hold is never a final decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum Ruling {
     /// It may pass.
     Allow,
     /// It may not.
@@ -242,7 +242,7 @@ pub struct Decided {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestLine>,
     /// Allow or block.
-    pub decision: Verdict,
+    pub decision: Ruling,
     /// Why.
     pub reason: Reason,
     /// `file:line` of the rule that decided.

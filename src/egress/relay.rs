@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::open::Carried;
-use super::tunnel::Client;
+use super::tunnel::AgentSide;
 use crate::policy::reason::Reason;
 
 const BUFFER: usize = 64 * 1024;
@@ -26,7 +26,7 @@ pub(super) enum Relayed {
     /// Both sides closed in order.
     Completed,
     /// The agent's connection broke.
-    ClientGone,
+    AgentGone,
     /// The origin's connection broke.
     OriginGone,
     /// exeat ended it.
@@ -35,13 +35,13 @@ pub(super) enum Relayed {
 
 #[derive(Clone, Copy)]
 enum Side {
-    Client,
+    Agent,
     Origin,
 }
 
 /// Carries bytes until both directions have ended, one breaks, or nothing moves for `idle`.
-pub(super) async fn relay(client: &Client, origin: &TcpStream, carried: &Carried, idle: Duration) -> Relayed {
-    let (early, client) = (&client.early, client.stream.as_ref());
+pub(super) async fn relay(agent: &AgentSide, origin: &TcpStream, carried: &Carried, idle: Duration) -> Relayed {
+    let (early, agent) = (&agent.early, agent.stream.as_ref());
     let began = Instant::now();
     let stirred = AtomicU64::new(0);
     let stir = || stirred.store(began.elapsed().as_millis() as u64, Ordering::Relaxed);
@@ -53,9 +53,9 @@ pub(super) async fn relay(client: &Client, origin: &TcpStream, carried: &Carried
             };
             write_rest(origin, early).await.map_err(|_broken| Side::Origin)?;
             count(early.len() as u64);
-            pump((client, Side::Client), (origin, Side::Origin), count).await
+            pump((agent, Side::Agent), (origin, Side::Origin), count).await
         };
-        let down = pump((origin, Side::Origin), (client, Side::Client), |bytes| {
+        let down = pump((origin, Side::Origin), (agent, Side::Agent), |bytes| {
             carried.down.fetch_add(bytes, Ordering::Relaxed);
             stir();
         });
@@ -73,7 +73,7 @@ pub(super) async fn relay(client: &Client, origin: &TcpStream, carried: &Carried
     tokio::select! {
         ended = both => match ended {
             Ok(((), ())) => Relayed::Completed,
-            Err(Side::Client) => Relayed::ClientGone,
+            Err(Side::Agent) => Relayed::AgentGone,
             Err(Side::Origin) => Relayed::OriginGone,
         },
         () = silent => Relayed::Cut(Reason::Overloaded),
@@ -84,6 +84,8 @@ pub(super) async fn relay(client: &Client, origin: &TcpStream, carried: &Carried
 async fn pump(from: (&TcpStream, Side), to: (&TcpStream, Side), moved: impl Fn(u64)) -> Result<(), Side> {
     let ((from, from_side), (to, to_side)) = (from, to);
     loop {
+        // Readiness costs no budget: without this, a stream that never waits would never let anything else of its task run, its cut above all.
+        tokio::task::consume_budget().await;
         from.readable().await.map_err(|_broken| from_side)?;
         match step(from, to) {
             Step::Ended => {
@@ -138,4 +140,49 @@ async fn write_rest(to: &TcpStream, mut rest: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream as Plain;
+    use std::sync::Arc;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_never_waits_leaves_its_task_room_to_be_cut() {
+        let ((mut source, agent), (mut sink, origin)) = (pair().await, pair().await);
+        let writer = std::thread::spawn(move || while source.write_all(&[0; 256 * 1024]).is_ok() {});
+        let reader = std::thread::spawn(move || while sink.read(&mut [0; 256 * 1024]).is_ok_and(|read| read > 0) {});
+        let began = std::time::Instant::now();
+        let (carried, agent) = (Carried::default(), AgentSide { early: bytes::Bytes::new(), stream: Arc::new(agent) });
+        let (mut before, mut longest) = (0, 0);
+        let cut = async {
+            while began.elapsed() < Duration::from_millis(500) {
+                let total = carried.total();
+                (longest, before) = (longest.max(total - before), total);
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ended = relay(&agent, &origin, &carried, Duration::from_secs(60)) => panic!("ended by itself"),
+            () = cut => {}
+        }
+        drop((agent, origin));
+        writer.join().unwrap();
+        reader.join().unwrap();
+        // A task has 128 steps before it must let others run, and each carries a block at most; it may get two turns to one of ours.
+        assert!(longest > 0 && longest <= 2 * 130 * BUFFER as u64, "{} blocks at a stretch", longest / BUFFER as u64);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test's own listener")]
+    async fn pair() -> (Plain, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = Plain::connect(listener.local_addr().unwrap()).unwrap();
+        (near, listener.accept().await.unwrap().0)
+    }
 }

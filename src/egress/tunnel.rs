@@ -19,7 +19,7 @@ use crate::tls::client_hello::{ACCESS_DENIED, ClientHello, FirstBytes, MOST};
 
 /// The agent's side of a tunnel: what it sent already, and the rest.
 #[derive(Debug)]
-pub struct Client {
+pub struct AgentSide {
     /// Bytes read beyond the request for the tunnel.
     pub early: Bytes,
     /// The socket.
@@ -32,7 +32,7 @@ pub enum Carried {
     /// It is over, and recorded.
     Over(Receipt),
     /// The agent speaks plain HTTP in it: each request is an attempt of its own.
-    Http(Box<Interception>, Client),
+    Http(Box<Interception>, AgentSide),
 }
 
 /// Proof that an attempt's `ended` is written.
@@ -53,14 +53,14 @@ impl Receipt {
 
 impl Connected {
     /// Carries bytes both ways until both sides are done, the answer is no longer allow, or the first bytes are wrong.
-    pub async fn tunnel(self, mut client: Client) -> Carried {
+    pub async fn tunnel(self, mut agent: AgentSide) -> Carried {
         let Self { mut open, grant, mut live, line, upstream } = self;
         let Line::Fresh(origin, _peer) = line else {
             return Carried::Over(Receipt::of(open, Outcome::Failed, Reason::Internal));
         };
         if !grant.opaque() {
             let first = tokio::select! {
-                first = first_bytes(&mut client, upstream.settings.peek) => first,
+                first = first_bytes(&mut agent, upstream.settings.peek) => first,
                 () = live.lost() => return Carried::Over(Receipt::of(open, Outcome::Cut, Reason::PolicyChanged)),
                 () = upstream.settings.stop.cancelled() => return Carried::Over(Receipt::of(open, Outcome::Cut, Reason::Internal)),
             };
@@ -68,13 +68,13 @@ impl Connected {
                 Judgement::Carry(seen) => open.tls = Some(seen),
                 Judgement::Http => {
                     drop(origin);
-                    return Carried::Http(Box::new(Interception::new(open, live)), client);
+                    return Carried::Http(Box::new(Interception::new(open, live)), agent);
                 }
                 Judgement::Gone => return Carried::Over(Receipt::of(open, Outcome::Abandoned, Reason::NotTls)),
                 Judgement::Cut { reason, tls, seen } => {
                     open.tls = seen;
                     if tls {
-                        deny(&client.stream).await;
+                        deny(&agent.stream).await;
                     }
                     return Carried::Over(Receipt::of(open, Outcome::Cut, reason));
                 }
@@ -85,12 +85,12 @@ impl Connected {
             biased;
             () = live.lost() => Relayed::Cut(Reason::PolicyChanged),
             () = upstream.settings.stop.cancelled() => Relayed::Cut(Reason::Internal),
-            relayed = relay(&client, &origin, &open.carried, upstream.settings.idle) => relayed,
+            relayed = relay(&agent, &origin, &open.carried, upstream.settings.idle) => relayed,
         };
         let reason = open.reason();
         Carried::Over(match relayed {
             Relayed::Completed => Receipt::of(open, Outcome::Completed, reason),
-            Relayed::ClientGone => Receipt::of(open, Outcome::Abandoned, reason),
+            Relayed::AgentGone => Receipt::of(open, Outcome::Abandoned, reason),
             Relayed::OriginGone => Receipt::of(open, Outcome::Failed, Reason::Unreachable),
             Relayed::Cut(reason) => Receipt::of(open, Outcome::Cut, reason),
         })
@@ -139,21 +139,21 @@ fn seen(hello: ClientHello) -> TlsSeen {
 }
 
 /// Reads until the bytes tell what they are; `None` where the agent closed first. What is still unclear at the deadline stays unclear.
-async fn first_bytes(client: &mut Client, peek: Duration) -> Option<FirstBytes> {
+async fn first_bytes(agent: &mut AgentSide, peek: Duration) -> Option<FirstBytes> {
     let deadline = tokio::time::Instant::now() + peek;
-    let mut bytes = BytesMut::from(client.early.as_ref());
+    let mut bytes = BytesMut::from(agent.early.as_ref());
     let first = loop {
         let first = FirstBytes::of(&bytes);
         if first != FirstBytes::More || bytes.len() >= MOST {
             break Some(first);
         }
-        match tokio::time::timeout_at(deadline, read(&client.stream, &mut bytes)).await {
+        match tokio::time::timeout_at(deadline, read(&agent.stream, &mut bytes)).await {
             Ok(Ok(0) | Err(_)) if bytes.is_empty() => break None,
             Ok(Ok(0) | Err(_)) | Err(_) => break Some(FirstBytes::Other),
             Ok(Ok(_read)) => {}
         }
     };
-    client.early = bytes.freeze();
+    agent.early = bytes.freeze();
     first
 }
 
@@ -169,8 +169,8 @@ async fn read(stream: &TcpStream, bytes: &mut BytesMut) -> io::Result<usize> {
 }
 
 /// Says no in the words of TLS, then closes. An agent that does not even take seven bytes is not waited for.
-async fn deny(client: &TcpStream) {
-    if client.writable().await.is_ok() && client.try_write(&ACCESS_DENIED).is_ok() {
-        let _ = rustix::net::shutdown(client, rustix::net::Shutdown::Write);
+async fn deny(agent: &TcpStream) {
+    if agent.writable().await.is_ok() && agent.try_write(&ACCESS_DENIED).is_ok() {
+        let _ = rustix::net::shutdown(agent, rustix::net::Shutdown::Write);
     }
 }

@@ -136,6 +136,7 @@ impl Underway {
             drop(open);
             pool.park(key, parked);
         } else {
+            self.carried.close();
             drop(parked);
             open.will_end(Outcome::Completed, reason);
         }
@@ -145,6 +146,7 @@ impl Underway {
     /// Ends it from outside; the connection to the origin is closed before that is recorded.
     pub(super) fn end(&self, outcome: Outcome, reason: Reason) {
         let Some(State { mut open, parked, pool: _, key: _ }) = self.state.lock().take() else { return };
+        self.carried.close();
         drop(parked);
         open.will_end(outcome, reason);
         drop(open);
@@ -154,6 +156,7 @@ impl Underway {
     /// The agent went away before the end.
     pub(super) fn abandon(&self) {
         let Some(State { open, parked, pool: _, key: _ }) = self.state.lock().take() else { return };
+        self.carried.close();
         drop(parked);
         drop(open);
         self.ended.cancel();

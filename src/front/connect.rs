@@ -13,7 +13,7 @@ use super::http1::{Line, Reply};
 use super::inside;
 use super::listener::Seat;
 use super::wire::Wire;
-use crate::egress::{Carried, Claim, Client, Connected, Refusal};
+use crate::egress::{AgentSide, Carried, Claim, Connected, Refusal};
 
 /// A tunnel on its way from the request that opened it to the connection that becomes it.
 #[derive(Debug)]
@@ -39,16 +39,16 @@ pub(super) async fn open(
 /// Carries the tunnel in the task of its connection.
 pub(super) async fn carry(tunnel: Handoff, peer: SocketAddr, seat: &Seat, stop: CancellationToken) {
     let Handoff { connected, upgrade } = tunnel;
-    let Some(client) = client(upgrade).await else { return connected.close() };
-    match connected.tunnel(client).await {
+    let Some(agent) = agent(upgrade).await else { return connected.close() };
+    match connected.tunnel(agent).await {
         Carried::Over(receipt) => tracing::debug!(attempt = %receipt.id, "a tunnel is over"),
-        Carried::Http(interception, client) => inside::serve(*interception, client, peer, seat, stop).await,
+        Carried::Http(interception, agent) => inside::serve(*interception, agent, peer, seat, stop).await,
     }
 }
 
-async fn client(upgrade: OnUpgrade) -> Option<Client> {
+async fn agent(upgrade: OnUpgrade) -> Option<AgentSide> {
     let upgraded = upgrade.await.ok()?;
     let parts = upgraded.downcast::<Wire>().ok()?;
     let (_read_by_hyper, stream) = parts.io.into_parts();
-    Some(Client { early: parts.read_buf, stream })
+    Some(AgentSide { early: parts.read_buf, stream })
 }

@@ -82,7 +82,7 @@ pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, seat: &Seat,
             let door = Arc::clone(&door);
             async { Ok::<Reply, Infallible>(answer(request, peer, door, &line, &state).await) }
         });
-        let wire = Wire::new(Bytes::new(), Arc::clone(&stream), state.heard.clone());
+        let wire = Wire::new(Bytes::new(), Arc::clone(&stream), state.heard.clone(), ways.settings.idle);
         let mut connection = pin!(builder(&ways.settings).serve_connection(wire, service).with_upgrades());
         let mut over = pin!(async {
             tokio::select! {

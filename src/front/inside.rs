@@ -13,20 +13,20 @@ use super::http1::{Line, Reply, builder, ended_badly, refused, unreadable};
 use super::listener::Seat;
 use super::wire::{Heard, Wire};
 use super::{forward, head};
-use crate::egress::{self, Client, InnerEnd, Interception, Objection};
+use crate::egress::{self, AgentSide, InnerEnd, Interception, Objection};
 use crate::policy::attempt::Sight;
 use crate::policy::malformed::Malformed;
 use crate::policy::reason::Reason;
 
 /// Serves the requests of one tunnel until either side ends it or its own answer is no longer allow.
-pub(super) async fn serve(interception: Interception, client: Client, peer: SocketAddr, seat: &Seat, stop: CancellationToken) {
-    let (ways, Client { early, stream }) = (seat.ways(), client);
+pub(super) async fn serve(interception: Interception, agent: AgentSide, peer: SocketAddr, seat: &Seat, stop: CancellationToken) {
+    let (ways, AgentSide { early, stream }) = (seat.ways(), agent);
     let (watch, watching) = egress::watch();
     let line = Line::new(ways, watch, &stream, seat);
     let end = {
         let service =
             service_fn(|request: Request<Incoming>| async { Ok::<Reply, Infallible>(answer(request, peer, &interception, &line).await) });
-        let wire = Wire::new(early, stream.clone(), Heard::default());
+        let wire = Wire::new(early, stream.clone(), Heard::default(), ways.settings.idle);
         let mut connection = pin!(builder(&ways.settings).serve_connection(wire, service));
         let mut over = pin!(async {
             tokio::select! {

@@ -29,6 +29,8 @@ pub struct FrontSettings {
     pub head: usize,
     /// How long a head may take from its connection's first breath.
     pub head_timeout: Duration,
+    /// The longest wait for an agent that does not read.
+    pub idle: Duration,
     /// Connections in all.
     pub connections: usize,
     /// Connections of one source address.

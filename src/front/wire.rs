@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 
 /// How often a waiting agent is looked for.
 const GLANCE: Duration = Duration::from_secs(1);
@@ -23,6 +24,9 @@ pub(super) struct Wire {
     early: Bytes,
     stream: Arc<TcpStream>,
     heard: Heard,
+    /// How long a write may wait for an agent that does not read.
+    patience: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 /// Whether anything was read since this was last asked: an agent that began to speak is owed an answer.
@@ -36,8 +40,9 @@ impl Heard {
 }
 
 impl Wire {
-    pub(super) fn new(early: Bytes, stream: Arc<TcpStream>, heard: Heard) -> Self {
-        Self { early, stream, heard }
+    pub(super) fn new(early: Bytes, stream: Arc<TcpStream>, heard: Heard, idle: Duration) -> Self {
+        // Twice, as the watch over an exchange is to cut it first, and record that.
+        Self { early, stream, heard, patience: idle * 2, stalled: None }
     }
 
     pub(super) fn into_parts(self) -> (Bytes, Arc<TcpStream>) {
@@ -82,11 +87,11 @@ impl Read for Wire {
 }
 
 impl Write for Wire {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_try(cx, |stream| stream.try_write(bytes))
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.poll_try(cx, |stream| stream.try_write_vectored(bytes))
     }
 
@@ -104,12 +109,23 @@ impl Write for Wire {
 }
 
 impl Wire {
-    fn poll_try(&self, cx: &mut Context<'_>, write: impl Fn(&TcpStream) -> io::Result<usize>) -> Poll<io::Result<usize>> {
+    fn poll_try(&mut self, cx: &mut Context<'_>, write: impl Fn(&TcpStream) -> io::Result<usize>) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.stream.poll_write_ready(cx))?;
+            match self.stream.poll_write_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => {
+                    let patience = self.patience;
+                    let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+                    ready!(stalled.as_mut().poll(cx));
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
             match write(&self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
+                written => {
+                    self.stalled = None;
+                    return Poll::Ready(written);
+                }
             }
         }
     }

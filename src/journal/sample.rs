@@ -4,7 +4,7 @@
 
 use uuid::Uuid;
 
-use crate::egress::record::{Decided, Ended, Front, Millis, Outcome, Place, Verdict};
+use crate::egress::record::{Decided, Ended, Front, Millis, Outcome, Place, Ruling};
 use crate::policy::attempt::{AgentId, AttemptId};
 use crate::policy::reason::Reason;
 
@@ -17,7 +17,7 @@ pub(crate) fn decided(id: u128) -> Decided {
         peer: "127.0.0.1:50000".into(),
         destination: Some(Place { host: "api.example".into(), port: 443, scheme: None }),
         request: None,
-        decision: Verdict::Allow,
+        decision: Ruling::Allow,
         reason: Reason::Listed,
         rule: Some("coder.toml:3".into()),
         approval: None,

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::sample::{decided, ended};
 use super::*;
-use crate::egress::record::{Decided, PolicyInForce, Started, Verdict};
+use crate::egress::record::{Decided, PolicyInForce, Ruling, Started};
 use crate::policy::reason::Reason;
 
 const ROOM: u64 = 1 << 20;
@@ -46,7 +46,7 @@ fn folders_and_files_are_private() {
 fn a_slot_goes_on_over_restarts_and_what_was_open_is_lost() {
     let state = tempfile::tempdir().unwrap();
     let journal = open(state.path());
-    let blocked = Decided { decision: Verdict::Block, reason: Reason::Unlisted, agent: None, ..decided(3) };
+    let blocked = Decided { decision: Ruling::Block, reason: Reason::Unlisted, agent: None, ..decided(3) };
     for record in [decided(1), decided(2), blocked] {
         write(&journal, &Record::Decided(record));
     }

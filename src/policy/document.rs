@@ -230,7 +230,7 @@ impl<'d> Table<'d> {
         for key in keys {
             if let Some(item) = self.take(key) {
                 let wanted = format!("a key this version knows: {key} comes with a later version");
-                self.document.fault(item.key_at, key.to_string(), wanted, "remove it");
+                self.document.fault(item.key_at, format!("{key}, not yet a key of this version"), wanted, "remove it");
             }
             self.known.remove(key);
             self.told.insert(key);
@@ -362,10 +362,10 @@ mod tests {
                 "f.toml:3:10: found a value of secret that is not shown; wanted a whole number from 1 to 2; fix: write it as digits without quotes",
                 "f.toml:4:8: found wait 45; wanted a duration; fix: write a number and a unit in quotes, like \"45s\", \"15m\", \"1h\" or \"30d\"",
                 "f.toml:5:8: found room \"64MB\"; wanted a size; fix: write a number and a unit in quotes, like \"32KiB\", \"64MiB\" or \"10GiB\"",
-                "f.toml:6:1: found include; wanted a key this version knows: include comes with a later version; fix: remove it",
+                "f.toml:6:1: found include, not yet a key of this version; wanted a key this version knows: include comes with a later version; fix: remove it",
                 "f.toml:8:9: found port 0; wanted a whole number from 1 to 65535; fix: write it as digits without quotes",
                 "f.toml:8:12: found port \"a\"; wanted a whole number from 1 to 65535; fix: write it as digits without quotes",
-                "f.toml:9:1: found method; wanted a key this version knows: method comes with a later version; fix: remove it",
+                "f.toml:9:1: found method, not yet a key of this version; wanted a key this version knows: method comes with a later version; fix: remove it",
                 "f.toml:11:8: found an empty list; wanted at least one port; fix: name one, or remove port",
                 "f.toml:13:13: found per_agent 11; wanted a whole number from 1 to 10; fix: write it as digits without quotes",
                 "f.toml:15:1: found the unknown key \"adress\" in [listen.main]; wanted one of address; fix: did you mean address?",

@@ -11,7 +11,7 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::egress::record::{Decided, Ended, Front, Millis, Outcome, PolicyInForce, Record, Verdict};
+use crate::egress::record::{Decided, Ended, Front, Millis, Outcome, PolicyInForce, Record, Ruling};
 use crate::policy::attempt::{AgentId, AttemptId};
 use crate::policy::reason::Reason;
 
@@ -44,7 +44,7 @@ pub struct Metrics {
 /// What an attempt's end is counted with.
 #[derive(Debug)]
 struct Open {
-    verdict: Verdict,
+    ruling: Ruling,
     reason: Reason,
     tunnel: bool,
 }
@@ -131,13 +131,13 @@ impl Metrics {
 
     fn decided(&self, decided: &Decided) -> &'static str {
         let agent = label(decided.agent.as_ref());
-        let verdict = match decided.decision {
-            Verdict::Allow => "allow",
-            Verdict::Block => "block",
+        let ruling = match decided.decision {
+            Ruling::Allow => "allow",
+            Ruling::Block => "block",
         };
-        self.decisions.with_label_values(&[agent, verdict, decided.reason.as_str(), decided.front.as_str()]).inc();
-        let tunnel = (decided.front, decided.decision, decided.within) == (Front::Connect, Verdict::Allow, None);
-        let open = Open { verdict: decided.decision, reason: decided.reason, tunnel };
+        self.decisions.with_label_values(&[agent, ruling, decided.reason.as_str(), decided.front.as_str()]).inc();
+        let tunnel = (decided.front, decided.decision, decided.within) == (Front::Connect, Ruling::Allow, None);
+        let open = Open { ruling: decided.decision, reason: decided.reason, tunnel };
         if self.open.lock().insert(decided.id, open).is_none() {
             self.attempts_open.inc();
             if tunnel {
@@ -174,7 +174,7 @@ impl Metrics {
 /// What waiting led to: the decision's reason, or that the agent went away first.
 fn hold_outcome(open: Option<&Open>, ended: &Ended) -> &'static str {
     match open {
-        Some(open) if open.verdict == Verdict::Block && ended.outcome == Outcome::Abandoned => Outcome::Abandoned.as_str(),
+        Some(open) if open.ruling == Ruling::Block && ended.outcome == Outcome::Abandoned => Outcome::Abandoned.as_str(),
         Some(open) => open.reason.as_str(),
         None => ended.reason.as_str(),
     }
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn an_agent_not_identified_is_a_dash_and_hosts_are_nowhere() {
         let metrics = Metrics::new();
-        let record = Decided { agent: None, decision: Verdict::Block, reason: Reason::UnknownAgent, ..decided(1) };
+        let record = Decided { agent: None, decision: Ruling::Block, reason: Reason::UnknownAgent, ..decided(1) };
         metrics.recorded(&Record::Decided(record));
         let decisions = ["exeat_decisions_total{agent=\"-\",decision=\"block\",front=\"connect\",reason=\"unknown-agent\"} 1"];
         assert_eq!(lines(&metrics, "exeat_decisions_total"), decisions);
@@ -248,9 +248,9 @@ mod tests {
     #[test]
     fn a_wait_is_counted_by_what_it_led_to() {
         let cases = [
-            (Verdict::Allow, Reason::Approved, Outcome::Failed, Reason::DnsFailed, "approved"),
-            (Verdict::Block, Reason::Refused, Outcome::Refused, Reason::Refused, "refused"),
-            (Verdict::Block, Reason::Pending, Outcome::Abandoned, Reason::Pending, "abandoned"),
+            (Ruling::Allow, Reason::Approved, Outcome::Failed, Reason::DnsFailed, "approved"),
+            (Ruling::Block, Reason::Refused, Outcome::Refused, Reason::Refused, "refused"),
+            (Ruling::Block, Reason::Pending, Outcome::Abandoned, Reason::Pending, "abandoned"),
         ];
         for (decision, reason, outcome, why, label) in cases {
             let metrics = Metrics::new();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use crate::egress::record::{Decided, Ended, Outcome, Place, Record, Verdict};
+use crate::egress::record::{Decided, Ended, Outcome, Place, Record, Ruling};
 use crate::policy::attempt::AttemptId;
 use crate::policy::reason::Reason;
 use crate::text::plain;
@@ -39,11 +39,11 @@ impl Tally {
             return;
         }
         match (decided.decision, decided.reason) {
-            (Verdict::Allow, Reason::Approved) => self.approved += 1,
-            (Verdict::Allow, _) => self.listed += 1,
-            (Verdict::Block, reason) => self.refused(decided.destination.as_ref(), reason),
+            (Ruling::Allow, Reason::Approved) => self.approved += 1,
+            (Ruling::Allow, _) => self.listed += 1,
+            (Ruling::Block, reason) => self.refused(decided.destination.as_ref(), reason),
         }
-        if let (Verdict::Allow, Some(place)) = (decided.decision, &decided.destination) {
+        if let (Ruling::Allow, Some(place)) = (decided.decision, &decided.destination) {
             self.open.insert(decided.id, place.clone());
         }
     }
@@ -96,10 +96,10 @@ mod tests {
         assert!(tally.to_string().starts_with("no attempts"));
         let agent = AgentId::parse("a").ok();
         for id in 1..=2 {
-            let blocked = Decided { agent: agent.clone(), decision: Verdict::Block, reason: Reason::Unlisted, ..decided(id) };
+            let blocked = Decided { agent: agent.clone(), decision: Ruling::Block, reason: Reason::Unlisted, ..decided(id) };
             tally.recorded(&Record::Decided(blocked));
         }
-        let allowed = Decided { agent: agent.clone(), decision: Verdict::Allow, reason: Reason::Listed, ..decided(3) };
+        let allowed = Decided { agent: agent.clone(), decision: Ruling::Allow, reason: Reason::Listed, ..decided(3) };
         let name = allowed.destination.clone().map(|place| format!("{}:{}", place.host, place.port)).unwrap_or_default();
         tally.recorded(&Record::Decided(allowed));
         tally.recorded(&Record::Ended(Ended { outcome: Outcome::Refused, reason: Reason::ForbiddenAddress, ..ended(3) }));

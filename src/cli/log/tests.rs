@@ -13,7 +13,7 @@ use crate::policy::reason::Reason;
 #[test]
 fn an_attempt_is_a_line_when_decided_and_one_when_ended_and_a_refusal_one_in_all() {
     let at: Timestamp = "2026-11-22T12:00:00.654321Z".parse().unwrap();
-    let blocked = Decided { decision: Verdict::Block, reason: Reason::Unlisted, rule: None, ..decided(2) };
+    let blocked = Decided { decision: Ruling::Block, reason: Reason::Unlisted, rule: None, ..decided(2) };
     let request = RequestLine { method: "GET".into(), path: "/x".into() };
     let lines = shown_lines(
         &[],
@@ -56,7 +56,7 @@ fn what_an_agent_had_a_hand_in_is_escaped() {
 
 #[test]
 fn filters_choose_attempts_with_their_ends() {
-    let other = Decided { agent: AgentId::parse("other").ok(), decision: Verdict::Block, ..decided(2) };
+    let other = Decided { agent: AgentId::parse("other").ok(), decision: Ruling::Block, ..decided(2) };
     let host = Place { host: "b.example".into(), port: 443, scheme: None };
     let records = [
         Record::Started(Started { version: "0.1.0".into(), pid: 1, repaired: None }),
@@ -126,7 +126,7 @@ fn what_was_allowed_by_name_and_refused_afterwards_is_among_the_blocked() {
 
 #[test]
 fn an_attempt_of_nobody_known_is_shown_with_where_it_came_from() {
-    let nobody = Decided { agent: None, decision: Verdict::Block, reason: Reason::UnknownAgent, rule: None, ..decided(1) };
+    let nobody = Decided { agent: None, decision: Ruling::Block, reason: Reason::UnknownAgent, rule: None, ..decided(1) };
     let passed = Decided { agent: None, ..decided(2) };
     let records = [Record::Decided(nobody), Record::Decided(passed), Record::Ended(Ended { agent: None, ..ended(2) })];
     let wanted = [

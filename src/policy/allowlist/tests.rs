@@ -95,7 +95,7 @@ fn keys_of_later_versions_are_faults_in_every_table_they_can_stand_in() {
         assert!(
             said.len() == 1
                 && said[0]
-                    .contains(&format!("found {key}; wanted a key this version knows: {key} comes with a later version; fix: remove it")),
+                    .contains(&format!("found {key}, not yet a key of this version; wanted a key this version knows: {key} comes with a later version; fix: remove it")),
             "{text}: {said:?}"
         );
     }
