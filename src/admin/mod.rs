@@ -72,6 +72,7 @@ async fn accept(listener: &UnixListener, places: &Arc<Semaphore>) -> Option<(Uni
         Ok((stream, _)) => Some((stream, place)),
         Err(error) => {
             tracing::warn!(%error, "the admin socket accepts nothing at the moment");
+            // Nearly always for want of descriptors; trying again at once would only burn the processor.
             tokio::time::sleep(Duration::from_millis(100)).await;
             None
         }
