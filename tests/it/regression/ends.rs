@@ -84,6 +84,7 @@ fn an_upload_that_keeps_moving_outlasts_the_idle_limit() {
     for _ in 0..12 {
         agent.send(PIECE);
         assert_eq!(origin.exactly(PIECE.len()).as_deref(), Some(PIECE), "a moving upload was cut");
+        // The pace is the point: all pieces together take twice the limit.
         thread::sleep(Duration::from_millis(200));
     }
     origin.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");

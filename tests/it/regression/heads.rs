@@ -1,8 +1,5 @@
 //! Heads, of either side, that two readers could take for two things.
 
-use std::thread;
-use std::time::Duration;
-
 use super::Stage;
 use crate::support::p0::{P0, a, assert_refused};
 use crate::support::proxy::of_kind;
@@ -50,7 +47,7 @@ fn an_answer_in_a_coding_that_would_be_lost_is_not_passed_on() {
 #[test]
 fn what_follows_a_refused_connect_is_no_attempt_of_its_own() {
     let p0 = P0::new();
-    let proxy = p0.start();
+    let mut proxy = p0.start();
     let target = p0.at_secure("blocked.test");
     let mut hello = Vec::new();
     p0.authority.client("blocked.test").write_tls(&mut hello).unwrap();
@@ -67,8 +64,9 @@ fn what_follows_a_refused_connect_is_no_attempt_of_its_own() {
         }
         talk.rest();
     }
-    thread::sleep(Duration::from_millis(300));
-    let records = proxy.settled();
+    // Once it has stopped, no record is still to come.
+    assert!(proxy.stop().success());
+    let records = proxy.journal();
     let reasons: Vec<_> = of_kind(&records, "decided").iter().map(|record| record["reason"].clone()).collect();
     assert_eq!(reasons, ["blocked", "blocked"]);
 }
