@@ -12,9 +12,11 @@ pub mod host;
 mod identify;
 pub mod index;
 pub mod malformed;
+pub mod path;
 pub mod pattern;
 #[expect(clippy::module_inception, reason = "the policy of policy")]
 mod policy;
+pub mod query;
 pub mod reason;
 pub mod rule;
 pub mod special;
