@@ -177,7 +177,7 @@ impl<'a> Found<'a> {
                 (*slot, *best) = (Some(rule), entry.rank);
             }
         }
-        if let (None, Host::Address(address)) = (found.block, &destination.host) {
+        if let Host::Address(address) = &destination.host {
             found.block = agent.bounds.blocked(*address, destination.port);
         }
         found

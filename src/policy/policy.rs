@@ -13,9 +13,8 @@ use super::allowlist::{Allowlist, Effect, Rule, Unlisted};
 use super::attempt::{AgentId, Evidence};
 use super::destination::Port;
 use super::fault::Fault;
-use super::host::Host;
 use super::identify::{Identities, contradictions};
-use super::index::HostIndex;
+use super::index::{AddressIndex, HostIndex};
 use super::pattern::HostPattern;
 use super::reason::Reason;
 use super::rule::RuleRef;
@@ -61,16 +60,17 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Bounds {
     pub(super) guard: Arc<Guard>,
-    blocked: HashMap<IpAddr, Vec<Rule>>,
+    blockers: Vec<Rule>,
+    blocked: AddressIndex<usize>,
 }
 
 impl Bounds {
-    /// The block rule that names the address, or an IPv4 address it carries.
+    /// The first block rule of the file that names the address or a network it is in, also by an IPv4 address it carries.
     pub(super) fn blocked(&self, address: IpAddr, port: Port) -> Option<&Rule> {
         if self.blocked.is_empty() {
             return None;
         }
-        let named = readings(address).filter_map(|address| self.blocked.get(&address)).flatten();
+        let named = readings(address).flat_map(|address| self.blocked.lookup(address)).filter_map(|number| self.blockers.get(*number));
         named.filter(|rule| rule.ports.contain(port)).min_by_key(|rule| &rule.place)
     }
 }
@@ -161,12 +161,16 @@ impl Agent {
     fn new(allowlist: Allowlist, guard: &Arc<Guard>) -> Self {
         let Allowlist { file, agent: _, agent_line: _, unlisted, addresses, identify: _, rules } = allowlist;
         let mut patterns: Vec<(Specificity, usize, HostPattern)> = Vec::new();
-        let mut blocked: HashMap<IpAddr, Vec<Rule>> = HashMap::new();
+        let (mut blockers, mut blocked) = (Vec::new(), AddressIndex::default());
         for (number, rule) in rules.iter().enumerate() {
+            let before = blockers.len();
             for host in &rule.hosts {
                 patterns.push((Specificity::of(rule, host), number, host.clone()));
-                if let (Effect::Block { because: _ }, Some(Host::Address(address))) = (&rule.effect, host.exact()) {
-                    blocked.entry(address.to_canonical()).or_default().push(rule.clone());
+                if let (Effect::Block { because: _ }, Some(network)) = (&rule.effect, host.addresses()) {
+                    blocked.insert(network, before);
+                    if blockers.len() == before {
+                        blockers.push(rule.clone());
+                    }
                 }
             }
         }
@@ -176,7 +180,7 @@ impl Agent {
             (pattern, Entry { rule, rank, exact })
         };
         let index = (0..).zip(patterns).map(entry).collect();
-        Self { file, rules, index, unlisted, addresses, bounds: Arc::new(Bounds { guard: guard.clone(), blocked }) }
+        Self { file, rules, index, unlisted, addresses, bounds: Arc::new(Bounds { guard: guard.clone(), blockers, blocked }) }
     }
 }
 
@@ -198,7 +202,7 @@ impl Specificity {
             Effect::Hold { addresses } => (true, false, addresses.as_ref()),
             Effect::Block { because: _ } => (false, false, None),
         };
-        let labels = if speaks { host.to_string().split('.').count() } else { 0 };
+        let labels = if speaks { host.spelled() } else { 0 };
         let networks = addresses.map(|addresses| written(addresses)).unwrap_or_default();
         let public = addresses.is_some_and(|addresses| addresses.public);
         Self { exact: Reverse(speaks && !host.is_wildcard()), labels: Reverse(labels), opaque, networks, public, place: rule.place.clone() }

@@ -1,4 +1,5 @@
 mod identity;
+mod networks;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
@@ -12,6 +13,7 @@ use super::super::approvals::{Approval, ApprovalId, Approvals, Scope, Subject};
 use super::super::attempt::{Attempt, AttemptId, Instance, Offered, Sight};
 use super::super::decide::{Basis, Block, Decision, Grant};
 use super::super::destination::Destination;
+use super::super::host::Host;
 use super::*;
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
