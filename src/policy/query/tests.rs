@@ -268,7 +268,8 @@ fn any_query() -> impl Strategy<Value = String> {
         "SERVICE",
         "x",
     ]);
-    prop::collection::vec(fixed, 0..12).prop_map(|pieces| pieces.concat())
+    let listed = prop::sample::select(vec!["service=git-upload-pack&", "&service=a%20b", "%73ervice=c%2bd&", "x=y&"]);
+    prop::collection::vec(prop_oneof![1 => fixed, 2 => listed], 0..6).prop_map(|pieces| pieces.concat())
 }
 
 proptest! {
