@@ -15,6 +15,7 @@ pub mod malformed;
 pub mod pattern;
 #[expect(clippy::module_inception, reason = "the policy of policy")]
 mod policy;
+pub mod preset;
 pub mod reason;
 pub mod rule;
 pub mod special;
