@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use jiff::civil::Date;
 use serde::Serialize;
 
+use super::allowlist::{IncludedText, Unfound};
 use super::document::{Document, Item, Table};
 use super::fault::{Fault, shown};
 
@@ -104,6 +105,17 @@ pub fn preset(name: &str) -> Result<&'static Preset, NoPreset> {
         let known = NOT_SHIPPED.iter().find(|(names, _)| names.contains(&name));
         NoPreset { name: name.to_owned(), why: known.map_or_else(|| Why::Unknown { near: near(name) }, |(_, why)| *why) }
     })
+}
+
+/// The text that `include = ["preset:NAME"]` names.
+pub fn included(name: &str) -> Result<IncludedText, Unfound> {
+    match preset(name) {
+        Ok(preset) => Ok(IncludedText { file: format!("preset:{}", preset.name).into(), text: preset.text.into() }),
+        Err(none) => {
+            let found = none.reason().map_or_else(|| "which is no preset".to_owned(), |why| format!("which is no preset: {why}"));
+            Err(Unfound { found, fix: none.fix() })
+        }
+    }
 }
 
 impl Preset {

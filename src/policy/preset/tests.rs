@@ -3,7 +3,10 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::policy::allowlist::{Allowlist, Effect, Ports};
+use crate::policy::allowlist::{Allowlist, IncludeName, Library, Reading};
+use crate::policy::fault::Warning;
+use crate::policy::floor::Floor;
+use crate::policy::rule::{Allow, Effect, Ports};
 
 #[test]
 fn every_file_of_the_folder_is_in_the_binary() {
@@ -35,8 +38,8 @@ fn every_preset_loads_without_a_second_look() {
         assert_eq!(warnings, [], "{}", preset.name);
         assert_eq!(allowlist.rules.iter().map(|rule| rule.hosts.len()).sum::<usize>(), preset.hosts, "{}", preset.name);
     }
-    let together: String = presets().iter().map(|preset| &preset.text[preset.text.find("[[").unwrap()..]).collect();
-    assert_eq!(Allowlist::parse("all", &format!("agent = \"x\"\n{together}")).map(|(_, warnings)| warnings), Ok(Vec::new()));
+    let names: Vec<&str> = presets().iter().map(|preset| preset.name).collect();
+    assert_eq!(including(&names).map(|(_, warnings)| warnings), Ok(Vec::new()));
 }
 
 #[test]
@@ -46,7 +49,7 @@ fn what_a_preset_opens_is_spelled_out() {
             let exact = rule.hosts.iter().all(|host| host.exact().is_some());
             let argued = rule.note.as_deref().is_some_and(|note| note.starts_with("a wildcard"));
             match (&rule.effect, &rule.ports) {
-                (Effect::Allow { addresses: _, spelled, opaque }, Ports::These(ports)) => {
+                (Effect::Allow(Allow { addresses: _, spelled, opaque, websocket: _, limits: _ }), Ports::These(ports)) => {
                     assert!(exact || argued, "{}: {:?}", preset.name, rule.hosts);
                     assert!(!spelled && !opaque && ports.iter().all(|port| [80, 443].contains(&port.number())), "{}", preset.name);
                     assert!(rules_spell_ports(preset.text), "{}", preset.name);
@@ -109,6 +112,23 @@ fn a_name_is_found_or_said_to_be_missing_with_a_fix() {
 }
 
 #[test]
+fn an_include_of_what_is_not_shipped_says_so_with_the_fix() {
+    for (name, said) in [
+        (
+            "git-read",
+            r#"x.toml:2:12: found include "preset:git-read", which is no preset: that an agent only reads can be enforced only by inspecting TLS, which comes with a later version; wanted a file that can be included; fix: take github, knowing that it can write with any token"#,
+        ),
+        (
+            "gitub",
+            r#"x.toml:2:12: found include "preset:gitub", which is no preset; wanted a file that can be included; fix: did you mean github?"#,
+        ),
+    ] {
+        let faults: Vec<String> = including(&[name]).unwrap_err().iter().map(Fault::to_string).collect();
+        assert_eq!(faults, [said]);
+    }
+}
+
+#[test]
 fn a_header_that_is_wrong_is_told_key_by_key() {
     let said = faults_of_the_header("title = 1\nrisk = \"a\\nb\"\nsource = []\nchecked = \"22.11.2026\"\nrisky = \"x\"\n");
     assert_eq!(
@@ -155,10 +175,26 @@ fn the_reference_lists_every_preset_as_its_file_describes_it() {
     }
 }
 
-/// The rules of a preset as an allowlist of their own; what describes it stands above the first table.
-fn rules_of(preset: &Preset) -> (Allowlist, Vec<crate::policy::fault::Warning>) {
-    let rules = preset.text.find("[[").map_or("", |at| &preset.text[at..]);
-    Allowlist::parse(preset.name, &format!("agent = \"x\"\n{rules}")).unwrap()
+#[derive(Debug)]
+struct Shipped;
+
+impl Library for Shipped {
+    fn text(&self, name: &IncludeName) -> Result<IncludedText, Unfound> {
+        match name {
+            IncludeName::Preset(name) => included(name),
+            IncludeName::Sibling(name) => panic!("no preset includes {name}"),
+        }
+    }
+}
+
+fn including(names: &[&str]) -> Result<(Allowlist, Vec<Warning>), Vec<Fault>> {
+    let entries: Vec<String> = names.iter().map(|name| format!("\"preset:{name}\"")).collect();
+    let text = format!("agent = \"x\"\ninclude = [{}]\n", entries.join(", "));
+    Allowlist::read("x.toml", &text, &Reading { now: std::time::SystemTime::UNIX_EPOCH, floor: &Floor::none(), library: &Shipped })
+}
+
+fn rules_of(preset: &Preset) -> (Allowlist, Vec<Warning>) {
+    including(&[preset.name]).unwrap()
 }
 
 fn rules_spell_ports(text: &str) -> bool {
