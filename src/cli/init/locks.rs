@@ -196,7 +196,7 @@ mod tests {
             (
                 "package-lock.json",
                 r#"{"packages": {"": {"funding": {"url": "https://no.test"}}, "a": {"resolved": "https://u:s3cret@a.test/a.tgz"}, "b": {"resolved": "https://a.test/b.tgz"}}, "dependencies": {"c": {"resolved": "git+ssh://git@no.test/c"}}}"#,
-                &["npm https://a.test f (repository)", "npm: something that is no http or https URL is left out, from f"][..],
+                &["npm: something that is no http or https URL is left out, from f", "npm https://a.test f (repository)"][..],
             ),
             (
                 "yarn.lock",
