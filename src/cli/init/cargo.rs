@@ -46,7 +46,8 @@ pub(super) async fn look(machine: &Machine) -> Vec<Entry> {
     if default == Standing::Itself {
         match asked(machine, program.as_deref()).await {
             Some(url) => places.push((url, "cargo's own default".to_owned())),
-            None => found.push(Entry::Said("cargo: it does not say its default registry".to_owned())),
+            None if program.is_none() => found.push(Entry::Said("cargo: not on PATH".to_owned())),
+            None => found.push(Entry::Said(machine.silent("cargo"))),
         }
     }
     let downloads = home.map(|home| downloads(&home.join("registry/index"))).unwrap_or_default();

@@ -14,7 +14,7 @@ pub(super) async fn look(machine: &Machine) -> Vec<Entry> {
     // Any other value may have it fetch another version of itself.
     let answer = ask(machine, &program, &["env", "GOPROXY", "GOSUMDB", "GOENV"], &[("GOTOOLCHAIN", "local")]).await;
     let Some(answer) = answer.filter(|answer| answer.well) else {
-        return vec![Entry::Said("go: on PATH, but it did not answer".to_owned())];
+        return vec![Entry::Said(machine.silent("go"))];
     };
     let mut lines = answer.out.lines().map(str::trim);
     let [proxies, database, file] = [lines.next(), lines.next(), lines.next()].map(Option::unwrap_or_default);

@@ -19,7 +19,7 @@ const FILE_MAX: u64 = 16 << 20;
 const SHOWN: usize = 200;
 
 /// How long a client may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is looked at.
 #[derive(Clone, Debug)]
@@ -81,6 +81,11 @@ impl Machine {
     pub(super) fn at_config(&self, path: &str) -> Option<PathBuf> {
         let folder = self.variable("XDG_CONFIG_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
         folder.or_else(|| self.at_home(".config")).map(|folder| folder.join(path))
+    }
+
+    /// What is said of a client that gives no answer that can be read.
+    pub(super) fn silent(&self, client: &str) -> String {
+        format!("{client}: on PATH, but it did not say where it goes within {} s", self.patience.as_secs())
     }
 
     /// A path in words: below the home folder from `~` on, below the repository without what is before it.

@@ -28,7 +28,7 @@ pub(super) async fn look(machine: &Machine) -> Vec<Entry> {
 
 /// A goal that no plug-in has, without network and with an empty store: Maven says where it would have looked.
 async fn asked(machine: &Machine, program: &std::path::Path) -> Vec<Entry> {
-    let silent = || vec![Entry::Said("maven: on PATH, but it does not say its repositories".to_owned())];
+    let silent = || vec![Entry::Said(machine.silent("maven"))];
     let Ok(scratch) = Scratch::new() else { return silent() };
     let store = format!("-Dmaven.repo.local={}", scratch.path().display());
     let Some(answer) = ask(machine, program, &["--offline", "--batch-mode", &store, "exeat:init"], &[]).await else { return silent() };

@@ -29,7 +29,7 @@ async fn npm(machine: &Machine) -> Vec<Entry> {
     let own = &[("npm_config_update_notifier", "false")];
     let answer = ask(machine, &program, &["config", "list", "--json"], own).await.filter(|answer| answer.well);
     let settings = answer.and_then(|answer| serde_json::from_str::<BTreeMap<String, serde_json::Value>>(&answer.out).ok());
-    let Some(settings) = settings else { return vec![Entry::Said("npm: on PATH, but it did not answer".to_owned())] };
+    let Some(settings) = settings else { return vec![Entry::Said(machine.silent("npm"))] };
     let setting = |key: &str| settings.get(key).and_then(serde_json::Value::as_str);
     // The user's file comes after the global one, as it wins.
     let files = ["globalconfig", "userconfig"].map(setting).into_iter().flatten().map(PathBuf::from);

@@ -23,34 +23,22 @@ async fn pip(machine: &Machine) -> Vec<Entry> {
     }) else {
         return vec![Entry::Said("pip: not on PATH".to_owned())];
     };
-    let arguments = |after: &[&'static str]| before.iter().copied().chain(after.iter().copied()).collect::<Vec<_>>();
-    let [list, debug, help, version] =
-        [&["config", "list"][..], &["config", "debug"], &["download", "--help"], &["--version"]].map(arguments);
     let own: &[(&str, &str)] = &[("PIP_DISABLE_PIP_VERSION_CHECK", "1"), ("PIP_NO_INPUT", "1")];
-    let (list, debug, help, version) = tokio::join!(
-        ask(machine, &program, &list, own),
-        ask(machine, &program, &debug, own),
-        ask(machine, &program, &help, own),
-        ask(machine, &program, &version, own)
-    );
-    let said = |answer: Option<super::ask::Answer>| answer.filter(|answer| answer.well).map(|answer| answer.out);
-    let Some(help) = said(help) else { return vec![Entry::Said("pip: on PATH, but it did not answer".to_owned())] };
-    let debug = said(debug).unwrap_or_default();
-    let settings = said(list).map(|list| settings(&list)).unwrap_or_default();
+    let said = async |after: &[&str]| {
+        let answer = ask(machine, &program, &[before, after].concat(), own).await;
+        answer.filter(|answer| answer.well).map(|answer| answer.out)
+    };
+    let Some(list) = said(&["config", "list"]).await else { return vec![Entry::Said(machine.silent("pip"))] };
+    let settings = settings(&list);
     let mut found = Vec::new();
-    for Setting { key, values } in &settings {
-        let place = format!("pip config, {}", written_in(&debug, key).map_or("its environment".to_owned(), |path| machine.shown(&path)));
-        let source = Source::machine(CLIENT, &place);
-        match key.rsplit('.').next().unwrap_or_default() {
-            "index-url" | "extra-index-url" => found.extend(values.iter().map(|url| source.host(url))),
-            "find-links" => found.extend(values.iter().filter(|value| value.contains("://")).map(|url| source.host(url))),
-            "no-index" => found.push(Entry::Said(format!("pip: no-index, by {place}: it asks no index"))),
-            _ => {}
-        }
+    if settings.iter().any(Setting::names_hosts) {
+        let debug = said(&["config", "debug"]).await.unwrap_or_default();
+        found.extend(settings.iter().flat_map(|setting| setting.entries(machine, &debug)));
     }
     if !settings.iter().any(|setting| setting.key.ends_with(".index-url")) {
-        let place = said(version).and_then(|version| package(&version));
-        found.extend(default_index(machine, &help, place.as_deref()));
+        let (help, version) = (said(&["download", "--help"]).await, said(&["--version"]).await);
+        let Some(help) = help else { return vec![Entry::Said(machine.silent("pip"))] };
+        found.extend(default_index(machine, &help, version.and_then(|version| package(&version)).as_deref()));
     }
     found
 }
@@ -78,6 +66,30 @@ fn default_index(machine: &Machine, help: &str, package: Option<&Path>) -> Vec<E
 struct Setting {
     key: String,
     values: Vec<String>,
+}
+
+impl Setting {
+    /// The key without its section.
+    fn name(&self) -> &str {
+        self.key.rsplit('.').next().unwrap_or_default()
+    }
+
+    fn names_hosts(&self) -> bool {
+        ["index-url", "extra-index-url", "find-links", "no-index"].contains(&self.name())
+    }
+
+    fn entries(&self, machine: &Machine, debug: &str) -> Vec<Entry> {
+        let written = written_in(debug, &self.key).map_or("its environment".to_owned(), |path| machine.shown(&path));
+        let place = format!("pip config, {written}");
+        let source = Source::machine(CLIENT, &place);
+        match self.name() {
+            "index-url" | "extra-index-url" => self.values.iter().map(|url| source.host(url)).collect(),
+            // The others are folders.
+            "find-links" => self.values.iter().filter(|value| value.contains("://")).map(|url| source.host(url)).collect(),
+            "no-index" => vec![Entry::Said(format!("pip: no-index, from {place}: it may ask no index"))],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// The lines of `pip config list`: `global.index-url='https://…'`, the value as Python writes it.
@@ -149,10 +161,9 @@ async fn uv(machine: &Machine) -> Vec<Entry> {
     if !configured {
         let help = ask(machine, &program, &["pip", "install", "--help"], &[("UV_NO_CONFIG", "1")]).await;
         let url = help.and_then(|help| default_in(&help.out, "--default-index", "by default: "));
-        found.push(url.map_or_else(
-            || Entry::Said("uv: on PATH, but it does not say its default index".to_owned()),
-            |url| Source::machine(CLIENT, "uv's own default").by("uv").host(&url),
-        ));
+        found.push(
+            url.map_or_else(|| Entry::Said(machine.silent("uv")), |url| Source::machine(CLIENT, "uv's own default").by("uv").host(&url)),
+        );
     }
     found
 }
