@@ -49,8 +49,8 @@ It goes by the files: approvals and the quiet time of a running exeat are
 not considered. Without a port it is 443.
 
 Exit status:
-  0 allow, 10 hold, 11 block. 1 where exeat failed, 2 where the arguments
-  are wrong.";
+  0 allow, 10 hold, 11 block, 12 depends on the request. 1 where exeat
+  failed, 2 where the arguments are wrong.";
 
 /// An egress proxy for AI agents: what is listed passes, the rest is blocked or waits for a person, and every decision is recorded.
 #[derive(Debug, Parser)]
@@ -213,7 +213,7 @@ fn explained(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyho
             anyhow::anyhow!("no agent is named {agent}; there is only the built-in agent local, as {NO_FILE}")
         }
         Unexplained::NoSuchAgent { .. } => anyhow::Error::from(error),
-        Unexplained::Malformed(_) | Unexplained::NotATarget => Usage(error.to_string()).into(),
+        Unexplained::NotTried(_) => Usage(error.to_string()).into(),
     })?;
     explanation.write(out, args.json)?;
     Ok(ExitCode::from(explanation.exit_code()))

@@ -225,6 +225,23 @@ impl<'d> Table<'d> {
         tables
     }
 
+    /// Takes a table whose keys the file chooses; `Item::key` is each.
+    pub fn named_items(&mut self, key: &'static str) -> Vec<Item<'d>> {
+        let Some(item) = self.take(key) else { return Vec::new() };
+        let Some(entries) = item.value.get_ref().as_table().filter(|entries| !entries.is_empty()) else {
+            item.wrong("a table of names", &format!("write {key} = {{ NAME = [\"VALUE\"] }}"));
+            return Vec::new();
+        };
+        let named = |(name, value): (&'d Spanned<std::borrow::Cow<'d, str>>, &'d Spanned<DeValue<'d>>)| Item {
+            document: self.document,
+            key: name.get_ref(),
+            key_at: name.span().start,
+            value,
+            secret: false,
+        };
+        entries.iter().map(named).collect()
+    }
+
     /// Takes keys that a later version gives a meaning; one that is there is a fault saying so.
     pub fn not_yet(&mut self, keys: &[&'static str]) {
         for key in keys {

@@ -113,6 +113,11 @@ impl HostPattern {
         }
     }
 
+    /// Whether it is about addresses, not names.
+    pub fn is_of_addresses(&self) -> bool {
+        matches!(self.shape, Shape::Exact(Host::Address(_)))
+    }
+
     /// Whether the pattern may match more than one host.
     pub fn is_wildcard(&self) -> bool {
         self.exact().is_none()
