@@ -225,10 +225,10 @@ impl Place {
     fn keep(&self, args: &InitArgs, machine: &Machine, written: &Written, out: &mut impl Write) -> anyhow::Result<()> {
         let Written { text, rules, presets, comments } = written;
         let failed = |path: &Path, error: &io::Error| format!("{} cannot be written: {}", shown(path), trouble(error.kind()));
-        kept::keep(&self.file, text, args.force).map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => anyhow::anyhow!("{} came meanwhile; pass --force to replace it", shown(&self.file)),
-            _ => anyhow::anyhow!("{}; pass --folder DIR, or --stdout", failed(&self.file, &error)),
-        })?;
+        if let Err(error) = kept::keep(&self.file, text, args.force) {
+            ensure!(error.kind() != ErrorKind::AlreadyExists, "{} came meanwhile; pass --force to replace it", shown(&self.file));
+            bail!("{}; pass --folder DIR, or --stdout", failed(&self.file, &error));
+        }
         writeln!(out, "\nwrote {}: rules {rules}, presets {presets}, comments {comments}", machine.shown(&self.file))?;
         if let Some(first) = &self.first {
             let text = first_configuration(&args.agent);
