@@ -30,7 +30,6 @@ use super::Usage;
 use super::token::Streams;
 use crate::config::allowlists::load_paths;
 use crate::config::{Config, user_file};
-use crate::policy::allowlist::Allowlist;
 use crate::policy::attempt::AgentId;
 use crate::text::{plain, trouble};
 
@@ -74,7 +73,7 @@ pub async fn init<O: Write, E: Write>(
     let basis = Basis { agent: &args.agent, entries: &entries, needed: &needed, preset_exists };
     let written = basis.written();
     ensure!(
-        Allowlist::parse("the allowlist", &written.text).is_ok(),
+        loads(&written.text),
         "what was found makes no allowlist that loads; write one by hand, as docs/reference/allowlists.md says, and please report this"
     );
     let Some(place) = place else {
@@ -88,9 +87,16 @@ pub async fn init<O: Write, E: Write>(
     Ok(())
 }
 
-/// Presets come with a later version: until then the hosts are listed, or named to be listed.
-fn preset_exists(_name: &str) -> bool {
-    false
+/// Whether a preset can be included. The loader is asked: a name that it does not take would keep the whole file from loading.
+fn preset_exists(name: &str) -> bool {
+    loads(&format!("agent = \"a\"\ninclude = [\"preset:{name}\"]\n"))
+}
+
+/// Whether a text loads as `exeat check` would load it.
+fn loads(text: &str) -> bool {
+    let Ok(scratch) = ask::Scratch::new() else { return false };
+    let file = scratch.path().join("allowlist.toml");
+    std::fs::write(&file, text).is_ok() && load_paths(&[file]).faults.is_empty()
 }
 
 /// What looking has given.
@@ -272,6 +278,12 @@ fn first_configuration(agent: &AgentId) -> String {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_preset_exists_where_the_loader_takes_it() {
+        assert!(loads("agent = \"a\"\n") && !loads("agent = 1\n"));
+        assert!(!preset_exists("no-such-preset"));
+    }
 
     #[test]
     fn the_first_configuration_loads_and_its_listener_is_the_agents() {
