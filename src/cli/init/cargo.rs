@@ -126,6 +126,7 @@ async fn asked(machine: &Machine, program: Option<&Path>) -> Option<String> {
         ("CARGO_NET_RETRY", "0"),
         ("CARGO_NET_OFFLINE", "false"),
         ("CARGO_TERM_COLOR", "never"),
+        ("RUSTUP_AUTO_INSTALL", "0"),
     ];
     let answer = ask(machine, program?, &["search", "x"], &own).await?;
     quoted(&answer.err)
