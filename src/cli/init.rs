@@ -31,6 +31,7 @@ use super::token::Streams;
 use crate::config::allowlists::load_paths;
 use crate::config::{Config, user_file};
 use crate::policy::attempt::AgentId;
+use crate::policy::preset::preset;
 use crate::text::{plain, trouble};
 
 use found::{Client, Entry, Word};
@@ -87,9 +88,9 @@ pub async fn init<O: Write, E: Write>(
     Ok(())
 }
 
-/// Whether a preset can be included. The loader is asked: a name that it does not take would keep the whole file from loading.
+/// Whether a preset is there and can be included. The loader is asked as well: what it does not take would keep the whole file from loading.
 fn preset_exists(name: &str) -> bool {
-    loads(&format!("agent = \"a\"\ninclude = [\"preset:{name}\"]\n"))
+    preset(name).is_ok() && loads(&format!("agent = \"a\"\ninclude = [\"preset:{name}\"]\n"))
 }
 
 /// Whether a text loads as `exeat check` would load it.
@@ -151,9 +152,12 @@ fn report(basis: &Basis<'_>, to: &mut impl Write) -> io::Result<()> {
     for entry in basis.entries {
         if let Entry::Fits { preset, what, otherwise } = entry {
             say(match (basis.presets().contains(preset), otherwise) {
+                (true, Some(found)) if remotes::opaque(found) => {
+                    format!("{what}: preset:{preset}, which is for https; ssh needs a rule with port = [22] and opaque = true")
+                }
                 (true, _) => format!("{what}: preset:{preset}"),
                 (false, Some(_)) => continue,
-                (false, None) => format!("{what}; this exeat has no preset {preset}: list its hosts yourself"),
+                (false, None) => format!("{what}; preset:{preset} cannot be included: list its hosts yourself"),
             });
         }
     }
@@ -280,9 +284,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_preset_exists_where_the_loader_takes_it() {
+    fn a_preset_exists_where_there_is_one_and_the_loader_takes_it() {
         assert!(loads("agent = \"a\"\n") && !loads("agent = 1\n"));
         assert!(!preset_exists("no-such-preset"));
+    }
+
+    #[test]
+    fn every_preset_that_may_be_written_ships() {
+        let clients = [Client::Go, Client::Maven, Client::Ruby, Client::Php, Client::Dotnet, Client::Elixir, Client::Dart];
+        let named = clients.into_iter().filter_map(Client::preset).chain(agents::presets()).chain(remotes::presets());
+        let missing: Vec<&str> = named.filter(|name| preset(name).is_err()).collect();
+        assert_eq!(missing, Vec::<&str>::new());
     }
 
     #[test]

@@ -120,6 +120,9 @@ fn whatever_clients_are_configured_with_comes_out_as_rules_that_load() {
         "maven.test:443 maven: from maven's answer: its repositories with mirrors counted",
     ];
     assert_eq!(rules(&text), expected, "{}", out(&ran));
+    machine.put("home/preset.toml", "agent = \"a\"\ninclude = [\"preset:claude-code\"]\n");
+    let taken = machine.ran(&["check", machine.at("home/preset.toml").to_str().unwrap()]).status.success();
+    assert_eq!(text.contains("\ninclude  = [\"preset:claude-code\"]\n"), taken, "a preset is included exactly where that loads");
     let said = out(&ran);
     for line in [
         "claude: ",

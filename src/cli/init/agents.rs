@@ -31,6 +31,12 @@ pub(super) fn look(machine: &Machine) -> Vec<Entry> {
     if found.is_empty() { vec![Entry::Said("no agent known to exeat is on PATH".to_owned())] } else { found }
 }
 
+/// Every preset that may be named.
+#[cfg(test)]
+pub(super) fn presets() -> impl Iterator<Item = &'static str> {
+    AGENTS.iter().filter_map(|(_, preset)| *preset)
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {

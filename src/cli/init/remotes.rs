@@ -97,6 +97,12 @@ pub(super) fn opaque(found: &Found) -> bool {
     found.origin.scheme == "ssh"
 }
 
+/// Every preset that may be named.
+#[cfg(test)]
+pub(super) fn presets() -> impl Iterator<Item = &'static str> {
+    FORGES.iter().map(|(_, preset)| *preset)
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {

@@ -285,7 +285,8 @@ mod tests {
 
     #[test]
     fn private_hosts_are_comments_that_load_once_the_mark_is_gone() {
-        let urls = ["http://10.1.2.3:8081/", "https://nexus/", "https://python.corp.internal", "http://[fd00::1]/", "http://127.0.0.1:3141"];
+        let urls =
+            ["http://10.1.2.3:8081/", "https://nexus/", "https://python.corp.internal", "http://[fd00::1]/", "http://127.0.0.1:3141"];
         let entries: Vec<Entry> = urls.iter().map(|url| host(Client::Pip, url, "f")).collect();
         let marked = written(&entries, &[], |_| false);
         assert_eq!((loaded(&marked.text).rules.len(), marked.comments), (0, 5));
