@@ -7,6 +7,7 @@
 mod addresses;
 mod cli;
 mod clients;
+mod corpus;
 mod every_front;
 mod forgery;
 mod hello;
