@@ -73,10 +73,7 @@ impl Talk {
 
     /// Connects from an address of the caller's choice.
     pub(crate) fn from(source: [u8; 4], to: SocketAddr) -> Self {
-        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        rustix::net::bind(&socket, &SocketAddr::from((Ipv4Addr::from(source), 0))).unwrap();
-        rustix::net::connect(&socket, &to).unwrap();
-        Self::over(TcpStream::from(socket))
+        Self::over(connect_from(source.into(), to))
     }
 
     /// Either end of a connection that is there already.
@@ -137,6 +134,14 @@ impl Talk {
         }
         Ok(Talk { stream: tls, ahead: Vec::new() })
     }
+}
+
+/// Connects from an address of the caller's choice.
+pub(crate) fn connect_from(source: Ipv4Addr, to: SocketAddr) -> TcpStream {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&socket, &SocketAddr::from((source, 0))).unwrap();
+    rustix::net::connect(&socket, &to).unwrap();
+    TcpStream::from(socket)
 }
 
 fn alert(error: &std::io::Error) -> Option<AlertDescription> {
