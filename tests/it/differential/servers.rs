@@ -178,7 +178,7 @@ fn kinds() -> [Kind; 4] {
             name: "nginx",
             probe: "nginx -v || /usr/sbin/nginx -v".to_owned(),
             file: NGINX,
-            command: words(["sh", "-c", "exec \"$(command -v nginx || echo /usr/sbin/nginx)\" -p \"$1\" -c \"$1/nginx\"", "sh", "FOLDER"]),
+            command: words(["sh", "-c", "exec \"$(command -v nginx || echo /usr/sbin/nginx)\" -e \"$1/nginx.err\" -p \"$1\" -c \"$1/nginx\"", "sh", "FOLDER"]),
             log: Some("nginx.log"),
             read: of_json,
         },
