@@ -18,6 +18,7 @@ mod itself;
 mod readme;
 mod records;
 mod regression;
+mod reload;
 mod run;
 mod support;
 mod support_itself;
