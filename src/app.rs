@@ -172,12 +172,7 @@ pub fn open_journal(config: &Config) -> Result<Journal, StartError> {
 
 impl App {
     /// Starts everything but the ways in; they open with [`App::open`].
-    pub fn start(
-        config: &Config,
-        bound: &Bound,
-        first: (Policy, Vec<Unread>),
-        journal: Journal,
-    ) -> Result<(Self, Arc<Ways>), StartError> {
+    pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
         let (policy, unread) = first;
         let recording = Arc::new(Recording::new(journal));
         let recorder: Arc<dyn Recorder> = Arc::clone(&recording) as Arc<dyn Recorder>;

@@ -118,16 +118,7 @@ impl Standing {
             Ok(Found { binding, frozen, units, faults, warnings, stamp }) => {
                 let Succession { policy, broken } = self.policy.followed_by(units, &binding, self.files.guard.clone());
                 let bound = Bound::after(&binding);
-                next = Self {
-                    policy: policy.with_frozen(frozen.clone()),
-                    apart: faults,
-                    broken,
-                    warnings,
-                    frozen,
-                    bound,
-                    stamp,
-                    ..next
-                };
+                next = Self { policy: policy.with_frozen(frozen.clone()), apart: faults, broken, warnings, frozen, bound, stamp, ..next };
                 next.bind_listeners();
             }
             // Not a word of what stood there is known to be taken back.

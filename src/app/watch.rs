@@ -133,7 +133,8 @@ impl Places {
 
     /// A path and what it leads to, each watched in the folder that it is an entry of.
     fn exactly(&mut self, path: &Path) {
-        let entry = path.parent().and_then(|parent| fs::canonicalize(parent).ok()).zip(path.file_name()).map(|(parent, name)| parent.join(name));
+        let entry =
+            path.parent().and_then(|parent| fs::canonicalize(parent).ok()).zip(path.file_name()).map(|(parent, name)| parent.join(name));
         for path in entry.into_iter().chain(fs::canonicalize(path).ok()) {
             self.watched.extend(path.parent().map(Path::to_owned));
             self.exact.insert(path);

@@ -21,9 +21,9 @@ use super::shown::{HoldView, PlaceView};
 use super::state::{State, Waiter};
 use crate::egress::hold::{Asked, Desk, HoldInfo, Waiting, Word};
 use crate::egress::record::{self, Place, Record, Recorder};
+use crate::policy::Policy;
 use crate::policy::approvals::{ApprovalId, Approvals, Asking, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId};
-use crate::policy::Policy;
 use crate::policy::decide::{Decision, HoldTerms};
 
 /// News kept for a subscriber that is behind; past that he lists the questions anew.

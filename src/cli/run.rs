@@ -84,7 +84,8 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     let loaded = loaded::load(&config, bound.guard(&config));
     let (allowlist, agent) = allowlist(&args, &loaded, ask)?;
     let token = Token::generate()?;
-    let policy = loaded.standing.alone(allowlist).map_err(|faults| loaded::refusal(&faults))?.with_tokens([(token.digest(), agent.clone())]);
+    let policy =
+        loaded.standing.alone(allowlist).map_err(|faults| loaded::refusal(&faults))?.with_tokens([(token.digest(), agent.clone())]);
     let journal = app::open_journal(&config)?;
     let (app, ways) = App::start(&config, &bound, (policy, Vec::new()), journal)?;
     app.open(&ways, bound, Arc::new(Readiness::default));
@@ -93,8 +94,13 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     tell(NOT_ENFORCED);
     let unasked = terminal::Unasked::default();
     if ask {
-        let asking =
-            terminal::ask_on_terminal(Arc::clone(&app.in_force.desk), agent.clone(), config.hold.wait, unasked.clone(), app.stop.drain.clone());
+        let asking = terminal::ask_on_terminal(
+            Arc::clone(&app.in_force.desk),
+            agent.clone(),
+            config.hold.wait,
+            unasked.clone(),
+            app.stop.drain.clone(),
+        );
         app.beside(async move {
             let _why = asking.await;
         });

@@ -86,7 +86,8 @@ impl Policy {
             leaving = self.agents().filter(|agent| !candidates.knows(agent)).filter_map(|agent| self.allowlist(agent)).collect();
             leaving.retain(|allowlist| !widening::may_go(allowlist));
         }
-        let mut kept: BTreeMap<AgentId, Allowlist> = leaving.into_iter().map(|gone| (gone.agent.clone(), widening::emptied(gone))).collect();
+        let mut kept: BTreeMap<AgentId, Allowlist> =
+            leaving.into_iter().map(|gone| (gone.agent.clone(), widening::emptied(gone))).collect();
         kept.extend(candidates.broken.keys().filter_map(|agent| Some((agent.clone(), bounded(self.allowlist(agent)?, &floor)))));
         candidates.part_with_contradictions(self, &floor, &mut kept);
         let Candidates { new, broken, mut nobody } = candidates;

@@ -139,7 +139,6 @@ fn by_token_alone(table: &Identify) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::time::{Duration, SystemTime};
 

@@ -36,7 +36,12 @@ pub(super) fn read(source: &Source, bound: &Bound, now: SystemTime, named: Named
             return Ok(Found { stamp, ..found });
         }
     }
-    Err(Fault::whole(&name, "files that change while they are read", "a folder that keeps still for a moment", "write beside it and rename"))
+    Err(Fault::whole(
+        &name,
+        "files that change while they are read",
+        "a folder that keeps still for a moment",
+        "write beside it and rename",
+    ))
 }
 
 /// Reads one file, with what it includes, under the floor beside it.
@@ -139,7 +144,8 @@ fn of_nobody(path: &Path, name: &str, shelf: &Shelf<'_>, reading: &Reading<'_>, 
         return None;
     }
     let fix = r#"write agent = "NAME" at its top, or include it from an agent's file, or remove it"#;
-    let fault = Fault::whole(name, "a file that names no agent and that no agent includes", "an agent's file, or one that is included", fix);
+    let fault =
+        Fault::whole(name, "a file that names no agent and that no agent includes", "an agent's file, or one that is included", fix);
     Some(Unit { file: name.into(), agent: None, read: Err(vec![fault]) })
 }
 

@@ -2,6 +2,9 @@ use super::*;
 use crate::policy::allowlist::{NoLibrary, Reading};
 use std::time::SystemTime;
 
+/// Files, the agents that are in force then, and those that are broken.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
+
 fn id(name: &str) -> AgentId {
     AgentId::parse(name).unwrap()
 }
@@ -51,7 +54,7 @@ fn one_agent_is_the_unit() {
     let (a, b) = (file("a", "x"), file("b", "x"));
     let first = follow(&nobody, &none, &[("a.toml", &a), ("b.toml", &b)]).policy;
     let (wider, broken) = (file("a", "x y"), format!("{a}what = 1\n"));
-    let cases: &[(&[(&str, &str)], &[&str], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         (&[("a.toml", &wider), ("b.toml", &b)], &["a: x.example y.example", "b: x.example"], &[]),
         (&[("a.toml", &broken), ("b.toml", &file("b", "z"))], &["a: x.example", "b: z.example"], &["+a"]),
         (&[("b.toml", &b)], &["b: x.example"], &[]),
@@ -132,9 +135,7 @@ fn who_is_unchanged_is_not_made_anew() {
     let (a, b) = (file("a", "x"), file("b", "x"));
     let first = follow(&nobody, &none, &[("a.toml", &a), ("b.toml", &b)]).policy;
     let next = follow(&first, &none, &[("a.toml", &a), ("b.toml", &file("b", "y"))]).policy;
-    let same = |one: &Policy, other: &Policy, agent: &str| {
-        std::ptr::eq(one.agent(&id(agent)).unwrap(), other.agent(&id(agent)).unwrap())
-    };
+    let same = |one: &Policy, other: &Policy, agent: &str| std::ptr::eq(one.agent(&id(agent)).unwrap(), other.agent(&id(agent)).unwrap());
     assert_eq!((same(&first, &next, "a"), same(&first, &next, "b")), (true, false));
     let bound = follow(&first, &Binding::Read(floor("")), &[("a.toml", &a), ("b.toml", &b)]).policy;
     assert!(!same(&first, &bound, "a"));
