@@ -57,20 +57,21 @@ fn rule(document: &Document<'_>, mut table: Table<'_>, kind: fn(&mut Table<'_>) 
     for item in written?.filled_list("at least one host") {
         hosts.extend(host(item, wanted, shared_ok, &effect));
     }
-    if let Some(request) = &request {
-        in_plain_sight(&table, &ports);
+    if let Some((request, first)) = &request {
+        in_plain_sight(*first, &ports);
         possible(&table, &effect, request, &hosts);
     }
+    let request = request.map(|(request, _)| request);
     (!hosts.is_empty()).then_some(Rule { place, hosts, ports, request, effect, until, note })
 }
 
-fn in_plain_sight(table: &Table<'_>, ports: &Ports) {
+fn in_plain_sight(first: Item<'_>, ports: &Ports) {
     let tls = match ports {
         Ports::Every => true,
         Ports::These(ports) => ports.iter().any(|port| port.number() == TLS),
     };
     if tls {
-        table.fault(
+        first.fault(
             "method, path or query in a rule for port 443",
             "ports whose requests are in plain sight",
             "write port = [80], or drop method, path and query: requests inside TLS are seen once inspection comes with a later version",
@@ -95,7 +96,7 @@ fn possible(table: &Table<'_>, effect: &Effect, request: &RequestRule, hosts: &[
                 "add \"GET\" to method, or remove websocket",
             );
         }
-        Effect::Block { because: _ } if hosts.iter().any(HostPattern::is_of_addresses) => table.fault(
+        Effect::Block { because: _ } if hosts.iter().any(|host| host.addresses().is_some()) => table.fault(
             "method, path or query in a block rule for addresses",
             "a block of addresses as a whole: it holds for what a name resolves to, whatever the request",
             "remove method, path and query, or block names",
