@@ -72,6 +72,7 @@ impl Reloader {
     /// Holds what stands, with the tokens in state; nothing is read again before [`Reloader::run`].
     pub fn new(in_force: InForce, standing: Standing, tokens: TokenStore) -> (Arc<Self>, Calls) {
         let (asks, asked) = mpsc::channel(ASKED);
+        in_force.recording.metrics.set_policy_broken(&standing.broken_agents());
         let (watch, moves) = standing.source().cloned().map(Watch::new).unzip();
         let held = Held { standing: Arc::new(standing), digests: Vec::new() };
         let reloader = Self { in_force, held: Mutex::new(held), tokens: Mutex::new(tokens), watch: Mutex::new(watch), asks };

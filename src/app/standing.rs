@@ -63,6 +63,13 @@ pub enum Reloaded {
     Unchanged,
 }
 
+impl Files {
+    fn bound_to_listeners(&self, policy: Policy) -> Policy {
+        let bound = self.listen.iter().filter_map(|listen| Some((&listen.name, listen.agent.clone()?)));
+        bound.fold(policy, |policy, (listener, agent)| policy.with_listener(listener, agent))
+    }
+}
+
 impl Reloaded {
     /// As the metric and the admin socket say it.
     pub fn as_str(self) -> &'static str {
@@ -101,6 +108,7 @@ impl Standing {
             stamp: Stamp::default(),
             files: Files { source, listen: config.listen.clone(), config: name, guard },
         };
+        standing.policy = standing.files.bound_to_listeners(standing.policy.clone());
         standing = standing.next(now);
         standing.cold = standing.faults().iter().map(|fault| fault.file.clone()).collect();
         standing
@@ -110,45 +118,34 @@ impl Standing {
     #[must_use]
     pub fn next(&self, now: SystemTime) -> Self {
         let mut next = self.clone();
-        let Some(source) = &self.files.source else {
-            next.bind_listeners();
-            return next;
-        };
+        let Some(source) = &self.files.source else { return next };
         match source.read(&self.bound, now) {
             Ok(Found { binding, frozen, units, faults, warnings, stamp }) => {
                 let Succession { policy, broken } = self.policy.followed_by(units, &binding, self.files.guard.clone());
-                let bound = Bound::after(&binding);
-                next = Self { policy: policy.with_frozen(frozen.clone()), apart: faults, broken, warnings, frozen, bound, stamp, ..next };
-                next.bind_listeners();
+                let policy = self.files.bound_to_listeners(policy).with_frozen(frozen.clone());
+                next = Self { policy, apart: faults, broken, warnings, frozen, bound: Bound::after(&binding), stamp, ..next };
             }
             // Not a word of what stood there is known to be taken back.
             Err(fault) => {
                 next.stamp = source.stamp();
                 next.apart = vec![fault];
-                if self.bound == Bound::Start {
-                    next.bind_listeners();
-                }
             }
         }
         next.cold = self.cold.intersection(&next.faults().iter().map(|fault| fault.file.clone()).collect()).cloned().collect();
         next
     }
 
-    fn bind_listeners(&mut self) {
-        let Files { source: _, listen, config, guard: _ } = &self.files;
-        for listen in listen {
-            let Some(agent) = &listen.agent else { continue };
-            if !self.policy.agents().any(|known| known == agent) {
-                self.apart.push(nobody(config, &listen.name, agent));
-            }
-            self.policy = self.policy.with_listener(&listen.name, agent.clone());
-        }
+    /// Listeners whose agent has no allowlist in force.
+    fn strangers(&self) -> Vec<Fault> {
+        let bound = self.files.listen.iter().filter_map(|listen| Some((listen, listen.agent.as_ref()?)));
+        let strangers = bound.filter(|(_, agent)| !self.policy.agents().any(|known| known == *agent));
+        strangers.map(|(listen, agent)| nobody(&self.files.config, &listen.name, agent)).collect()
     }
 
     /// All that is wrong, in the order of the files.
     pub fn faults(&self) -> Vec<Fault> {
         let of_agents = self.broken.iter().flat_map(|broken| &broken.faults);
-        self.apart.iter().chain(of_agents).cloned().collect::<BTreeSet<Fault>>().into_iter().collect()
+        self.apart.iter().chain(of_agents).cloned().chain(self.strangers()).collect::<BTreeSet<Fault>>().into_iter().collect()
     }
 
     /// One allowlist alone, bound and stopped as all here are. The errors are why nothing may pass.
@@ -227,7 +224,8 @@ impl Standing {
     /// The broken files as the `policy` record tells them.
     pub fn told(&self) -> Vec<record::Unread> {
         let why = |faults: &[Fault]| faults.first().map(|fault| plain(&fault.to_string(), WHY)).unwrap_or_default();
-        let apart = self.apart.iter().map(|fault| (None, false, std::slice::from_ref(fault)));
+        let strangers = self.strangers();
+        let apart = self.apart.iter().chain(&strangers).map(|fault| (None, false, std::slice::from_ref(fault)));
         let of_agents = self.broken.iter().map(|Broken { agent, kept, faults }| (agent.clone(), *kept, faults.as_slice()));
         let all = of_agents.chain(apart).map(|(agent, kept, faults)| record::Unread { agent, kept, why: why(faults) });
         let (mut told, more) = {

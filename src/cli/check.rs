@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use serde::Serialize;
 
@@ -39,7 +38,7 @@ pub struct Checked {
 
 /// Loads files and folders together.
 pub fn check(paths: &[PathBuf]) -> Report {
-    let loaded = load_paths(paths, SystemTime::now());
+    let loaded = load_paths(paths);
     let (mut faults, warnings) = (loaded.faults, loaded.warnings);
     let checked = loaded.allowlists.iter().map(|allowlist| Checked {
         agent: allowlist.agent.clone(),

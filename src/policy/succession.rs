@@ -75,8 +75,9 @@ impl Policy {
             Binding::Read(floor) => (Arc::clone(floor), true),
             Binding::Last(floor) => (Arc::clone(floor), false),
             Binding::Never => {
-                let policy = Policy::consistent(None, Arc::new(Floor::none()), Vec::new(), guard);
-                return Succession { policy, broken: Candidates::sorted(self, units).nobody };
+                let Candidates { new: _, broken, nobody } = Candidates::sorted(self, units);
+                let of_agents = broken.into_iter().map(|(agent, faults)| Broken { agent: Some(agent), kept: false, faults });
+                return Succession { policy: Policy::nobody(guard), broken: of_agents.chain(nobody).collect() };
             }
         };
         let mut candidates = Candidates::sorted(self, units);

@@ -96,7 +96,8 @@ impl Bound {
 }
 
 /// Loads files, and every allowlist of folders, with the floor that stands beside them. Rules cite the path as given.
-pub fn load_paths(paths: &[PathBuf], now: SystemTime) -> LoadedAllowlists {
+pub fn load_paths(paths: &[PathBuf]) -> LoadedAllowlists {
+    let now = SystemTime::now();
     let as_given = |path: &Path| path.display().to_string();
     let mut loaded = LoadedAllowlists::default();
     for path in paths {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::{FLOOR, file};
 use crate::policy::allowlist::{IncludeName, IncludedText, Library, Unfound};
 use crate::policy::fault::Fault;
+use crate::policy::preset;
 
 /// A folder's files.
 pub(super) struct Shelf<'a> {
@@ -43,7 +44,7 @@ impl<'a> Shelf<'a> {
 impl Library for Shelf<'_> {
     fn text(&self, name: &IncludeName) -> Result<IncludedText, Unfound> {
         let sibling = match name {
-            IncludeName::Preset(preset) => return shipped(preset),
+            IncludeName::Preset(preset) => return preset::included(preset),
             IncludeName::Sibling(sibling) => sibling,
         };
         let path = self.folder.join(format!("{sibling}.toml"));
@@ -61,11 +62,6 @@ impl Library for Shelf<'_> {
         }
         Ok(IncludedText { file: (self.named)(&path).into(), text })
     }
-}
-
-/// A preset that ships with exeat.
-fn shipped(_name: &str) -> Result<IncludedText, Unfound> {
-    Err(Unfound { found: "of which there is no preset".into(), fix: "correct the name, or remove it".into() })
 }
 
 /// Whether a file says whose it is, judged by the lines above its first table: cheap, and right but for keys inside texts of many lines.

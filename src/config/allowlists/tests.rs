@@ -81,7 +81,7 @@ fn what_is_broken_breaks_its_own_unit_and_says_where() {
         ("a missing include", "agent = \"a\"\ninclude = [\"z\"]\n", "x.toml:2:12: found include \"z\", of which there is no file"),
         ("an include of an agent", "agent = \"a\"\ninclude = [\"good\"]\n", "which is the allowlist of an agent"),
         ("an include of the floor", "agent = \"a\"\ninclude = [\"floor\"]\n", "which is the floor"),
-        ("a preset there is not", "agent = \"a\"\ninclude = [\"preset:none\"]\n", "of which there is no preset"),
+        ("a preset there is not", "agent = \"a\"\ninclude = [\"preset:none\"]\n", "which is no preset"),
         ("a swallowed key", "[[allow]]\nhost = \"x.example\"\nagent = \"a\"\n", "belongs to that table; move agent to the top"),
         ("a NUL", "agent = \"a\"\n#\0\n", "x.toml:2:2: found a NUL byte; wanted text in UTF-8"),
     ];
@@ -237,7 +237,7 @@ fn single_files_are_checked_with_what_stands_beside_them() {
     for (name, agents, faults) in
         [("a.toml", 1, 0), ("team.toml", 0, 0), ("floor.toml", 0, 0), ("b.toml", 0, 1), ("freeze", 0, 1), ("none.toml", 0, 1), ("", 1, 2)]
     {
-        let loaded = load_paths(&[at(name)], now());
+        let loaded = load_paths(&[at(name)]);
         assert_eq!((loaded.allowlists.len(), loaded.faults.len()), (agents, faults), "{name}: {:?}", loaded.faults);
     }
 }
