@@ -161,3 +161,79 @@ impl Places {
 fn is_read(name: &str) -> bool {
     name == "freeze" || name.starts_with("..") || name.ends_with(".toml") && !name.starts_with('.')
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use notify::event::{CreateKind, MetadataKind, ModifyKind, RenameMode};
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_concerns_and_reading_it_does_not() {
+        let place = tempfile::tempdir().unwrap();
+        let place = fs::canonicalize(place.path()).unwrap();
+        let folder = place.join("lists");
+        fs::create_dir(&folder).unwrap();
+        fs::write(place.join("far.toml"), "").unwrap();
+        std::os::unix::fs::symlink(place.join("far.toml"), folder.join("a.toml")).unwrap();
+        let places = Places::of(&Source { folder: folder.clone(), floor: Some(place.join("f.toml")) });
+        assert_eq!(places.watched, BTreeSet::from([place.clone(), folder.clone()]));
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        for (path, concerns) in [
+            (folder.join("b.toml"), true),
+            (folder.join("freeze"), true),
+            (folder.join("..data"), true),
+            (folder.join(".b.toml.swp"), false),
+            (folder.join("README"), false),
+            (folder.clone(), true),
+            (place.join("far.toml"), true),
+            (place.join("f.toml"), true),
+            (place.join("other.toml"), false),
+            (place.join("state"), false),
+        ] {
+            assert_eq!(places.concern(&Event::new(renamed).add_path(path.clone())), concerns, "{}", path.display());
+        }
+        for (kind, concerns) in [
+            (EventKind::Create(CreateKind::File), true),
+            (EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)), true),
+            (EventKind::Access(AccessKind::Close(AccessMode::Write)), true),
+            (EventKind::Access(AccessKind::Close(AccessMode::Read)), false),
+            (EventKind::Access(AccessKind::Open(AccessMode::Any)), false),
+        ] {
+            assert_eq!(places.concern(&Event::new(kind).add_path(folder.join("b.toml"))), concerns, "{kind:?}");
+        }
+    }
+
+    fn moves() -> (Arc<Notify>, Moves) {
+        let moved = Arc::new(Notify::new());
+        (Arc::clone(&moved), Moves { moved, since: None })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_moved_is_told_once_it_is_quiet() {
+        let (moved, mut moves) = moves();
+        moved.notify_one();
+        let began = Instant::now();
+        // Dropped half way, as where something else is read first.
+        assert!(tokio::time::timeout(QUIET / 2, moves.settled()).await.is_err());
+        moves.settled().await;
+        assert_eq!(began.elapsed(), QUIET / 2 + QUIET);
+        assert!(tokio::time::timeout(LATEST * 9, moves.settled()).await.is_err(), "told twice");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_never_keeps_still_is_told_all_the_same() {
+        let (moved, mut moves) = moves();
+        let restless = tokio::spawn(async move {
+            loop {
+                moved.notify_one();
+                tokio::time::sleep(QUIET / 2).await;
+            }
+        });
+        let began = Instant::now();
+        moves.settled().await;
+        assert_eq!(began.elapsed(), LATEST);
+        restless.abort();
+    }
+}
