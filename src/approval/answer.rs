@@ -142,6 +142,9 @@ pub enum AnswerError {
     /// Nobody answered in time.
     #[error("the question died unanswered; it is asked again when the agent tries again")]
     Died,
+    /// The policy changed meanwhile.
+    #[error("the question is not asked any more: the policy changed")]
+    Withdrawn,
     /// A yes was given.
     #[error("the question was answered yes already")]
     Approved,

@@ -16,14 +16,15 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::answer::ApprovalView;
-use super::holds::{Limits, Question, Weighed, remembered, typed};
+use super::holds::{Limits, Question, Told, Weighed, remembered, typed};
 use super::shown::{HoldView, PlaceView};
 use super::state::{State, Waiter};
 use crate::egress::hold::{Asked, Desk, HoldInfo, Waiting, Word};
 use crate::egress::record::{self, Place, Record, Recorder};
+use crate::policy::Policy;
 use crate::policy::approvals::{ApprovalId, Approvals, Asking, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId};
-use crate::policy::decide::HoldTerms;
+use crate::policy::decide::{Decision, HoldTerms};
 
 /// News kept for a subscriber that is behind; past that he lists the questions anew.
 const NEWS: usize = 256;
@@ -113,6 +114,8 @@ pub enum Closing {
     Denied,
     /// Nobody answered.
     Expired,
+    /// The policy changed and does not ask it any more.
+    Withdrawn,
 }
 
 /// Where questions are put and answered.
@@ -208,9 +211,27 @@ impl HoldDesk {
         self.state.lock().holds.by_agent().clone()
     }
 
-    /// The policy changed: what is open is decided again.
-    pub fn policy_changed(&self) {
+    /// The policy changed: what is open is decided again, and so is what waits. Questions that this policy does not ask, or asks otherwise, are over.
+    pub fn policy_changed(&self, policy: &Policy) {
         self.changes.send_modify(|count| *count += 1);
+        let mut state = self.state.lock();
+        let now = (self.clock)();
+        let (mut over, mut told) = (Vec::new(), Told::new());
+        {
+            let approvals = self.approvals.read();
+            for question in state.holds.iter() {
+                let decision = policy.decide(&question.next(), &approvals, now);
+                if !matches!(decision, Decision::Hold(terms) if alike(&terms, &question.terms)) {
+                    over.push(Arc::clone(&question.id));
+                }
+                // All of them: who they are may be judged otherwise as well.
+                told.extend(question.waiting.iter().map(|attempt| (*attempt, Word::DecideAgain)));
+            }
+        }
+        state.tell(told);
+        for question in over.iter().filter_map(|id| state.holds.close(id)).collect::<Vec<_>>() {
+            self.over(&mut state, Closed::of(&question, Closing::Withdrawn));
+        }
     }
 
     /// Ends questions and approvals when their time comes, until stopped. Then all who wait are told that nobody answers.
@@ -345,6 +366,12 @@ impl Drop for Presence {
         let told = state.holds.depart(self.agent.as_ref());
         state.tell(told);
     }
+}
+
+/// Whether a yes under the one would grant what was shown under the other. A rule that only moved is the same rule.
+fn alike(one: &HoldTerms, other: &HoldTerms) -> bool {
+    let HoldTerms { rule: _, note, addresses, asking } = one;
+    (note, addresses, asking) == (&other.note, &other.addresses, &other.asking)
 }
 
 /// The low bits of a UUIDv7 are random (RFC 9562 section 5.7).

@@ -211,7 +211,7 @@ fn checked(paths: &[PathBuf], json: bool, out: &mut impl Write) -> anyhow::Resul
 }
 
 fn explained(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let loaded = loaded::to_look_at(config)?;
+    let loaded = loaded::to_look_at(config);
     loaded.report(&mut io::stderr())?;
     let explanation = explain::explain(&loaded.policy, &args.agent, &args.target.join(" "), SystemTime::now());
     let built_in = config.allowlists.is_none();
@@ -246,7 +246,7 @@ fn listed(args: &agents::AgentsArgs, config: &Config, out: &mut impl Write) -> a
 
 /// The agents that have rules. What does not load is said, as an agent may be missing for it.
 fn looked_at(config: &Config) -> anyhow::Result<Vec<AgentId>> {
-    let loaded = loaded::to_look_at(config)?;
+    let loaded = loaded::to_look_at(config);
     loaded.report(&mut io::stderr())?;
     Ok(loaded.agents())
 }

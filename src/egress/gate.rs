@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::claim::{Claim, Objection, Who};
-use super::hold::{Asked, Desk, Word};
+use super::hold::{Asked, Desk, Waiting, Word};
 use super::live::Live;
 use super::open::{OnEnd, Open};
 use super::record::{Decided, Place, Recorder, Ruling, masked};
@@ -155,7 +155,15 @@ impl Gate {
                 Decision::Block(block) => return Err(refuse(open, block)),
                 Decision::Look(_look) => return Err(open.refuse(Reason::Inspect, Cause::Plain)),
                 Decision::Hold(terms) => {
-                    if let Err((reason, cause)) = self.wait(&mut open, &attempt, &terms, deadline).await {
+                    let waiting = match self.ask(&attempt, &terms) {
+                        Ok(waiting) => waiting,
+                        Err((reason, cause)) => return Err(open.refuse(reason, cause)),
+                    };
+                    // Those who waited when the policy changed were told; who comes to wait after it was not.
+                    if changed.has_changed().unwrap_or(false) {
+                        continue;
+                    }
+                    if let Err((reason, cause)) = wait(&mut open, waiting, deadline).await {
                         return Err(open.refuse(reason, cause));
                     }
                 }
@@ -186,33 +194,16 @@ impl Gate {
         Ok(Permit { open, grant, live })
     }
 
-    /// Waits for a word on a question. `Ok` means that the attempt is to be decided again.
-    async fn wait(
-        &self,
-        open: &mut Open,
-        attempt: &Attempt,
-        terms: &HoldTerms,
-        deadline: tokio::time::Instant,
-    ) -> Result<(), (Reason, Cause)> {
-        let mut waiting = match Arc::clone(&self.desk).ask(attempt, terms) {
-            Asked::Waiting(waiting) => waiting,
-            Asked::Unattended(hold) => return Err((Reason::Unattended, Cause::Hold(hold))),
-            Asked::Unrecorded => return Err((Reason::Internal, Cause::Journal)),
+    /// Puts the question of an attempt.
+    fn ask(&self, attempt: &Attempt, terms: &HoldTerms) -> Result<Waiting, (Reason, Cause)> {
+        match Arc::clone(&self.desk).ask(attempt, terms) {
+            Asked::Waiting(waiting) => Ok(waiting),
+            Asked::Unattended(hold) => Err((Reason::Unattended, Cause::Hold(hold))),
+            Asked::Unrecorded => Err((Reason::Internal, Cause::Journal)),
             Asked::Full(limit) => {
                 self.recorder.limit_hit(limit);
-                return Err((Reason::Overloaded, Cause::Limit(limit)));
+                Err((Reason::Overloaded, Cause::Limit(limit)))
             }
-        };
-        open.asked();
-        let began = Instant::now();
-        let word = tokio::time::timeout_at(deadline, waiting.word()).await;
-        open.waited(began.elapsed());
-        match word {
-            Ok(Word::DecideAgain) => Ok(()),
-            Ok(Word::No { note }) => Err((Reason::Refused, Cause::Denied { note })),
-            Ok(Word::Unattended) => Err((Reason::Unattended, Cause::Hold(waiting.hold.clone()))),
-            Ok(Word::Expired) => Err((Reason::Expired, Cause::Plain)),
-            Err(_elapsed) => Err((Reason::Pending, Cause::Hold(waiting.hold.clone()))),
         }
     }
 
@@ -227,6 +218,21 @@ impl Gate {
             Decision::Allow(grant) => Some(grant.until()),
             Decision::Look(_) | Decision::Hold(_) | Decision::Block(_) => None,
         }
+    }
+}
+
+/// Waits for a word on a question. `Ok` means that the attempt is to be decided again.
+async fn wait(open: &mut Open, mut waiting: Waiting, deadline: tokio::time::Instant) -> Result<(), (Reason, Cause)> {
+    open.asked();
+    let began = Instant::now();
+    let word = tokio::time::timeout_at(deadline, waiting.word()).await;
+    open.waited(began.elapsed());
+    match word {
+        Ok(Word::DecideAgain) => Ok(()),
+        Ok(Word::No { note }) => Err((Reason::Refused, Cause::Denied { note })),
+        Ok(Word::Unattended) => Err((Reason::Unattended, Cause::Hold(waiting.hold.clone()))),
+        Ok(Word::Expired) => Err((Reason::Expired, Cause::Plain)),
+        Err(_elapsed) => Err((Reason::Pending, Cause::Hold(waiting.hold.clone()))),
     }
 }
 

@@ -21,6 +21,7 @@ mod itself;
 mod readme;
 mod records;
 mod regression;
+mod reload;
 mod run;
 mod suffixes;
 mod support;

@@ -20,7 +20,7 @@ fn an_attempt_is_a_line_when_decided_and_one_when_ended_and_a_refusal_one_in_all
         at,
         &[
             Record::Started(Started { version: "0.1.0".into(), pid: 1, repaired: Some(7) }),
-            Record::Policy(PolicyInForce { old: None, new: "abc".into(), who: "start".into() }),
+            Record::Policy(PolicyInForce { old: None, new: "abc".into(), who: "start".into(), unread: Vec::new() }),
             Record::Decided(Decided { request: Some(request), ..decided(1) }),
             Record::Decided(blocked),
             Record::Ended(Ended { outcome: Outcome::Refused, ..ended(2) }),
