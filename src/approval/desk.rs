@@ -94,7 +94,7 @@ impl Closed {
         Self {
             id: question.id.to_string(),
             agent: question.subject.agent.clone(),
-            place: PlaceView::of(&question.subject.destination, question.subject.scheme),
+            place: PlaceView::about(&question.subject),
             how,
             approver: None,
             scope: None,
@@ -271,6 +271,7 @@ impl HoldDesk {
             instance: attempt.instance.to_string(),
             destination: Place::new(&attempt.destination, attempt.scheme),
             request: attempt.sight.line().as_ref().map(record::masked),
+            only: terms.asking == Asking::ThisRequest,
             rule: terms.rule.as_ref().map(ToString::to_string),
         }))?;
         state.holds.open(Arc::clone(id), attempt, terms, (self.clock)());
