@@ -24,6 +24,7 @@ pub mod explain;
 pub mod holds;
 mod loaded;
 pub mod log;
+pub mod preset;
 pub mod revoke;
 pub mod run;
 pub mod serve;
@@ -98,6 +99,8 @@ enum Command {
     Agents(agents::AgentsArgs),
     /// Print the environment that points clients at the proxy
     Env(env::EnvArgs),
+    /// List the allowlists that come with exeat, or print one
+    Preset(preset::PresetArgs),
 }
 
 #[derive(Debug, Args)]
@@ -158,6 +161,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     {
         return checked(paths, *json, out);
     }
+    if let Command::Preset(args) = &cli.command {
+        return preset::run(args, out).map(|()| ExitCode::SUCCESS);
+    }
     let config = Config::load(cli.config.as_deref(), environment()).map_err(|faults| loaded::refusal(&faults))?;
     let state = config.state.clone();
     let named = cli.config.and(config.path.clone());
@@ -178,6 +184,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(args) => issued(&args, &config, out),
         Command::Agents(args) => listed(&args, &config, out),
         Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
+        Command::Preset(args) => preset::run(&args, out).map(|()| ExitCode::SUCCESS),
     }
 }
 

@@ -1,14 +1,13 @@
 //! Rules filed so that those about a host are found at a cost that does not grow with their number.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
 use super::address::{Addresses, readings};
 use super::destination::Port;
 use super::host::Host;
-use super::index::HostIndex;
+use super::index::{AddressIndex, HostIndex};
 use super::pattern::HostPattern;
 use super::rule::{Effect, Rule, RuleRef};
 
@@ -17,7 +16,8 @@ use super::rule::{Effect, Rule, RuleRef};
 pub(super) struct Indexed {
     rules: Vec<Rule>,
     index: HostIndex<Entry>,
-    blocked: HashMap<IpAddr, Vec<usize>>,
+    /// Block rules about addresses.
+    blocked: AddressIndex<usize>,
 }
 
 /// One pattern of one rule.
@@ -33,12 +33,12 @@ pub(super) struct Entry {
 impl Indexed {
     pub(super) fn new(rules: Vec<Rule>) -> Self {
         let mut patterns: Vec<(Specificity, usize, HostPattern)> = Vec::new();
-        let mut blocked: HashMap<IpAddr, Vec<usize>> = HashMap::new();
+        let mut blocked = AddressIndex::default();
         for (number, rule) in rules.iter().enumerate() {
             for host in &rule.hosts {
                 patterns.push((Specificity::of(rule, host), number, host.clone()));
-                if let (Effect::Block { because: _ }, Some(Host::Address(address))) = (&rule.effect, host.exact()) {
-                    blocked.entry(address.to_canonical()).or_default().push(number);
+                if let (Effect::Block { because: _ }, Some(network)) = (&rule.effect, host.addresses()) {
+                    blocked.insert(network, number);
                 }
             }
         }
@@ -56,12 +56,12 @@ impl Indexed {
         self.index.lookup(host).filter_map(|entry| Some((*entry, self.rules.get(entry.rule)?)))
     }
 
-    /// The block rule that names the address, or an IPv4 address it carries; the first in the file.
+    /// The first block rule of the file that names the address or a network it is in, also by an IPv4 address it carries.
     pub(super) fn blocked(&self, address: IpAddr, port: Port, now: SystemTime) -> Option<&Rule> {
         if self.blocked.is_empty() {
             return None;
         }
-        let numbers = readings(address).filter_map(|address| self.blocked.get(&address)).flatten();
+        let numbers = readings(address).flat_map(|address| self.blocked.lookup(address));
         let rules = numbers.filter_map(|number| self.rules.get(*number));
         rules.filter(|rule| rule.ports.contain(port) && rule.in_force(now)).min_by_key(|rule| &rule.place)
     }
@@ -91,7 +91,7 @@ impl Specificity {
             Effect::Hold { addresses } => (true, false, false, addresses.as_ref()),
             Effect::Block { because: _ } => (false, false, false, None),
         };
-        let labels = if speaks { host.to_string().split('.').count() } else { 0 };
+        let labels = if speaks { host.spelled() } else { 0 };
         let networks = addresses.map(|addresses| written(addresses)).unwrap_or_default();
         let public = addresses.is_some_and(|addresses| addresses.public);
         Self {

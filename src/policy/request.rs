@@ -43,7 +43,7 @@ impl RequestRule {
     /// For allow rules.
     pub fn permits(&self, seen: &Seen) -> Permits {
         let method = self.methods.is_empty() || self.methods.contains(&seen.method);
-        let path = self.paths.is_empty() || seen.path.normal().is_ok_and(|path| self.on(path));
+        let path = self.paths.is_empty() || seen.path.normal().is_ok_and(|path| self.paths.iter().any(|pattern| pattern.matches(path)));
         if !(method && path && self.query.iter().all(|wanted| wanted.surely(&seen.query))) {
             return Permits::No;
         }
@@ -54,11 +54,8 @@ impl RequestRule {
     /// For hold and block rules. Some servers read methods case-blind.
     pub fn concerns(&self, seen: &Seen) -> bool {
         let method = self.methods.is_empty() || self.methods.iter().any(|method| method.eq_ignore_ascii_case(&seen.method));
-        let path = self.paths.is_empty() || seen.path.normal().map_or(true, |path| self.on(path));
+        let path =
+            self.paths.is_empty() || seen.path.normal().map_or(true, |path| self.paths.iter().any(|pattern| pattern.may_match(path)));
         method && path && self.query.iter().all(|wanted| wanted.maybe(&seen.query))
-    }
-
-    fn on(&self, path: &str) -> bool {
-        self.paths.iter().any(|pattern| pattern.matches(path))
     }
 }

@@ -59,8 +59,9 @@ fn listed(text: &str, effect: &Effect) -> Result<(HostPattern, Ports, Option<Sec
     let (host, ports) = with_port(text)?;
     let parsed = HostPattern::parse(host, Use::Grant, false).map_err(|why| {
         let found = format!("{}, {}", shown(text), why.found());
-        let slip = if why == PatternFault::CidrNotYet { None } else { slip(text) };
-        slip.unwrap_or_else(|| [found, why.wanted().to_owned(), why.fix().to_owned()])
+        let of_network = matches!(why, PatternFault::Network | PatternFault::HostBits { .. } | PatternFault::WideNetwork);
+        let slip = if of_network { None } else { slip(text) };
+        slip.unwrap_or_else(|| [found, why.wanted().to_owned(), why.fix()])
     })?;
     let fix = "name its network with --addresses, or leave it out";
     let warning = rule::usable(&parsed.pattern, effect).map_err(|[found, wanted, _]| [found, wanted, fix.to_owned()])?;

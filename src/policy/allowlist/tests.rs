@@ -233,7 +233,11 @@ fn flags_of_run_make_an_allowlist() {
             &[],
             "--allow, value 1: found \"http://u@[::1]:8080/v1\", more than a host; wanted a host, or HOST:PORT; fix: write --allow [::1]:8080",
         ),
-        (&["10.0.0.0/8"], &[], "--allow, value 1: found \"10.0.0.0/8\", a network; wanted a name or one address"),
+        (
+            &["10.0.0.1/8"],
+            &[],
+            "--allow, value 1: found \"10.0.0.1/8\", a network with bits set behind its prefix; wanted a network's first address",
+        ),
         (&["*.internal"], &[], "--allow, value 1: found \"*.internal\", a wildcard over `internal`, a whole zone; wanted"),
         (&["*.test"], &[], "--allow, value 1: found \"*.test\", a wildcard over `test`, a whole zone; wanted"),
         (&["a.example.com", "localhost"], &[], "--allow, value 2: found localhost, a name of a local network"),

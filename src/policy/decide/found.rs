@@ -63,8 +63,8 @@ impl<'a> Found<'a> {
             }
         }
         if let Host::Address(address) = host {
-            found.floor_block = found.floor_block.or_else(|| bounds.floor_rules.blocked(*address, *port, now));
-            found.block = found.block.or_else(|| bounds.rules.blocked(*address, *port, now));
+            found.floor_block = bounds.floor_rules.blocked(*address, *port, now);
+            found.block = bounds.rules.blocked(*address, *port, now);
         }
         found
     }

@@ -1,4 +1,5 @@
 mod identity;
+mod networks;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;

@@ -95,7 +95,7 @@ fn possible(table: &Table<'_>, effect: &Effect, request: &RequestRule, hosts: &[
                 "add \"GET\" to method, or remove websocket",
             );
         }
-        Effect::Block { because: _ } if hosts.iter().any(HostPattern::is_of_addresses) => table.fault(
+        Effect::Block { because: _ } if hosts.iter().any(|host| host.addresses().is_some()) => table.fault(
             "method, path or query in a block rule for addresses",
             "a block of addresses as a whole: it holds for what a name resolves to, whatever the request",
             "remove method, path and query, or block names",
