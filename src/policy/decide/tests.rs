@@ -315,11 +315,9 @@ fn a_yes_to_every_request_is_none_where_a_rule_looks_at_requests() {
 fn an_agent_that_is_frozen_gets_nothing() {
     let policy = policy("[[allow]]\nhost = \"a.example.com\"\n");
     let (one, other) = (AgentId::parse("a").unwrap(), AgentId::parse("b").unwrap());
-    for (frozen, wanted) in [
-        (Frozen::Everyone, "frozen"),
-        (Frozen::These([one].into()), "frozen"),
-        (Frozen::These([other].into()), "allow a.toml:2"),
-    ] {
+    for (frozen, wanted) in
+        [(Frozen::Everyone, "frozen"), (Frozen::These([one].into()), "frozen"), (Frozen::These([other].into()), "allow a.toml:2")]
+    {
         let frozen = policy.with_frozen(frozen);
         assert_eq!(decided_at(&frozen, &attempt("a.example.com"), NOW), wanted);
         assert_ne!(frozen.hash(), policy.hash());
