@@ -15,6 +15,7 @@ impl HoldDesk {
     /// Answers a question. The answer is written down, then takes effect, then those who wait are told.
     pub fn answer(&self, id: &str, reply: Reply, approver: &str, note: Option<&str>) -> Result<Answered, AnswerError> {
         let answer::Weighed { reply, note } = answer::weigh(reply, note)?;
+        answer::within_floor(self.policy.load().floor(), &reply)?;
         let id = typed(id);
         let said = Said { approver: approver.into(), note, at: (self.clock)() };
         let mut state = self.state.lock();

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ use super::shown::{HoldView, PlaceView};
 use super::state::{State, Waiter};
 use crate::egress::hold::{Asked, Desk, HoldInfo, Waiting, Word};
 use crate::egress::record::{self, Place, Record, Recorder};
+use crate::policy::Policy;
 use crate::policy::approvals::{ApprovalId, Approvals, Asking, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId};
 use crate::policy::decide::HoldTerms;
@@ -118,6 +120,7 @@ pub enum Closing {
 /// Where questions are put and answered.
 pub struct HoldDesk {
     pub(super) quiet_after_deny: Duration,
+    pub(super) policy: Arc<ArcSwap<Policy>>,
     pub(super) approvals: Arc<RwLock<Approvals>>,
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) clock: fn() -> SystemTime,
@@ -134,14 +137,20 @@ impl fmt::Debug for HoldDesk {
 }
 
 impl HoldDesk {
-    /// A desk nobody sits at yet.
-    pub fn new(settings: HoldSettings, approvals: Arc<RwLock<Approvals>>, recorder: Arc<dyn Recorder>) -> Arc<Self> {
-        Self::with_clock(settings, approvals, recorder, SystemTime::now)
+    /// A desk nobody sits at yet. The floor of `policy` bounds what may be answered there.
+    pub fn new(
+        settings: HoldSettings,
+        policy: Arc<ArcSwap<Policy>>,
+        approvals: Arc<RwLock<Approvals>>,
+        recorder: Arc<dyn Recorder>,
+    ) -> Arc<Self> {
+        Self::with_clock(settings, policy, approvals, recorder, SystemTime::now)
     }
 
     /// As `new`, with a clock of the caller's.
     pub fn with_clock(
         settings: HoldSettings,
+        policy: Arc<ArcSwap<Policy>>,
         approvals: Arc<RwLock<Approvals>>,
         recorder: Arc<dyn Recorder>,
         clock: fn() -> SystemTime,
@@ -149,6 +158,7 @@ impl HoldDesk {
         let HoldSettings { pending, per_agent, total, quiet_after_deny } = settings;
         Arc::new(Self {
             quiet_after_deny,
+            policy,
             approvals,
             recorder,
             clock,
@@ -282,8 +292,10 @@ impl HoldDesk {
     /// Whether an answer came between the attempt's decision and its question.
     fn settled(&self, attempt: &Attempt, asking: Asking) -> bool {
         let now = (self.clock)();
-        let approvals = self.approvals.read();
-        approvals.quiet(attempt, asking, now) || approvals.live(attempt, asking, now).is_some()
+        let (policy, approvals) = (self.policy.load(), self.approvals.read());
+        // A yes that the floor has in force no more answers nothing.
+        let live = approvals.live(attempt, asking, now).and_then(|approval| policy.floor().caps(approval, now));
+        live.is_some() || approvals.quiet(attempt, asking, now)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::policy::rule::RuleRef;
 #[derive(Debug)]
 pub struct Unseen {
     open: Open,
-    live: Live,
+    pub(super) live: Live,
     rule: RuleRef,
 }
 

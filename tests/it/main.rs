@@ -18,6 +18,7 @@ mod itself;
 mod readme;
 mod records;
 mod regression;
+mod requests;
 mod run;
 mod suffixes;
 mod support;
