@@ -263,7 +263,10 @@ impl Row {
 
     fn revoked(revoked: &Revoked) -> Self {
         let by = format!("approval {} by {}", revoked.approval, shown(&revoked.who));
-        Self { rest: join([Some(by), revoked.request.as_ref().map(only)]), ..Self::of(revoked.agent.as_str(), "revoked", "", place(&revoked.destination)) }
+        Self {
+            rest: join([Some(by), revoked.request.as_ref().map(only)]),
+            ..Self::of(revoked.agent.as_str(), "revoked", "", place(&revoked.destination))
+        }
     }
 
     fn decided(decided: &Decided) -> Self {

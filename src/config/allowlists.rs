@@ -3,9 +3,11 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use crate::policy::allowlist::Allowlist;
+use crate::policy::allowlist::{Allowlist, NoLibrary, Reading};
 use crate::policy::fault::{Fault, Warning};
+use crate::policy::floor::Floor;
 use crate::text::trouble;
 
 /// The largest file that is read.
@@ -87,7 +89,8 @@ impl LoadedAllowlists {
 
     fn file(&mut self, file: &Path, name: &str) {
         match read(file) {
-            Ok(text) => match Allowlist::parse(name, &text) {
+            Ok(text) => match Allowlist::read(name, &text, &Reading { now: SystemTime::now(), floor: &Floor::none(), library: &NoLibrary })
+            {
                 Ok((allowlist, warnings)) => {
                     self.allowlists.push(allowlist);
                     self.warnings.extend(warnings);

@@ -131,7 +131,9 @@ impl World {
 #[tokio::test]
 async fn a_tunnel_to_where_rules_look_at_requests_is_recorded_and_gets_no_permit() {
     let world = World::new(ON_PATHS);
-    let Admission::Look(unseen) = world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.unwrap() else { panic!("a permit") };
+    let Admission::Look(unseen) = world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.unwrap() else {
+        panic!("a permit")
+    };
     assert_eq!(world.decided(), [(Ruling::Look, Reason::Inspect, Some("a.toml:5".to_owned()))]);
     let refusal = Admission::Look(unseen).passed().unwrap_err();
     assert_eq!((refusal.reason, world.written.0.lock().len()), (Reason::Inspect, 2));

@@ -37,7 +37,9 @@ fn a_safe_method_passes_without_content_only_where_methods_are_listed() {
                 assert!(answer.problem()["because"].as_str().is_some_and(|because| because.contains("without content")), "{rest:?}");
                 assert_eq!(p0.plain.requests().len(), before, "{rest:?} {way:?}");
             }
-            assert_eq!(way.ask(&p0, &proxy, "open.test", ("GET /", rest)).status, 200, "{rest:?} {way:?}");
+            let mut talk = way.send(&p0, &proxy, "open.test", ("GET /", rest));
+            let answers = [talk.answer().status, if rest.contains("Expect") { talk.answer().status } else { 100 }];
+            assert!(answers.contains(&200), "{rest:?} {way:?} {answers:?}");
         }
         let posted = way.ask(&p0, &proxy, "rules.test", ("POST /", "Content-Length: 5\r\n\r\nhello"));
         assert_eq!((posted.status, p0.plain.requests().last().unwrap().body.clone()), (200, b"hello".to_vec()));

@@ -43,7 +43,9 @@ fn two_requests_wait_on_two_questions_and_a_yes_to_one_covers_no_other() {
     assert_eq!(proxy.until_held(2, 1).len(), 2, "the yes spread");
     assert_eq!(post(&p0, &proxy, "POST /a").answer().status, 200, "the same request again");
 
-    for (shown, what) in [(proxy.said(&["holds"]), "POST /b only"), (watcher.shown(), "POST /a only"), (proxy.said(&["approvals"]), "POST /a only")] {
+    for (shown, what) in
+        [(proxy.said(&["holds"]), "POST /b only"), (watcher.shown(), "POST /a only"), (proxy.said(&["approvals"]), "POST /a only")]
+    {
         assert!(shown.contains(what) && !shown.contains("secret") && !shown.contains("any request"), "{shown}");
     }
     let approvals: serde_json::Value = serde_json::from_str(&proxy.said(&["approvals", "--json"])).unwrap();

@@ -138,12 +138,14 @@ fn a_101_that_proves_nothing_is_a_bad_answer_and_the_end() {
 #[test]
 fn another_answer_is_an_answer_and_what_follows_is_a_request() {
     let origin = || {
-        Origin::http(|request| match request.header("upgrade") {
+        Origin::http(|request| {
+            match request.header("upgrade") {
             Some(_) => vec![Step::Send(
                 b"HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nno"
                     .to_vec(),
             )],
             None => ok("plain"),
+        }
         })
     };
     for way in WAYS {
