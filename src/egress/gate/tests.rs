@@ -173,6 +173,46 @@ async fn what_is_open_goes_on_while_the_policy_admits_it_to_the_same_and_is_told
 }
 
 #[tokio::test]
+async fn a_tunnel_found_to_carry_requests_goes_on_when_rules_begin_to_look_at_them() {
+    for (after, wanted) in [(ON_PATHS, None), (WHOLE, None), (BLOCKED, Some(Reason::PolicyChanged))] {
+        let world = World::new(WHOLE);
+        let Permit { open, grant: _, live } =
+            world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.unwrap().passed().unwrap();
+        let interception = crate::egress::Interception::new(open, live);
+        world.now_in_force(policy(after));
+        assert_eq!(interception.lost().now_or_never(), wanted, "{after}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_observed_is_recorded_with_what_it_would_have_got() {
+    let end = jiff::Timestamp::now() + Duration::from_secs(3600);
+    let rules = "[[hold]]\nhost = \"held.test.example\"\n";
+    for (unlisted, host, wanted) in [
+        ("hold", "held.test.example:443", (record::Would::Hold, Some("a.toml:6".to_owned()))),
+        ("hold", "evil.test.example:443", (record::Would::Hold, None)),
+        ("block", "evil.test.example:443", (record::Would::Block, None)),
+    ] {
+        let text =
+            format!("agent = \"a\"\nunlisted = \"{unlisted}\"\nobserve_until = {end:.0}\n[[identify]]\nsource = \"192.0.2.0/24\"\n{rules}");
+        let reading = crate::policy::allowlist::Reading {
+            now: SystemTime::now(),
+            floor: &crate::policy::floor::Floor::none(),
+            library: &crate::policy::allowlist::NoLibrary,
+        };
+        let (allowlist, _) = Allowlist::read("a.toml", &text, &reading).unwrap();
+        let guard = Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() };
+        let observed = Policy::new(vec![allowlist], guard).unwrap();
+        let world = World::over(Arc::new(ArcSwap::from_pointee(observed)), Arc::new(NoDesk));
+        let _permit = world.gate.admit(claim(host, Sight::NotYet)).await.unwrap().passed().unwrap();
+        let written = world.written.0.lock();
+        let Record::Decided(decided) = &written[0] else { panic!("{written:?}") };
+        assert_eq!((decided.decision, decided.reason), (Ruling::Allow, Reason::Observed));
+        assert_eq!((decided.would, decided.rule.clone()), (Some(wanted.0), wanted.1), "{host}");
+    }
+}
+
+#[tokio::test]
 async fn a_policy_that_changes_all_the_time_does_not_end_a_wait() {
     let shared = Arc::new(ArcSwap::from_pointee(policy("")));
     let desk = Restless { rounds: 450.into(), policy: Arc::clone(&shared), last: policy(WHOLE) };

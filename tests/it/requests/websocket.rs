@@ -6,6 +6,7 @@ use super::{WAYS, Way, world};
 use crate::support::origin::{Origin, Request, Step, ok};
 use crate::support::p0::{P0, assert_refused};
 use crate::support::proxy::{decided, ended, of_kind};
+use crate::support::site::offer;
 
 /// The example of RFC 6455 section 1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -158,6 +159,34 @@ fn another_answer_is_an_answer_and_what_follows_is_a_request() {
         let rest = talk.rest();
         assert!(rest.starts_with(b"HTTP/1.1 400"), "{way:?} {}", String::from_utf8_lossy(&rest));
         assert!(!String::from_utf8_lossy(&p0.plain.connections().concat()).contains("raw"), "{way:?}");
+    }
+}
+
+#[test]
+fn who_is_identified_no_more_loses_the_socket() {
+    for way in WAYS {
+        let p0 = at(Origin::http(sockets), RULES);
+        let proxy = p0.start();
+        let url = proxy.said(&["token", "c", "--address", &proxy.address.to_string()]);
+        let offered = offer("c", url.trim().rsplit_once('@').unwrap().0.rsplit_once(':').unwrap().1);
+        let (mut talk, host) = (proxy.talk(), p0.at_plain("rules.test"));
+        match way {
+            Way::Forward => talk.send(format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n{offered}{}\r\n", handshake())),
+            Way::Inside => {
+                assert_eq!(talk.connect(&host, &offered).status, 200);
+                talk.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n{}\r\n", handshake()));
+            }
+        }
+        assert_eq!(talk.answer().status, 101);
+        assert_eq!(talk.exactly(5).unwrap(), b"hello");
+        proxy.said(&["agents", "--revoke", "c"]);
+        assert!(talk.rest().is_empty(), "{way:?}");
+        let records = proxy.settled();
+        for record in decided(&records, "rules.test") {
+            let end = ended(&records, &record["id"]);
+            assert_eq!((&end["outcome"], &end["reason"]), (&json!("cut"), &json!("policy-changed")), "{way:?} {record}");
+        }
+        p0.plain.until("its end", |origin| origin.open() == 0);
     }
 }
 
