@@ -64,10 +64,11 @@ pub(super) async fn serve(interception: Interception, agent: AgentSide, peer: So
         }
     };
     let socket = line.socket.lock().take();
+    let mut lost = None;
     if let Some(socket) = socket {
-        socket.carry(interception.lost()).await;
+        socket.carry(async { *lost.insert(interception.lost().await) }).await;
     }
-    let receipt = interception.finish(end).await;
+    let receipt = interception.finish(lost.map_or(end, InnerEnd::Cut)).await;
     tracing::debug!(attempt = %receipt.id, "a tunnel is over");
 }
 
