@@ -213,6 +213,22 @@ async fn what_is_observed_is_recorded_with_what_it_would_have_got() {
 }
 
 #[tokio::test]
+async fn a_yes_to_every_request_never_satisfies_a_hold_that_looks_at_one() {
+    let line = |path: &str| Some(crate::policy::attempt::RequestLine { method: "POST".into(), path: path.into() });
+    for (given_for, passes) in [(None, false), (line("/b"), false), (line("/a"), true)] {
+        let world = World::new("[[hold]]\nhost = \"api.test.example\"\nport = [8080]\nmethod = [\"POST\"]\n");
+        let mut yes = yes(Destination::parse("api.test.example:8080").unwrap());
+        (yes.subject.scheme, yes.subject.request) = (Some(crate::policy::attempt::Scheme::Http), given_for.clone());
+        world.gate.approvals.write().insert(yes);
+        let seen = crate::policy::attempt::Seen::bare("POST", "/a", None);
+        let admitted = world.gate.admit(claim("api.test.example:8080", Sight::Seen(Arc::new(seen)))).await;
+        assert_eq!(admitted.is_ok(), passes, "{given_for:?}");
+        let reason = if passes { Reason::Approved } else { Reason::Internal };
+        assert_eq!(world.decided()[0].1, reason, "{given_for:?}: the desk here takes no questions");
+    }
+}
+
+#[tokio::test]
 async fn a_policy_that_changes_all_the_time_does_not_end_a_wait() {
     let shared = Arc::new(ArcSwap::from_pointee(policy("")));
     let desk = Restless { rounds: 450.into(), policy: Arc::clone(&shared), last: policy(WHOLE) };

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Way, world};
 use crate::support::p0::{P0, assert_refused};
-use crate::support::proxy::{Proxy, decided, of_kind};
+use crate::support::proxy::{Proxy, of_kind};
 use crate::support::talk::Talk;
 
 const RULES: &str = "
@@ -62,19 +62,4 @@ fn two_requests_wait_on_two_questions_and_a_yes_to_one_covers_no_other() {
     assert_eq!(answered, [line("POST", "/a"), line("POST", "/b"), line("DELETE", "/a")]);
     let text = proxy.said(&["log"]);
     assert!(text.contains("POST /a only"), "{text}");
-}
-
-#[test]
-fn a_yes_to_every_request_does_not_satisfy_a_rule_that_looks_at_one() {
-    let p0 = world("unlisted = \"hold\"", "[[hold]]\nhost = \"open.test\"\nLOCAL");
-    let mut proxy = p0.start();
-    let watcher = proxy.watch();
-    let mut talk = Way::Forward.send(&p0, &proxy, "open.test", ("GET /", ""));
-    let holds = proxy.until_held(1, 1);
-    assert_eq!(holds[0]["only"], json!(null));
-    assert!(proxy.said(&["approve", holds[0]["id"].as_str().unwrap(), "--for", "1h"]).contains("any request"));
-    assert_eq!(talk.answer().status, 200);
-    drop(watcher);
-    proxy.stop();
-    assert_eq!(decided(&proxy.journal(), "open.test").len(), 1);
 }
