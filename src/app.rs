@@ -187,7 +187,7 @@ impl App {
             total: config.hold.total,
             quiet_after_deny: config.hold.quiet_after_deny,
         };
-        let desk = HoldDesk::new(settings, Arc::clone(&approvals), Arc::clone(&recorder));
+        let desk = HoldDesk::new(settings, Arc::clone(&policy), Arc::clone(&approvals), Arc::clone(&recorder));
         tasks.spawn(Arc::clone(&desk).run(stop.drain.clone()));
 
         tasks.spawn(count_pending(Arc::clone(&desk), Arc::clone(&recording.metrics), stop.now.clone()));

@@ -196,6 +196,7 @@ impl From<AnswerError> for Refused {
             AnswerError::Unknown | AnswerError::Died | AnswerError::Withdrawn => StatusCode::NOT_FOUND,
             AnswerError::Approved | AnswerError::Denied | AnswerError::Used => StatusCode::CONFLICT,
             AnswerError::Duration | AnswerError::Note | AnswerError::Networks => StatusCode::BAD_REQUEST,
+            AnswerError::Floor(_) => StatusCode::FORBIDDEN,
             AnswerError::Unwritable | AnswerError::Unrecorded => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self(status, error.to_string())

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
@@ -95,7 +96,7 @@ impl Closed {
         Self {
             id: question.id.to_string(),
             agent: question.subject.agent.clone(),
-            place: PlaceView::of(&question.subject.destination, question.subject.scheme),
+            place: PlaceView::about(&question.subject),
             how,
             approver: None,
             scope: None,
@@ -121,6 +122,7 @@ pub enum Closing {
 /// Where questions are put and answered.
 pub struct HoldDesk {
     pub(super) quiet_after_deny: Duration,
+    pub(super) policy: Arc<ArcSwap<Policy>>,
     pub(super) approvals: Arc<RwLock<Approvals>>,
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) clock: fn() -> SystemTime,
@@ -137,14 +139,20 @@ impl fmt::Debug for HoldDesk {
 }
 
 impl HoldDesk {
-    /// A desk nobody sits at yet.
-    pub fn new(settings: HoldSettings, approvals: Arc<RwLock<Approvals>>, recorder: Arc<dyn Recorder>) -> Arc<Self> {
-        Self::with_clock(settings, approvals, recorder, SystemTime::now)
+    /// A desk nobody sits at yet. The floor of `policy` bounds what may be answered there.
+    pub fn new(
+        settings: HoldSettings,
+        policy: Arc<ArcSwap<Policy>>,
+        approvals: Arc<RwLock<Approvals>>,
+        recorder: Arc<dyn Recorder>,
+    ) -> Arc<Self> {
+        Self::with_clock(settings, policy, approvals, recorder, SystemTime::now)
     }
 
     /// As `new`, with a clock of the caller's.
     pub fn with_clock(
         settings: HoldSettings,
+        policy: Arc<ArcSwap<Policy>>,
         approvals: Arc<RwLock<Approvals>>,
         recorder: Arc<dyn Recorder>,
         clock: fn() -> SystemTime,
@@ -152,6 +160,7 @@ impl HoldDesk {
         let HoldSettings { pending, per_agent, total, quiet_after_deny } = settings;
         Arc::new(Self {
             quiet_after_deny,
+            policy,
             approvals,
             recorder,
             clock,
@@ -292,6 +301,7 @@ impl HoldDesk {
             instance: attempt.instance.to_string(),
             destination: Place::new(&attempt.destination, attempt.scheme),
             request: attempt.sight.line().as_ref().map(record::masked),
+            only: terms.asking == Asking::ThisRequest,
             rule: terms.rule.as_ref().map(ToString::to_string),
         }))?;
         state.holds.open(Arc::clone(id), attempt, terms, (self.clock)());
@@ -302,8 +312,10 @@ impl HoldDesk {
     /// Whether an answer came between the attempt's decision and its question.
     fn settled(&self, attempt: &Attempt, asking: Asking) -> bool {
         let now = (self.clock)();
-        let approvals = self.approvals.read();
-        approvals.quiet(attempt, asking, now) || approvals.live(attempt, asking, now).is_some()
+        let (policy, approvals) = (self.policy.load(), self.approvals.read());
+        // A yes that the floor has in force no more answers nothing.
+        let live = approvals.live(attempt, asking, now).and_then(|approval| policy.floor().caps(approval, now));
+        live.is_some() || approvals.quiet(attempt, asking, now)
     }
 }
 

@@ -72,7 +72,7 @@ impl Metrics {
             holds_pending: gauges(&registry, "exeat_holds_pending", "Questions not answered yet.", &["agent"]),
             hold_seconds: histograms(&registry, "exeat_hold_duration_seconds", "Time waited for an answer.", "outcome", &HOLD_BUCKETS),
             bytes: counters(&registry, "exeat_bytes_total", "Bytes carried, counted when an attempt ends.", &["agent", "direction"]),
-            tunnels_open: gauges(&registry, "exeat_tunnels_open", "CONNECT attempts allowed and not ended.", &["agent"]),
+            tunnels_open: gauges(&registry, "exeat_tunnels_open", "CONNECT tunnels allowed or looked into and not ended.", &["agent"]),
             journal_records: counters(&registry, "exeat_journal_records_total", "Records written.", &["kind"]),
             journal_errors: keep(&registry, IntCounter::new("exeat_journal_errors_total", "Records that could not be written at once.")),
             policy: gauges(&registry, "exeat_policy_info", "The policy in force; always 1.", &["hash"]),
@@ -149,12 +149,12 @@ impl Metrics {
 
     fn decided(&self, decided: &Decided) -> &'static str {
         let agent = label(decided.agent.as_ref());
-        let ruling = match decided.decision {
-            Ruling::Allow => "allow",
-            Ruling::Block => "block",
+        self.decisions.with_label_values(&[agent, decided.decision.as_str(), decided.reason.as_str(), decided.front.as_str()]).inc();
+        let carried = match decided.decision {
+            Ruling::Allow | Ruling::Look => true,
+            Ruling::Block => false,
         };
-        self.decisions.with_label_values(&[agent, ruling, decided.reason.as_str(), decided.front.as_str()]).inc();
-        let tunnel = (decided.front, decided.decision, decided.within) == (Front::Connect, Ruling::Allow, None);
+        let tunnel = carried && (decided.front, decided.within) == (Front::Connect, None);
         let open = Open { ruling: decided.decision, reason: decided.reason, tunnel };
         if self.open.lock().insert(decided.id, open).is_none() {
             self.attempts_open.inc();

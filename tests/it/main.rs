@@ -22,6 +22,7 @@ mod readme;
 mod records;
 mod regression;
 mod reload;
+mod requests;
 mod run;
 mod suffixes;
 mod support;

@@ -213,7 +213,7 @@ fn held() -> Held {
     let destination = Place { host: "2001:db8::1".into(), port: 443, scheme: None };
     let agent = AgentId::parse("coder").unwrap();
     let rule = Some("coder.toml:9".into());
-    Held { id: decided(5).id, hold: "k3f".into(), agent, instance: "i".into(), destination, request: None, rule }
+    Held { id: decided(5).id, hold: "k3f".into(), agent, instance: "i".into(), destination, request: None, only: false, rule }
 }
 
 fn answered() -> Answered {
@@ -229,6 +229,7 @@ fn answered() -> Answered {
         note: Some("go on".into()),
         agent,
         destination,
+        request: None,
         waiting: 1,
     }
 }
