@@ -22,8 +22,10 @@ pub mod deny;
 pub mod env;
 pub mod explain;
 pub mod holds;
+pub mod init;
 mod loaded;
 pub mod log;
+pub mod preset;
 pub mod revoke;
 pub mod run;
 pub mod serve;
@@ -80,6 +82,8 @@ enum Command {
     /// Say what an agent would get for a destination, and why
     #[command(after_help = AFTER_EXPLAIN)]
     Explain(ExplainArgs),
+    /// Write a first allowlist from what this machine and the working directory show
+    Init(init::InitArgs),
     /// List the questions that wait for an answer, or watch them come
     Holds(holds::HoldsArgs),
     /// Answer questions with yes
@@ -98,6 +102,8 @@ enum Command {
     Agents(agents::AgentsArgs),
     /// Print the environment that points clients at the proxy
     Env(env::EnvArgs),
+    /// List the allowlists that come with exeat, or print one
+    Preset(preset::PresetArgs),
 }
 
 #[derive(Debug, Args)]
@@ -158,6 +164,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     {
         return checked(paths, *json, out);
     }
+    if let Command::Preset(args) = &cli.command {
+        return preset::run(args, out).map(|()| ExitCode::SUCCESS);
+    }
     let config = Config::load(cli.config.as_deref(), environment()).map_err(|faults| loaded::refusal(&faults))?;
     let state = config.state.clone();
     let named = cli.config.and(config.path.clone());
@@ -169,6 +178,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             None => anyhow::bail!("there is no configuration, so there are no allowlists to check; name a file or a folder"),
         },
         Command::Explain(args) => explained(&args, &config, out),
+        Command::Init(args) => wait_for(init::init(&args, &config, named.as_deref(), token::Streams { out, err: &mut io::stderr() }))
+            .map(|()| ExitCode::SUCCESS),
         Command::Holds(args) => wait_for(holds::run(args, &state, named.as_deref(), out)),
         Command::Approve(args) => wait_for(approve::run(args, &state, out)),
         Command::Deny(args) => wait_for(deny::run(args, &state, out)),
@@ -178,6 +189,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(args) => issued(&args, &config, out),
         Command::Agents(args) => listed(&args, &config, out),
         Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
+        Command::Preset(args) => preset::run(&args, out).map(|()| ExitCode::SUCCESS),
     }
 }
 

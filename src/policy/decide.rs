@@ -277,3 +277,7 @@ impl Granting<'_> {
         bound.into_iter().filter(|(_, limits)| !limits.is_none()).collect()
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -21,6 +21,7 @@ pub mod path;
 pub mod pattern;
 #[expect(clippy::module_inception, reason = "the policy of policy")]
 mod policy;
+pub mod preset;
 pub mod query;
 pub mod reason;
 pub mod request;

@@ -191,15 +191,14 @@ fn is_plain(byte: u8) -> bool {
 
 /// Characters whose NFKC form holds one of `/ \ % ; ? #` or is dots alone, and those that code pages fit to a slash or backslash.
 fn is_look_alike(c: char) -> bool {
-    match c {
-        '\u{37e}' | '\u{2024}'..='\u{2026}' | '\u{2047}'..='\u{2049}' | '\u{2100}' | '\u{2101}' | '\u{2105}' | '\u{2106}' => true,
-        '\u{fe14}' | '\u{fe16}' | '\u{fe19}' | '\u{fe30}' | '\u{fe52}' | '\u{fe54}' | '\u{fe56}' | '\u{fe5f}' | '\u{fe68}' | '\u{fe6a}' => {
-            true
-        }
-        '\u{ff03}' | '\u{ff05}' | '\u{ff0e}' | '\u{ff0f}' | '\u{ff1b}' | '\u{ff1f}' | '\u{ff3c}' => true,
-        '\u{2044}' | '\u{2215}' | '\u{2216}' | '\u{a5}' | '\u{20a9}' | '\u{ffe5}' | '\u{ffe6}' => true,
-        _ => false,
-    }
+    matches!(
+        c,
+        '\u{37e}'
+            | '\u{2024}'..='\u{2026}' | '\u{2047}'..='\u{2049}' | '\u{2100}' | '\u{2101}' | '\u{2105}' | '\u{2106}'
+            | '\u{fe14}' | '\u{fe16}' | '\u{fe19}' | '\u{fe30}' | '\u{fe52}' | '\u{fe54}' | '\u{fe56}' | '\u{fe5f}' | '\u{fe68}' | '\u{fe6a}'
+            | '\u{ff03}' | '\u{ff05}' | '\u{ff0e}' | '\u{ff0f}' | '\u{ff1b}' | '\u{ff1f}' | '\u{ff3c}'
+            | '\u{2044}' | '\u{2215}' | '\u{2216}' | '\u{a5}' | '\u{20a9}' | '\u{ffe5}' | '\u{ffe6}'
+    )
 }
 
 #[cfg(test)]

@@ -54,7 +54,8 @@ impl RequestRule {
     /// For hold and block rules. Some servers read methods case-blind.
     pub fn concerns(&self, seen: &Seen) -> bool {
         let method = self.methods.is_empty() || self.methods.iter().any(|method| method.eq_ignore_ascii_case(&seen.method));
-        let path = self.paths.is_empty() || seen.path.normal().map_or(true, |path| self.paths.iter().any(|pattern| pattern.may_match(path)));
+        let path =
+            self.paths.is_empty() || seen.path.normal().map_or(true, |path| self.paths.iter().any(|pattern| pattern.may_match(path)));
         method && path && self.query.iter().all(|wanted| wanted.maybe(&seen.query))
     }
 }

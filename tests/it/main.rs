@@ -14,6 +14,7 @@ mod hold;
 mod hostile;
 mod identity;
 mod idle;
+mod init;
 mod itself;
 mod readme;
 mod records;

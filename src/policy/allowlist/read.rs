@@ -10,6 +10,7 @@ use crate::policy::address::{Addresses, AddressesFault};
 use crate::policy::attempt::AgentId;
 use crate::policy::document::{Document, Item, Table, one_of};
 use crate::policy::fault::code;
+use crate::policy::preset;
 use crate::policy::rule::read::rules;
 use crate::policy::rule::{Rule, RuleRef, addresses, fix_of_network, limits};
 use crate::policy::token::TokenDigest;
@@ -64,12 +65,7 @@ pub(super) fn included(document: &Document<'_>) -> Body {
             "move it to the agent's own file, or do not include this one",
         );
     }
-    for key in ["title", "risk", "checked"] {
-        let _ = root.take(key).and_then(Item::text);
-    }
-    for source in root.take("source").map(Item::list).unwrap_or_default() {
-        let _ = source.text();
-    }
+    preset::header(&mut root);
     body(document, &mut root)
 }
 

@@ -41,15 +41,18 @@ pub(super) fn ports(item: Item<'_>) -> Ports {
     Ports::these(numbers.filter_map(|number| u16::try_from(number).ok().and_then(NonZeroU16::new)).map(Port))
 }
 
-/// Reads `method`, `path` and `query`; `None` where the rule has none of them.
-pub(super) fn request(table: &mut Table<'_>) -> Option<RequestRule> {
-    let methods = table.take("method").map(|item| item.filled_list("at least one method")).unwrap_or_default();
-    let methods = methods.into_iter().filter_map(method).collect();
-    let paths = table.take("path").map(|item| item.filled_list("at least one path")).unwrap_or_default();
-    let paths = paths.into_iter().filter_map(path).collect();
-    let query = table.named_items("query").into_iter().filter_map(query).collect();
-    let request = RequestRule { methods, paths, query };
-    (!request.is_empty()).then_some(request)
+/// Reads `method`, `path` and `query`, with the first value of theirs; `None` where the rule has none of them.
+pub(super) fn request<'d>(table: &mut Table<'d>) -> Option<(RequestRule, Item<'d>)> {
+    let method_items = table.take("method").map(|item| item.filled_list("at least one method")).unwrap_or_default();
+    let path_items = table.take("path").map(|item| item.filled_list("at least one path")).unwrap_or_default();
+    let query_items = table.named_items("query");
+    let first = method_items.iter().chain(&path_items).chain(&query_items).copied().next()?;
+    let request = RequestRule {
+        methods: method_items.into_iter().filter_map(method).collect(),
+        paths: path_items.into_iter().filter_map(path).collect(),
+        query: query_items.into_iter().filter_map(query).collect(),
+    };
+    (!request.is_empty()).then_some((request, first))
 }
 
 fn method(item: Item<'_>) -> Option<Arc<str>> {

@@ -57,20 +57,21 @@ fn rule(document: &Document<'_>, mut table: Table<'_>, kind: fn(&mut Table<'_>) 
     for item in written?.filled_list("at least one host") {
         hosts.extend(host(item, wanted, shared_ok, &effect));
     }
-    if let Some(request) = &request {
-        in_plain_sight(&table, &ports);
+    if let Some((request, first)) = &request {
+        in_plain_sight(*first, &ports);
         possible(&table, &effect, request, &hosts);
     }
+    let request = request.map(|(request, _)| request);
     (!hosts.is_empty()).then_some(Rule { place, hosts, ports, request, effect, until, note })
 }
 
-fn in_plain_sight(table: &Table<'_>, ports: &Ports) {
+fn in_plain_sight(first: Item<'_>, ports: &Ports) {
     let tls = match ports {
         Ports::Every => true,
         Ports::These(ports) => ports.iter().any(|port| port.number() == TLS),
     };
     if tls {
-        table.fault(
+        first.fault(
             "method, path or query in a rule for port 443",
             "ports whose requests are in plain sight",
             "write port = [80], or drop method, path and query: requests inside TLS are seen once inspection comes with a later version",
