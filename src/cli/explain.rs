@@ -127,12 +127,9 @@ pub fn explain(policy: &Policy, agent: &AgentId, target: &str, now: SystemTime) 
     };
     Ok(match decision {
         Decision::Allow(grant) => granted(&grant, found),
-        Decision::Look(_) => Explanation {
-            decision: "look",
-            reason: Some(Reason::Inspect),
-            looked_at: why::looked_at(policy, &attempt, now),
-            ..found
-        },
+        Decision::Look(_) => {
+            Explanation { decision: "look", reason: Some(Reason::Inspect), looked_at: why::looked_at(policy, &attempt, now), ..found }
+        }
         Decision::Hold(terms) => {
             let reason = terms.rule.is_none().then_some(Reason::Unlisted);
             Explanation { decision: "hold", reason, addresses: written(&terms.addresses), ..found }

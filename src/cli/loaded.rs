@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use crate::config::Config;
 use crate::config::allowlists::{LoadedAllowlists, load_folder};
+use crate::config::lint;
 use crate::config::tokens::TokenStore;
 use crate::egress::record::Record;
 use crate::journal::Reader;
@@ -64,6 +65,11 @@ pub(super) fn to_look_at(config: &Config) -> anyhow::Result<Loaded> {
     let own = config.listen.iter().flat_map(|listen| listen.addresses.iter().copied()).chain(config.metrics).collect();
     let known_as = config.listen.iter().flat_map(|listen| listen.known_as.iter().cloned()).collect();
     load(config, Guard { own, machine: Vec::new(), known_as, never: config.never.clone() })
+}
+
+/// What deserves a second look in the configuration itself.
+pub(super) fn second_looks(config: &Config) -> anyhow::Result<Vec<Warning>> {
+    Ok(lint::second_looks(config, &to_look_at(config)?.policy))
 }
 
 /// The allowlist of one agent, or why it cannot be had.

@@ -15,6 +15,7 @@ use super::loaded::{self, Loaded};
 use crate::admin::{self, AdminHooks};
 use crate::app::{self, App, Bound};
 use crate::config::Config;
+use crate::config::lint;
 use crate::config::tokens::TokenStore;
 use crate::policy::Policy;
 
@@ -28,6 +29,9 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let bound = Bound::all(&config).await?;
     let loaded = loaded::load(&config, bound.guard(&config))?;
     loaded.report(&mut io::stderr())?;
+    for warning in lint::second_looks(&config, &loaded.policy) {
+        writeln!(io::stderr(), "{warning}")?;
+    }
     let journal = app::open_journal(&config)?;
     let tokens = TokenStore::open(&config.state)?;
     let policy = loaded.with_tokens(&tokens)?;

@@ -34,10 +34,15 @@ fn past(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if allowlist.observe_until.is_some_and(|until| until <= reading.now) {
         let place = RuleRef { file: allowlist.file.clone(), line: allowlist.observe_line };
-        warnings.push(warning(&place, code::PAST_UNTIL, "observe_until has passed: nothing is observed; remove it, or renew it".to_owned()));
+        warnings.push(warning(
+            &place,
+            code::PAST_UNTIL,
+            "observe_until has passed: nothing is observed; remove it, or renew it".to_owned(),
+        ));
     }
     let ended = allowlist.rules.iter().filter(|rule| !rule.in_force(reading.now));
-    let words = |rule: &Rule| format!("the until of this {} rule has passed: it says nothing; remove it, or renew it", rule.effect.as_str());
+    let words =
+        |rule: &Rule| format!("the until of this {} rule has passed: it says nothing; remove it, or renew it", rule.effect.as_str());
     warnings.extend(ended.map(|rule| warning(&rule.place, code::PAST_UNTIL, words(rule))));
     warnings
 }
@@ -57,7 +62,12 @@ fn repeated(rule: &Rule, twin: &Rule) -> Warning {
 }
 
 fn under_the_floor(rule: &Rule, block: &Rule, floor: &Floor) -> Warning {
-    let words = format!("this {} rule never speaks: the floor {} blocks all it is about, at line {}", rule.effect.as_str(), floor.file, block.place.line);
+    let words = format!(
+        "this {} rule never speaks: the floor {} blocks all it is about, at line {}",
+        rule.effect.as_str(),
+        floor.file,
+        block.place.line
+    );
     warning(&rule.place, code::FLOOR_SHADOW, words)
 }
 

@@ -23,5 +23,6 @@ mod run;
 mod suffixes;
 mod support;
 mod support_itself;
+mod tools;
 mod tunnel;
 mod words;

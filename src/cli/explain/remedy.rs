@@ -64,16 +64,20 @@ fn look(attempt: &Attempt) -> String {
 fn by_block(policy: &Policy, attempt: &Attempt, cited: &str) -> String {
     let rules = policy.rules(&attempt.agent).into_iter().flatten().zip(0..);
     let found = rules.into_iter().find(|(rule, _)| rule.place.to_string() == cited);
+    let unclear = attempt.sight.seen().and_then(|seen| seen.path.normal().err());
+    let looks = |rule: &Rule| rule.request.as_ref().is_some_and(|request| !request.paths.is_empty());
+    if let (Some((rule, _)), Some(why)) = (&found, unclear)
+        && looks(rule)
+    {
+        return format!("{cited} looks at paths here, and {why}");
+    }
     match found {
         Some((Rule { effect: Effect::Block { because: _ }, .. }, number)) => {
             let floor = number < policy.floor().rules.len();
             let (whose, fix) = if floor { ("the floor's block", "have the floor changed") } else { ("the block", "narrow or remove it") };
             format!("{whose} {cited} comes before every allow rule and every person; {fix}")
         }
-        Some((_, _)) => match attempt.sight.seen().map(|seen| seen.path.normal()) {
-            Some(Err(why)) => format!("{cited} looks at paths here, and {why}"),
-            Some(Ok(_)) | None => format!("{cited} looks at requests here, and servers may read this one in two ways"),
-        },
+        Some((_, _)) => format!("{cited} looks at requests here, and servers may read this one in two ways"),
         None => format!("the block {cited} comes before it"),
     }
 }

@@ -102,7 +102,11 @@ fn each_kind_of_answer_has_its_first_line_and_its_exit_code() {
     for (target, code, start) in [
         ("db.example.com:22", 10, "hold: coder to db.example.com:22 (unlisted)\n"),
         ("ask.example.com:443", 10, "hold: coder to ask.example.com:443 by coder.toml:11\n"),
-        ("GET http://a.gist.example.com/x", 11, "block: coder to GET http://a.gist.example.com:80/x by coder.toml:14 (blocked)\nbecause: gists leave the company\n"),
+        (
+            "GET http://a.gist.example.com/x",
+            11,
+            "block: coder to GET http://a.gist.example.com:80/x by coder.toml:14 (blocked)\nbecause: gists leave the company\n",
+        ),
         ("http://169.254.169.254/", 11, "block: coder to GET http://169.254.169.254:80/ (forbidden-address)\n"),
         ("http://10.0.0.1/", 11, "block: coder to GET http://10.0.0.1:80/ (forbidden-address)\n"),
         ("http://localhost/", 11, "block: coder to GET http://localhost:80/ (special-name)\n"),
@@ -130,7 +134,10 @@ fn a_rule_is_told_by_the_first_thing_that_keeps_it_from_speaking() {
     assert_eq!(why(&of("b.example.com"), 20), "it matches, but a block comes before it: coder.toml:22");
     assert_eq!(why(&of("b.example.com"), 24), "it matches too, and coder.toml:22 is named before it");
     assert_eq!(why(&of("f.example.com"), 20), "it matches, but a block comes before it: the floor's floor.toml:1");
-    assert_eq!(why(&of("example.com"), 20), "*.example.com stands for the names under example.com, not for itself; **.example.com stands for both");
+    assert_eq!(
+        why(&of("example.com"), 20),
+        "*.example.com stands for the names under example.com, not for itself; **.example.com stands for both"
+    );
     assert!(of("f.example.com").by_floor && !of("b.example.com").by_floor);
 }
 
@@ -146,9 +153,9 @@ fn a_rule_about_requests_says_what_of_the_request_it_is_not_about() {
     let delete = of("DELETE http://git.example.com/repos/x");
     assert_eq!((delete.decision, why(&delete, 3)), ("block", "its methods are GET, HEAD".to_owned()));
     let unclear = of("GET http://git.example.com/repos/%2e%2e/x");
-    assert_eq!((unclear.decision, unclear.rule.as_deref()), ("block", Some("coder.toml:3")));
+    assert_eq!((unclear.decision, unclear.rule.as_deref()), ("block", Some("coder.toml:13")));
     assert!(unclear.path_unclear.as_deref().is_some_and(|why| why.contains("decodes to")), "{unclear:?}");
-    assert!(unclear.in_the_way.as_deref().is_some_and(|words| words.starts_with("coder.toml:3 looks at paths here")), "{unclear:?}");
+    assert!(unclear.in_the_way.as_deref().is_some_and(|words| words.starts_with("coder.toml:13 looks at paths here")), "{unclear:?}");
 }
 
 #[test]
@@ -231,9 +238,8 @@ fn json_has_stable_fields() {
 
 #[test]
 fn what_cannot_be_explained_is_said() {
-    let of = |agent: &str, target: &str| {
-        explain(&policy("", CODER), &AgentId::parse(agent).unwrap(), target, now()).unwrap_err().to_string()
-    };
+    let of =
+        |agent: &str, target: &str| explain(&policy("", CODER), &AgentId::parse(agent).unwrap(), target, now()).unwrap_err().to_string();
     assert_eq!(of("other", "a.example.com:1"), "no allowlist is in force for agent other; there are: coder");
     for target in ["ftp://a.example.com/", "GET"] {
         assert!(of("coder", target).starts_with("the target is not a URL that exeat carries"), "{target}");

@@ -87,7 +87,9 @@ impl Speaking {
             Decision::Look(look) => Self { rule: Some(look.rule.clone()), what: What::Look },
             Decision::Hold(terms) => Self { rule: terms.rule.clone(), what: What::Hold },
             // What is cited for an unlisted destination is about another port or request, and does not decide.
-            Decision::Block(block) => Self { rule: block.rule.clone().filter(|_| block.reason != Reason::Unlisted), what: What::Block(block.reason) },
+            Decision::Block(block) => {
+                Self { rule: block.rule.clone().filter(|_| block.reason != Reason::Unlisted), what: What::Block(block.reason) }
+            }
         }
     }
 }
@@ -119,12 +121,8 @@ impl Others {
             }
         }
         let judged = Judged { attempt, speaking, speaker: of_speaker, now };
-        let told = |(rule, floor): (&Rule, bool), why: String| Other {
-            rule: rule.place.to_string(),
-            kind: rule.effect.as_str(),
-            floor,
-            why,
-        };
+        let told =
+            |(rule, floor): (&Rule, bool), why: String| Other { rule: rule.place.to_string(), kind: rule.effect.as_str(), floor, why };
         let about = about.into_iter().take(ABOUT_MAX).map(|(rule, floor)| told((rule, floor), judged.why(rule, floor)));
         let elsewhere = elsewhere.into_iter().map(|(_, _, rule, floor)| told((rule, floor), other_host(rule, &attempt.destination.host)));
         let listed: Vec<Other> = about.chain(elsewhere).collect();
@@ -228,7 +226,9 @@ impl Judged<'_> {
             What::Block(Reason::SpecialName) => {
                 "it matches, but a special name passes only by an allow or hold rule that spells it and has addresses".to_owned()
             }
-            What::Block(Reason::ForbiddenAddress) => "it matches, but what is never dialled, or lies outside addresses, is refused before it".to_owned(),
+            What::Block(Reason::ForbiddenAddress) => {
+                "it matches, but what is never dialled, or lies outside addresses, is refused before it".to_owned()
+            }
             What::Block(Reason::OwnAddress) => "it matches, but exeat itself is never dialled".to_owned(),
             What::Block(Reason::Frozen) => "it matches, but the agent is frozen".to_owned(),
             What::Look => "each request in the tunnel is judged; it speaks for those that no rule about requests comes before".to_owned(),
@@ -280,11 +280,9 @@ pub(super) fn looked_at(policy: &Policy, attempt: &Attempt, now: SystemTime) -> 
     let (mut looked, mut plain): (Vec<Looked>, Vec<&Rule>) = (Vec::new(), Vec::new());
     for rule in rules.filter(here) {
         match &rule.request {
-            Some(request) => looked.push(Looked {
-                requests: requests(request),
-                decision: rule.effect.as_str(),
-                rule: Some(rule.place.to_string()),
-            }),
+            Some(request) => {
+                looked.push(Looked { requests: requests(request), decision: rule.effect.as_str(), rule: Some(rule.place.to_string()) })
+            }
             None => plain.push(rule),
         }
     }

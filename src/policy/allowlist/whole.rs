@@ -97,7 +97,12 @@ fn contradictions(rules: &[Rule]) -> Vec<Fault> {
 fn opaque_beside_requests(rules: &[Rule]) -> Vec<Fault> {
     let told = |(opaque, request): (&Rule, &Rule)| {
         let found = format!("method, path or query where {} says opaque", opaque.place);
-        fault(&request.place, found, "either: an opaque tunnel shows no request", "make the hosts or ports disjoint, or drop one of the two")
+        fault(
+            &request.place,
+            found,
+            "either: an opaque tunnel shows no request",
+            "make the hosts or ports disjoint, or drop one of the two",
+        )
     };
     meetings(rules, rules).into_iter().map(told).collect()
 }

@@ -67,7 +67,10 @@ fn what_has_ended_and_what_is_too_wide_are_told() {
     let text = "observe_until = \"2020-01-01\"\n[[allow]]\nhost = \"a.example.com\"\nuntil = \"2020-01-01\"\n";
     assert_eq!(codes("", text), ["past-until", "past-until"]);
     assert_eq!(codes("", "addresses = [\"public\", \"10.0.0.0/8\"]\n"), ["wide-private"]);
-    assert_eq!(codes("", "addresses = [\"public\", \"10.1.0.0/16\"]\n[[allow]]\nhost = \"a.example.com\"\naddresses = [\"fc00::/7\"]\n"), ["wide-private"]);
+    assert_eq!(
+        codes("", "addresses = [\"public\", \"10.1.0.0/16\"]\n[[allow]]\nhost = \"a.example.com\"\naddresses = [\"fc00::/7\"]\n"),
+        ["wide-private"]
+    );
 }
 
 #[test]

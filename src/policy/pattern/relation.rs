@@ -31,7 +31,9 @@ impl HostPattern {
         match &self.shape {
             Shape::Exact(host) => vec![host.clone()],
             Shape::Network(network) => vec![Host::Address(network.addr())],
-            Shape::Under(under) => under.samples().iter().filter_map(|name| Host::parse(name).ok()).filter(|host| self.matches(host)).collect(),
+            Shape::Under(under) => {
+                under.samples().iter().filter_map(|name| Host::parse(name).ok()).filter(|host| self.matches(host)).collect()
+            }
         }
     }
 }

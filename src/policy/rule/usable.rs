@@ -19,7 +19,10 @@ pub(in crate::policy) fn addresses(item: Item<'_>) -> Addresses {
             Ok(()) => {
                 let added = addresses.networks.last().filter(|network| text != "public" && wide_private(network));
                 if let Some(network) = added {
-                    entry.warn(code::WIDE_PRIVATE, format!("{network} is more private space than one site has: name the networks that are meant"));
+                    entry.warn(
+                        code::WIDE_PRIVATE,
+                        format!("{network} is more private space than one site has: name the networks that are meant"),
+                    );
                 }
             }
             Err(why) => entry.wrong(r#""public" or a network"#, &fix_of_network(text, why)),
