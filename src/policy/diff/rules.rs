@@ -60,17 +60,16 @@ pub(super) fn of_rules(old: &Allowlist, new: &Allowlist) -> Vec<Difference> {
 
 /// Ports of the same hosts and words become one line as well.
 fn joined(lines: BTreeMap<Line, Vec<String>>) -> Vec<Difference> {
-    let mut by_words: BTreeMap<(Change, &str, bool, String, Vec<String>), Vec<String>> = BTreeMap::new();
-    for (Line { change, kind, gone, port, rest }, hosts) in lines {
-        let port = port.map_or_else(|| "every port".to_owned(), |port| port.number().to_string());
-        by_words.entry((change, kind, gone, rest, hosts)).or_default().push(port);
+    let mut by_hosts: BTreeMap<(Line, Vec<String>), Vec<String>> = BTreeMap::new();
+    for (line, hosts) in lines {
+        let port = line.port.map_or_else(|| "every port".to_owned(), |port| port.number().to_string());
+        by_hosts.entry((Line { port: None, ..line }, hosts)).or_default().push(port);
     }
-    let told = |((change, kind, gone, rest, hosts), ports): ((Change, &str, bool, String, Vec<String>), Vec<String>)| {
+    let told = |((Line { change, kind, gone, port: _, rest }, hosts), ports): ((Line, Vec<String>), Vec<String>)| {
         let no_more = if gone { " no more" } else { "" };
-        let on = if ports == ["every port"] { "on every port".to_owned() } else { format!("on {}", ports.join(", ")) };
-        Difference { change, what: format!("{kind}{no_more} {} {on}{rest}", words::listed(&hosts)) }
+        Difference { change, what: format!("{kind}{no_more} {} on {}{rest}", words::listed(&hosts), ports.join(", ")) }
     };
-    by_words.into_iter().map(told).collect()
+    by_hosts.into_iter().map(told).collect()
 }
 
 fn words_of(rule: &Rule) -> String {

@@ -93,3 +93,22 @@ fn an_opaque_rule_and_one_about_requests_never_meet() {
     let floor = "[[hold]]\nhost = \"a.example.com\"\nport = 5432\npath = \"/x\"\n";
     assert_eq!(read(floor, opaque.to_owned()), ["2: opaque = true where the floor floor.toml looks at requests, at line 1"]);
 }
+
+#[test]
+fn a_host_that_its_rule_never_opens_is_an_error() {
+    for (text, found) in [
+        ("host = \"10.20.0.0/16\"\n", Some("10.20.0.0/16, of which the rule's addresses hold nothing")),
+        ("host = \"10.20.0.0/16\"\naddresses = [\"10.20.7.0/24\"]\n", None),
+        (
+            "host = \"169.254.0.0/16\"\naddresses = [\"169.254.0.0/16\"]\n",
+            Some("169.254.0.0/16, of which the rule's addresses hold nothing"),
+        ),
+        ("host = \"8.8.8.0/24\"\n", None),
+        ("host = \"*.abc.onion\"\n", Some("*.abc.onion, names no rule opens")),
+        ("host = \"*.abc.internal\"\n", None),
+    ] {
+        let read = Allowlist::parse("a.toml", &format!("agent = \"a\"\n[[allow]]\n{text}"));
+        let told = read.err().and_then(|faults| faults.first().map(|fault| fault.found.clone()));
+        assert_eq!(told.as_deref(), found, "{text}");
+    }
+}
