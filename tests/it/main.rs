@@ -7,6 +7,8 @@
 mod addresses;
 mod cli;
 mod clients;
+mod corpus;
+mod differential;
 mod every_front;
 mod forgery;
 mod hello;
