@@ -109,7 +109,9 @@ fn opaque_beside_requests(rules: &[Rule]) -> Vec<Fault> {
 
 /// The opaque rules of some and the rules about requests of others that are surely about one host and port; of each of the latter the first.
 fn meetings<'a>(some: &'a [Rule], others: &'a [Rule]) -> Vec<(&'a Rule, &'a Rule)> {
-    let opaque: Vec<&Rule> = some.iter().filter(|rule| matches!(&rule.effect, Effect::Allow(allow) if allow.opaque)).collect();
+    // One that is opaque and about requests is wrong by itself.
+    let is_opaque = |rule: &&Rule| matches!(&rule.effect, Effect::Allow(allow) if allow.opaque && rule.request.is_none());
+    let opaque: Vec<&Rule> = some.iter().filter(is_opaque).collect();
     let requests: Vec<&Rule> = others.iter().filter(|rule| rule.request.is_some()).collect();
     if opaque.is_empty() || requests.is_empty() {
         return Vec::new();
