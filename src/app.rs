@@ -1,5 +1,9 @@
 //! Wires a configuration into gate, neck, journal and listeners, and takes them down in order.
 
+pub mod reload;
+pub mod standing;
+mod watch;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::approval::{HoldDesk, HoldSettings};
 use crate::config::Config;
 use crate::config::state::{self, StateError};
-use crate::egress::record::{PolicyInForce, Record, Recorder};
+use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
 use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
 use crate::journal::{Journal, JournalError};
@@ -43,18 +47,36 @@ pub struct Bound {
 /// A running exeat.
 #[derive(Debug)]
 pub struct App {
-    /// Where questions wait.
-    pub desk: Arc<HoldDesk>,
-    /// The policy in force.
-    pub policy: Arc<ArcSwap<Policy>>,
-    /// Where records go.
-    pub recording: Arc<Recording>,
+    /// What it goes by.
+    pub in_force: InForce,
     /// How it is told to end.
     pub stop: Stop,
     /// Doors and the connections that came in by them.
     connections: TaskTracker,
     /// Everything beside them.
     tasks: TaskTracker,
+}
+
+/// The policy in force, and those who must know when it changes.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    /// The policy.
+    pub policy: Arc<ArcSwap<Policy>>,
+    /// Where questions wait.
+    pub desk: Arc<HoldDesk>,
+    /// Where records go.
+    pub recording: Arc<Recording>,
+}
+
+/// How a policy comes into force.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Who brought it, in the words of the `policy` record.
+    pub who: &'static str,
+    /// What of the files is not in it.
+    pub unread: Vec<Unread>,
+    /// It is recorded though it is equal to what is in force.
+    pub even_if_same: bool,
 }
 
 /// Why exeat does not start.
@@ -150,7 +172,8 @@ pub fn open_journal(config: &Config) -> Result<Journal, StartError> {
 
 impl App {
     /// Starts everything but the ways in; they open with [`App::open`].
-    pub fn start(config: &Config, bound: &Bound, policy: Policy, journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
+    pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
+        let (policy, unread) = first;
         let recording = Arc::new(Recording::new(journal));
         let recorder: Arc<dyn Recorder> = Arc::clone(&recording) as Arc<dyn Recorder>;
         let policy = Arc::new(ArcSwap::from_pointee(policy));
@@ -164,7 +187,7 @@ impl App {
             total: config.hold.total,
             quiet_after_deny: config.hold.quiet_after_deny,
         };
-        let desk = HoldDesk::new(settings, Arc::clone(&approvals), Arc::clone(&recorder));
+        let desk = HoldDesk::new(settings, Arc::clone(&policy), Arc::clone(&approvals), Arc::clone(&recorder));
         tasks.spawn(Arc::clone(&desk).run(stop.drain.clone()));
 
         tasks.spawn(count_pending(Arc::clone(&desk), Arc::clone(&recording.metrics), stop.now.clone()));
@@ -180,8 +203,9 @@ impl App {
             per_source: config.limits.per_source,
         };
         let ways = Ways::new(neck, recorder, front, stop.clone());
-        let app = Self { desk, policy, recording, stop, connections: TaskTracker::new(), tasks };
-        app.in_force(None, "start");
+        let in_force = InForce { policy, desk, recording };
+        in_force.record(None, "start", unread);
+        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks };
         Ok((app, ways))
     }
 
@@ -191,7 +215,7 @@ impl App {
             self.connections.spawn(Arc::clone(ways).serve(door, self.connections.clone()));
         }
         if let Some(listener) = bound.metrics {
-            let metrics = Arc::clone(&self.recording.metrics);
+            let metrics = Arc::clone(&self.in_force.recording.metrics);
             self.tasks.spawn(crate::telemetry::serve::serve(listener, metrics, ready, self.stop.now.clone()));
         }
     }
@@ -199,22 +223,6 @@ impl App {
     /// Runs something beside the ways in, until it ends or the process does.
     pub fn beside(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
-    }
-
-    /// Brings a policy into force, and records it. One equal to what is in force changes nothing.
-    pub fn replace_policy(&self, policy: Policy, who: &str) {
-        if self.policy.load().hash() == policy.hash() {
-            return;
-        }
-        let old = self.policy.swap(Arc::new(policy));
-        self.desk.policy_changed();
-        self.in_force(Some(old.hash().to_string()), who);
-    }
-
-    fn in_force(&self, old: Option<String>, who: &str) {
-        let new = self.policy.load().hash().to_string();
-        // A journal that cannot be written refuses every attempt by itself.
-        let _ = self.recording.record(&Record::Policy(PolicyInForce { old, new, who: who.to_owned() }));
     }
 
     /// Stops: nothing new is accepted, tunnels are cut, what is open gets a short while, and the journal is closed last.
@@ -228,9 +236,30 @@ impl App {
         self.connections.wait().await;
         self.tasks.close();
         self.tasks.wait().await;
-        if self.recording.stop().is_err() {
+        if self.in_force.recording.stop().is_err() {
             tracing::error!("the journal could not be closed in order");
         }
+    }
+}
+
+impl InForce {
+    /// Brings a policy into force, and records it. One equal to what is in force changes nothing.
+    pub fn replace(&self, policy: Policy, change: Change) {
+        let Change { who, unread, even_if_same } = change;
+        let old = self.policy.load().hash().to_string();
+        if *old != **policy.hash() {
+            self.policy.store(Arc::new(policy));
+            self.desk.policy_changed(&self.policy.load());
+        } else if !even_if_same {
+            return;
+        }
+        self.record(Some(old), who, unread);
+    }
+
+    fn record(&self, old: Option<String>, who: &str, unread: Vec<Unread>) {
+        let new = self.policy.load().hash().to_string();
+        // A journal that cannot be written refuses every attempt by itself.
+        let _ = self.recording.record(&Record::Policy(PolicyInForce { old, new, who: who.to_owned(), unread }));
     }
 }
 
@@ -267,8 +296,7 @@ async fn count_pending(desk: Arc<HoldDesk>, metrics: Arc<Metrics>, stop: Cancell
 }
 
 /// Whether attempts can be served, and if not why.
-pub fn readiness(recording: &Recording, standing: &[String]) -> Readiness {
-    let mut problems = standing.to_vec();
-    problems.extend(recording.ready().err());
-    Readiness { problems }
+pub fn readiness(recording: &Recording, mut standing: Readiness) -> Readiness {
+    standing.problems.extend(recording.ready().err());
+    standing
 }

@@ -116,8 +116,12 @@ async fn dispatch(request: Request<Incoming>, caller: Caller) -> Result<Answer, 
             Ok(()) => json(&serde_json::json!({"reloaded": true})),
             Err(detail) => Err(Refused(StatusCode::CONFLICT, detail)),
         },
+        (&Method::POST, ["reload"]) => match caller.hooks.reload().await {
+            Some(told) => json(&told),
+            None => Err(Refused(StatusCode::SERVICE_UNAVAILABLE, "exeat is stopping, or the reading broke; see its log".to_owned())),
+        },
         (&Method::GET, ["agents"]) => json(&caller.hooks.agents()),
-        (_, ["holds" | "approvals" | "agents"] | ["holds", _, "approve" | "deny"] | ["approvals", _] | ["tokens", "reload"]) => {
+        (_, ["holds" | "approvals" | "agents" | "reload"] | ["holds", _, "approve" | "deny"] | ["approvals", _] | ["tokens", "reload"]) => {
             Err(Refused(StatusCode::METHOD_NOT_ALLOWED, "not with this method".to_owned()))
         }
         _ => Err(nowhere()),
@@ -189,9 +193,10 @@ fn nowhere() -> Refused {
 impl From<AnswerError> for Refused {
     fn from(error: AnswerError) -> Self {
         let status = match error {
-            AnswerError::Unknown | AnswerError::Died => StatusCode::NOT_FOUND,
+            AnswerError::Unknown | AnswerError::Died | AnswerError::Withdrawn => StatusCode::NOT_FOUND,
             AnswerError::Approved | AnswerError::Denied | AnswerError::Used => StatusCode::CONFLICT,
             AnswerError::Duration | AnswerError::Note | AnswerError::Networks => StatusCode::BAD_REQUEST,
+            AnswerError::Floor(_) => StatusCode::FORBIDDEN,
             AnswerError::Unwritable | AnswerError::Unrecorded => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self(status, error.to_string())

@@ -8,6 +8,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
@@ -32,6 +33,9 @@ const HEAD: Duration = Duration::from_secs(10);
 pub trait AdminHooks: Send + Sync + std::fmt::Debug {
     /// Reads the tokens again. The text says what is wrong with them.
     fn reload_tokens(&self) -> Result<(), String>;
+
+    /// Reads policy again, and says what came of it once it is in force; `None` where exeat is stopping.
+    fn reload(&self) -> BoxFuture<'_, Option<Value>>;
 
     /// The agents, a JSON array of objects.
     fn agents(&self) -> Value;

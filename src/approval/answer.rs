@@ -14,6 +14,7 @@ use crate::egress::record::Answer;
 use crate::policy::address::Addresses;
 use crate::policy::approvals::{Approval, ApprovalId, ONCE_WITHIN, Scope, Subject};
 use crate::policy::attempt::AgentId;
+use crate::policy::floor::Floor;
 
 /// The longest a yes with an end may last.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -121,7 +122,7 @@ impl ApprovalView {
             hold,
             agent: approval.subject.agent.clone(),
             instance: (!everywhere).then(|| approval.subject.instance.to_string()),
-            place: PlaceView::of(&approval.subject.destination, approval.subject.scheme),
+            place: PlaceView::about(&approval.subject),
             scope: scope_word(&approval.scope).to_owned(),
             until: until(&approval.scope),
             addresses: spelt(&approval.addresses),
@@ -142,6 +143,9 @@ pub enum AnswerError {
     /// Nobody answered in time.
     #[error("the question died unanswered; it is asked again when the agent tries again")]
     Died,
+    /// The policy changed meanwhile.
+    #[error("the question is not asked any more: the policy changed")]
+    Withdrawn,
     /// A yes was given.
     #[error("the question was answered yes already")]
     Approved,
@@ -160,12 +164,82 @@ pub enum AnswerError {
     /// None, or too many.
     #[error("a yes names 1 to {MOST_NETWORKS} networks, or none to keep those of the question")]
     Networks,
+    /// The floor gives no such yes.
+    #[error(transparent)]
+    Floor(#[from] BeyondFloor),
     /// The journal does not take it.
     #[error("the journal cannot be written, so the answer has no effect")]
     Unwritable,
     /// A no after a yes is the safe side: it took effect all the same.
     #[error("the yes is taken back, but the journal cannot be written and does not say so")]
     Unrecorded,
+}
+
+/// Why the floor gives no such yes, and which it gives.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BeyondFloor {
+    /// A yes without end, or longer than `max_for`.
+    #[error("{floor} lets no yes last {}; answer {}", asked.map_or_else(|| "without end".to_owned(), |asked| format!("{} s", asked.as_secs())), allowed(.longest))]
+    Longer {
+        /// The floor's file.
+        floor: Arc<str>,
+        /// How long was asked for; `None` without end.
+        asked: Option<Duration>,
+        /// Its `max_for`.
+        longest: Option<Duration>,
+    },
+    /// A network that is not in `private`.
+    #[error("{floor} opens no address in {network}: `private` there lists {}; leave --address out, or write one within them", listed(.private))]
+    Outside {
+        /// The floor's file.
+        floor: Arc<str>,
+        /// What was asked for.
+        network: IpNet,
+        /// What it lists.
+        private: Vec<IpNet>,
+    },
+}
+
+fn allowed(longest: &Option<Duration>) -> String {
+    match longest {
+        Some(longest) => format!("--once, or --for {} or less", spelled(*longest)),
+        None => "--once, or --for DURATION".to_owned(),
+    }
+}
+
+fn listed(private: &[IpNet]) -> String {
+    let words: Vec<String> = private.iter().map(ToString::to_string).collect();
+    if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
+}
+
+/// A duration as --for takes it.
+fn spelled(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        seconds if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
+/// Refuses a yes that the floor would not have in force, or not as long as its words say.
+pub(super) fn within_floor(floor: &Floor, reply: &Reply) -> Result<(), BeyondFloor> {
+    let Reply::Yes { lasting, addresses } = reply else { return Ok(()) };
+    let file = || Arc::clone(&floor.file);
+    let longer = |asked| Err(BeyondFloor::Longer { floor: file(), asked, longest: floor.max_for });
+    match lasting {
+        Lasting::Once => {}
+        Lasting::For(asked) if floor.max_for.is_some_and(|longest| *asked > longest) => return longer(Some(*asked)),
+        Lasting::For(_) => {}
+        Lasting::Always if floor.forbid.always || floor.max_for.is_some() => return longer(None),
+        Lasting::Always => {}
+    }
+    match addresses.iter().flatten().find(|network| !floor.permits_network(network)) {
+        None => Ok(()),
+        Some(network) => {
+            let private = floor.private.as_deref().unwrap_or_default().to_vec();
+            Err(BeyondFloor::Outside { floor: file(), network: *network, private })
+        }
+    }
 }
 
 /// Why a revocation failed.
@@ -261,7 +335,7 @@ impl Answered {
             hold: hold.to_owned(),
             agent: subject.agent.clone(),
             instance: subject.instance.to_string(),
-            place: PlaceView::of(&subject.destination, subject.scheme),
+            place: PlaceView::about(subject),
             answer,
             approval: None,
             scope: None,

@@ -15,6 +15,7 @@ impl HoldDesk {
     /// Answers a question. The answer is written down, then takes effect, then those who wait are told.
     pub fn answer(&self, id: &str, reply: Reply, approver: &str, note: Option<&str>) -> Result<Answered, AnswerError> {
         let answer::Weighed { reply, note } = answer::weigh(reply, note)?;
+        answer::within_floor(self.policy.load().floor(), &reply)?;
         let id = typed(id);
         let said = Said { approver: approver.into(), note, at: (self.clock)() };
         let mut state = self.state.lock();
@@ -130,9 +131,14 @@ impl HoldDesk {
         let found = self.find(&state, id)?;
         let approval = self.approvals.write().revoke(found).ok_or(RevokeError::Unknown)?;
         self.changes.send_modify(|count| *count += 1);
-        let Subject { agent, instance: _, destination, scheme, request: _ } = &approval.subject;
-        let revoked =
-            record::Revoked { approval: found.0, agent: agent.clone(), destination: Place::new(destination, *scheme), who: who.to_owned() };
+        let Subject { agent, instance: _, destination, scheme, request } = &approval.subject;
+        let revoked = record::Revoked {
+            approval: found.0,
+            agent: agent.clone(),
+            destination: Place::new(destination, *scheme),
+            request: request.as_ref().map(record::masked),
+            who: who.to_owned(),
+        };
         let view = ApprovalView::of(&approval, state.hold_of(found));
         self.recorder.record(&Record::Revoked(revoked)).map_err(|_| RevokeError::Unrecorded)?;
         Ok(view)
@@ -168,6 +174,7 @@ fn record_of(answered: &Answered, subject: &Subject, approver: &str, note: &Opti
         note: note.as_ref().map(ToString::to_string),
         agent: subject.agent.clone(),
         destination: Place::new(&subject.destination, subject.scheme),
+        request: subject.request.as_ref().map(record::masked),
         waiting: answered.released,
     })
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
@@ -16,14 +17,15 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::answer::ApprovalView;
-use super::holds::{Limits, Question, Weighed, remembered, typed};
+use super::holds::{Limits, Question, Told, Weighed, remembered, typed};
 use super::shown::{HoldView, PlaceView};
 use super::state::{State, Waiter};
 use crate::egress::hold::{Asked, Desk, HoldInfo, Waiting, Word};
 use crate::egress::record::{self, Place, Record, Recorder};
+use crate::policy::Policy;
 use crate::policy::approvals::{ApprovalId, Approvals, Asking, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId};
-use crate::policy::decide::HoldTerms;
+use crate::policy::decide::{Decision, HoldTerms};
 
 /// News kept for a subscriber that is behind; past that he lists the questions anew.
 const NEWS: usize = 256;
@@ -94,7 +96,7 @@ impl Closed {
         Self {
             id: question.id.to_string(),
             agent: question.subject.agent.clone(),
-            place: PlaceView::of(&question.subject.destination, question.subject.scheme),
+            place: PlaceView::about(&question.subject),
             how,
             approver: None,
             scope: None,
@@ -113,11 +115,14 @@ pub enum Closing {
     Denied,
     /// Nobody answered.
     Expired,
+    /// The policy changed and does not ask it any more.
+    Withdrawn,
 }
 
 /// Where questions are put and answered.
 pub struct HoldDesk {
     pub(super) quiet_after_deny: Duration,
+    pub(super) policy: Arc<ArcSwap<Policy>>,
     pub(super) approvals: Arc<RwLock<Approvals>>,
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) clock: fn() -> SystemTime,
@@ -134,14 +139,20 @@ impl fmt::Debug for HoldDesk {
 }
 
 impl HoldDesk {
-    /// A desk nobody sits at yet.
-    pub fn new(settings: HoldSettings, approvals: Arc<RwLock<Approvals>>, recorder: Arc<dyn Recorder>) -> Arc<Self> {
-        Self::with_clock(settings, approvals, recorder, SystemTime::now)
+    /// A desk nobody sits at yet. The floor of `policy` bounds what may be answered there.
+    pub fn new(
+        settings: HoldSettings,
+        policy: Arc<ArcSwap<Policy>>,
+        approvals: Arc<RwLock<Approvals>>,
+        recorder: Arc<dyn Recorder>,
+    ) -> Arc<Self> {
+        Self::with_clock(settings, policy, approvals, recorder, SystemTime::now)
     }
 
     /// As `new`, with a clock of the caller's.
     pub fn with_clock(
         settings: HoldSettings,
+        policy: Arc<ArcSwap<Policy>>,
         approvals: Arc<RwLock<Approvals>>,
         recorder: Arc<dyn Recorder>,
         clock: fn() -> SystemTime,
@@ -149,6 +160,7 @@ impl HoldDesk {
         let HoldSettings { pending, per_agent, total, quiet_after_deny } = settings;
         Arc::new(Self {
             quiet_after_deny,
+            policy,
             approvals,
             recorder,
             clock,
@@ -208,9 +220,27 @@ impl HoldDesk {
         self.state.lock().holds.by_agent().clone()
     }
 
-    /// The policy changed: what is open is decided again.
-    pub fn policy_changed(&self) {
+    /// The policy changed: what is open is decided again, and so is what waits. Questions that this policy does not ask, or asks otherwise, are over.
+    pub fn policy_changed(&self, policy: &Policy) {
         self.changes.send_modify(|count| *count += 1);
+        let mut state = self.state.lock();
+        let now = (self.clock)();
+        let (mut over, mut told) = (Vec::new(), Told::new());
+        {
+            let approvals = self.approvals.read();
+            for question in state.holds.iter() {
+                let decision = policy.decide(&question.next(), &approvals, now);
+                if !matches!(decision, Decision::Hold(terms) if alike(&terms, &question.terms)) {
+                    over.push(Arc::clone(&question.id));
+                }
+                // All of them: who they are may be judged otherwise as well.
+                told.extend(question.waiting.iter().map(|attempt| (*attempt, Word::DecideAgain)));
+            }
+        }
+        state.tell(told);
+        for question in over.iter().filter_map(|id| state.holds.close(id)).collect::<Vec<_>>() {
+            self.over(&mut state, Closed::of(&question, Closing::Withdrawn));
+        }
     }
 
     /// Ends questions and approvals when their time comes, until stopped. Then all who wait are told that nobody answers.
@@ -271,6 +301,7 @@ impl HoldDesk {
             instance: attempt.instance.to_string(),
             destination: Place::new(&attempt.destination, attempt.scheme),
             request: attempt.sight.line().as_ref().map(record::masked),
+            only: terms.asking == Asking::ThisRequest,
             rule: terms.rule.as_ref().map(ToString::to_string),
         }))?;
         state.holds.open(Arc::clone(id), attempt, terms, (self.clock)());
@@ -281,8 +312,10 @@ impl HoldDesk {
     /// Whether an answer came between the attempt's decision and its question.
     fn settled(&self, attempt: &Attempt, asking: Asking) -> bool {
         let now = (self.clock)();
-        let approvals = self.approvals.read();
-        approvals.quiet(attempt, asking, now) || approvals.live(attempt, asking, now).is_some()
+        let (policy, approvals) = (self.policy.load(), self.approvals.read());
+        // A yes that the floor has in force no more answers nothing.
+        let live = approvals.live(attempt, asking, now).and_then(|approval| policy.floor().caps(approval, now));
+        live.is_some() || approvals.quiet(attempt, asking, now)
     }
 }
 
@@ -345,6 +378,12 @@ impl Drop for Presence {
         let told = state.holds.depart(self.agent.as_ref());
         state.tell(told);
     }
+}
+
+/// Whether a yes under the one would grant what was shown under the other. A rule that only moved is the same rule.
+fn alike(one: &HoldTerms, other: &HoldTerms) -> bool {
+    let HoldTerms { rule: _, note, addresses, asking } = one;
+    (note, addresses, asking) == (&other.note, &other.addresses, &other.asking)
 }
 
 /// The low bits of a UUIDv7 are random (RFC 9562 section 5.7).

@@ -12,6 +12,6 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{AnswerError, Answered, ApprovalView, Lasting, Reply, RevokeError};
+pub use answer::{AnswerError, Answered, ApprovalView, BeyondFloor, Lasting, Reply, RevokeError};
 pub use desk::{Closed, Closing, HoldDesk, HoldSettings, News, Presence};
 pub use shown::{HoldView, PlaceView};

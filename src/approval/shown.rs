@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::holds::Question;
 use super::script;
+use crate::egress::record::masked;
+use crate::policy::approvals::Subject;
 use crate::policy::attempt::{AgentId, RequestLine, Scheme};
 use crate::policy::destination::Destination;
 use crate::policy::host::Host;
@@ -21,7 +23,7 @@ pub struct HoldView {
     /// Where to.
     #[serde(flatten)]
     pub place: PlaceView,
-    /// Method and masked path of the request that asked first, where seen; an answer covers any.
+    /// Method and masked path of the request that asked first, where seen; an answer covers any unless the place says `only`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestLine>,
     /// The `[[hold]]` rule that asked; absent where the destination is unlisted.
@@ -47,7 +49,7 @@ impl HoldView {
             id: question.id.as_ref().to_owned(),
             agent: question.subject.agent.clone(),
             instance: question.subject.instance.to_string(),
-            place: PlaceView::of(&question.subject.destination, question.subject.scheme),
+            place: PlaceView::about(&question.subject),
             request: question.request.clone(),
             rule: question.terms.rule.as_ref().map(ToString::to_string),
             note: question.terms.note.as_ref().map(ToString::to_string),
@@ -77,15 +79,24 @@ pub struct PlaceView {
     /// `http` for a plain request; absent for a tunnel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<Scheme>,
+    /// The one request it is about, its path masked; absent where it is about every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<RequestLine>,
 }
 
 impl PlaceView {
+    /// What a question, and so an answer, is about.
+    pub fn about(subject: &Subject) -> Self {
+        let Subject { agent: _, instance: _, destination, scheme, request } = subject;
+        Self { only: request.as_ref().map(masked), ..Self::of(destination, *scheme) }
+    }
+
     /// The destination as shown.
     pub fn of(destination: &Destination, scheme: Option<Scheme>) -> Self {
         let port = destination.port.number();
         match &destination.host {
             Host::Address(address) => {
-                Self { host: address.to_string(), unicode: None, registrable: None, mixed_script: false, port, scheme }
+                Self { host: address.to_string(), unicode: None, registrable: None, mixed_script: false, port, scheme, only: None }
             }
             Host::Name(name) => Self { port, scheme, ..Self::of_name(name.as_str()) },
         }
@@ -101,6 +112,7 @@ impl PlaceView {
             unicode,
             port: 0,
             scheme: None,
+            only: None,
         }
     }
 
@@ -136,6 +148,7 @@ mod tests {
                 mixed_script,
                 port: 0,
                 scheme: None,
+                only: None,
             };
             assert_eq!(PlaceView::of_name(host), expected);
         }

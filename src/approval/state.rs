@@ -62,6 +62,7 @@ impl State {
             Some((_, Closing::Approved)) => AnswerError::Approved,
             Some((_, Closing::Denied)) => AnswerError::Denied,
             Some((_, Closing::Expired)) => AnswerError::Died,
+            Some((_, Closing::Withdrawn)) => AnswerError::Withdrawn,
         }
     }
 

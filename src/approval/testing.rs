@@ -9,18 +9,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use super::{HoldDesk, HoldSettings, Lasting, Reply};
 use crate::egress::hold::{Asked, Desk as _, Waiting};
 use crate::egress::record::{Answer, Ended, Record, Recorder, Unwritable};
-use crate::policy::address::Addresses;
+use crate::policy::Policy;
+use crate::policy::address::{Addresses, Guard};
 use crate::policy::approvals::Approvals;
 use crate::policy::approvals::Asking;
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Instance, Sight};
 use crate::policy::decide::HoldTerms;
 use crate::policy::destination::{Destination, Port};
+use crate::policy::floor::Floor;
 use crate::policy::host::Host;
 
 /// How long a question lives, and how long a no echoes.
@@ -48,6 +51,7 @@ impl Recorder for Journal {
 
 pub(crate) struct Room {
     pub(crate) desk: Arc<HoldDesk>,
+    pub(crate) policy: Arc<ArcSwap<Policy>>,
     pub(crate) approvals: Arc<RwLock<Approvals>>,
     pub(crate) journal: Arc<Journal>,
 }
@@ -57,8 +61,10 @@ impl Room {
         let approvals = Arc::new(RwLock::new(Approvals::default()));
         let journal = Arc::new(Journal::default());
         let settings = HoldSettings { pending: PENDING, per_agent: 3, total: 4, quiet_after_deny: QUIET };
-        let desk = HoldDesk::with_clock(settings, Arc::clone(&approvals), Arc::clone(&journal) as Arc<dyn Recorder>, now);
-        Self { desk, approvals, journal }
+        let recorder = Arc::clone(&journal) as Arc<dyn Recorder>;
+        let policy = Arc::new(ArcSwap::from_pointee(under(Floor::none())));
+        let desk = HoldDesk::with_clock(settings, Arc::clone(&policy), Arc::clone(&approvals), recorder, now);
+        Self { desk, policy, approvals, journal }
     }
 
     pub(crate) fn ask(&self, attempt: &Attempt) -> Asked {
@@ -89,6 +95,12 @@ impl Room {
         };
         written.iter().map(kind).collect()
     }
+}
+
+/// A policy of no agent under a floor.
+pub(crate) fn under(floor: Floor) -> Policy {
+    let guard = Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() };
+    Policy::under(Arc::new(floor), Vec::new(), guard).unwrap()
 }
 
 thread_local! {

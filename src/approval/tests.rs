@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod floor;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};

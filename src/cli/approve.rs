@@ -85,15 +85,19 @@ pub fn granted(answered: &Answered) -> String {
     format!("{}: yes: {who} may reach {}, {how_long}, at {to}; {released} released", plain(hold, 20), shown(place, None))
 }
 
-/// What an answer covers: never only what was seen of it.
-pub(super) fn kind(place: &PlaceView) -> &'static str {
-    if place.scheme.is_some() { "http, any request" } else { "tunnel, contents not seen" }
+/// What an answer covers: one request where that alone is asked about, else never only what was seen of it.
+pub(super) fn kind(place: &PlaceView) -> String {
+    match (&place.only, place.scheme) {
+        (Some(RequestLine { method, path }), _) => format!("http, {} {} only", plain(method, 20), plain(path, 520)),
+        (None, Some(_)) => "http, any request".to_owned(),
+        (None, None) => "tunnel, contents not seen".to_owned(),
+    }
 }
 
 /// A destination as questions and answers name it on a terminal, and the request that asked first.
 pub fn shown(place: &PlaceView, first: Option<&RequestLine>) -> String {
-    let mut marks = String::from(kind(place));
-    if let Some(RequestLine { method, path }) = first {
+    let mut marks = kind(place);
+    if let Some(RequestLine { method, path }) = first.filter(|_| place.only.is_none()) {
         marks.push_str(&format!("; first {} {}", plain(method, 20), plain(path, 120)));
     }
     if let Some(unicode) = &place.unicode {

@@ -2,15 +2,17 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::loaded;
-use crate::config::allowlists::load_paths;
+use crate::config::allowlists::{LoadedAllowlists, load_paths};
 use crate::policy::allowlist::Allowlist;
 use crate::policy::attempt::AgentId;
-use crate::policy::diff::{Change, of_allowlists, of_newcomer};
+use crate::policy::diff::{Change, Difference, of_allowlists, of_floors, of_newcomer};
+use crate::policy::floor::Floor;
 use crate::text::ascii_json;
 
 /// The two versions.
@@ -30,6 +32,8 @@ pub struct DiffArgs {
 pub struct Report {
     /// Something may be reachable that was not.
     pub widens: bool,
+    /// What differs of the floor, what widens first.
+    pub floor: Vec<Told>,
     /// Agents of which something differs.
     pub agents: Vec<Changed>,
 }
@@ -56,12 +60,13 @@ pub struct Told {
 
 /// Loads both and compares them, agent by agent.
 pub fn diff(args: &DiffArgs) -> anyhow::Result<Report> {
-    let (old, new) = (load(&args.old)?, load(&args.new)?);
+    let ((old, old_floor), (new, new_floor)) = (load(&args.old)?, load(&args.new)?);
+    let floor = of_floors(&old_floor, &new_floor).into_iter().map(Told::of).collect::<Vec<_>>();
     let mut agents = Vec::new();
     for allowlist in &new {
         let before = old.iter().find(|old| old.agent == allowlist.agent);
         let found = before.map_or_else(|| of_newcomer(allowlist), |old| of_allowlists(old, allowlist));
-        let differences: Vec<Told> = found.into_iter().map(|found| Told { change: found.change, what: found.what }).collect();
+        let differences: Vec<Told> = found.into_iter().map(Told::of).collect();
         let agent_is = if before.is_some() { "changed" } else { "new" };
         if before.is_none() || !differences.is_empty() {
             agents.push(Changed { agent: allowlist.agent.clone(), agent_is, differences });
@@ -70,13 +75,22 @@ pub fn diff(args: &DiffArgs) -> anyhow::Result<Report> {
     let gone = old.iter().filter(|old| !new.iter().any(|new| new.agent == old.agent));
     agents.extend(gone.map(|old| Changed { agent: old.agent.clone(), agent_is: "gone", differences: Vec::new() }));
     agents.sort_by(|one, other| one.agent.cmp(&other.agent));
-    let widens = agents.iter().flat_map(|agent| &agent.differences).any(|told| told.change.may_widen());
-    Ok(Report { widens, agents })
+    let widens = agents.iter().flat_map(|agent| &agent.differences).chain(&floor).any(|told| told.change.may_widen());
+    Ok(Report { widens, floor, agents })
 }
 
-fn load(path: &PathBuf) -> anyhow::Result<Vec<Allowlist>> {
-    let loaded = load_paths(std::slice::from_ref(path));
-    if loaded.faults.is_empty() { Ok(loaded.allowlists) } else { Err(loaded::refusal(&loaded.faults)) }
+fn load(path: &PathBuf) -> anyhow::Result<(Vec<Allowlist>, Arc<Floor>)> {
+    let LoadedAllowlists { allowlists, floor, faults, warnings: _ } = load_paths(std::slice::from_ref(path));
+    if !faults.is_empty() {
+        return Err(loaded::refusal(&faults));
+    }
+    Ok((allowlists, floor.unwrap_or_else(|| Arc::new(Floor::none()))))
+}
+
+impl Told {
+    fn of(Difference { change, what }: Difference) -> Self {
+        Self { change, what }
+    }
 }
 
 impl Report {
@@ -90,6 +104,12 @@ impl Report {
         if json {
             return writeln!(out, "{}", ascii_json(&serde_json::to_string_pretty(self)?));
         }
+        if !self.floor.is_empty() {
+            writeln!(out, "floor:")?;
+        }
+        for Told { change, what } in &self.floor {
+            writeln!(out, "  {} {what}", change.mark())?;
+        }
         for Changed { agent, agent_is, differences } in &self.agents {
             match *agent_is {
                 "changed" => writeln!(out, "{agent}:")?,
@@ -100,7 +120,7 @@ impl Report {
                 writeln!(out, "  {} {what}", change.mark())?;
             }
         }
-        let summary = match (self.agents.is_empty(), self.widens) {
+        let summary = match (self.agents.is_empty() && self.floor.is_empty(), self.widens) {
             (true, _) => "no difference",
             (false, true) => "something may be reachable that was not",
             (false, false) => "nothing becomes reachable that was not",

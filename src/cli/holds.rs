@@ -75,6 +75,7 @@ fn ended(closed: &Closed) -> String {
         Closing::Approved => format!("answered yes{by}: {}", lasting(scope.as_deref().unwrap_or("once"), *until)),
         Closing::Denied => format!("answered no{by}"),
         Closing::Expired => "died unanswered".to_owned(),
+        Closing::Withdrawn => "is not asked any more: the policy changed".to_owned(),
     };
     format!("{}  {agent}  {}  {how}", plain(id, 20), shown(place, None))
 }

@@ -11,9 +11,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::egress::record::{Answer, Answered, Decided, Ended, Held, Outcome, Place, Record, Revoked, Ruling};
+use crate::egress::record::{Answer, Answered, Decided, Ended, Held, Outcome, Place, Record, Revoked, Ruling, Would};
 use crate::journal::{Entry, Reader};
-use crate::policy::attempt::{AgentId, AttemptId};
+use crate::policy::attempt::{AgentId, AttemptId, RequestLine};
 use crate::text::plain;
 
 /// How often a followed journal is looked at.
@@ -47,6 +47,8 @@ pub struct LogArgs {
 pub enum Decision {
     /// Attempts that passed
     Allow,
+    /// Tunnels whose requests are judged one by one
+    Look,
     /// Attempts that were refused, those among them that were allowed by name first
     Block,
 }
@@ -219,6 +221,7 @@ impl<'a> View<'a> {
     fn asked_for(&self, agent: Option<&AgentId>, place: Option<&Place>, ruling: Option<Ruling>) -> bool {
         let ruling = ruling.map(|ruling| match ruling {
             Ruling::Allow => Decision::Allow,
+            Ruling::Look => Decision::Look,
             Ruling::Block => Decision::Block,
         });
         self.concerned(agent, place) && self.args.decision.is_none_or(|wanted| Some(wanted) == ruling)
@@ -241,7 +244,8 @@ impl Row {
     }
 
     fn held(held: &Held) -> Self {
-        let rest = join([Some(format!("hold {}", shown(&held.hold))), held.rule.as_deref().map(shown)]);
+        let only = held.request.as_ref().filter(|_| held.only).map(only);
+        let rest = join([Some(format!("hold {}", shown(&held.hold))), only, held.rule.as_deref().map(shown)]);
         Self { rest, ..Self::of(held.agent.as_str(), "held", "", place(&held.destination)) }
     }
 
@@ -251,27 +255,30 @@ impl Row {
             Answer::No => "denied",
         };
         let until = answered.expiry.map(|expiry| format!("until {expiry:.0}"));
-        let rest =
-            [Some(format!("hold {} by {}", shown(&answered.hold), shown(&answered.approver))), until, answered.note.as_deref().map(shown)];
+        let by = format!("hold {} by {}", shown(&answered.hold), shown(&answered.approver));
+        let rest = [Some(by), answered.request.as_ref().map(only), until, answered.note.as_deref().map(shown)];
         let scope = answered.scope.as_deref().unwrap_or_default();
         Self { rest: join(rest), ..Self::of(answered.agent.as_str(), word, scope, place(&answered.destination)) }
     }
 
     fn revoked(revoked: &Revoked) -> Self {
-        let rest = format!("approval {} by {}", revoked.approval, shown(&revoked.who));
-        Self { rest, ..Self::of(revoked.agent.as_str(), "revoked", "", place(&revoked.destination)) }
+        let by = format!("approval {} by {}", revoked.approval, shown(&revoked.who));
+        Self {
+            rest: join([Some(by), revoked.request.as_ref().map(only)]),
+            ..Self::of(revoked.agent.as_str(), "revoked", "", place(&revoked.destination))
+        }
     }
 
     fn decided(decided: &Decided) -> Self {
-        let word = match decided.decision {
-            Ruling::Allow => "allow",
-            Ruling::Block => "block",
-        };
         let to = decided.destination.as_ref().map_or("-".into(), place);
+        let would = decided.would.map(|would| match would {
+            Would::Hold => "would be held".to_owned(),
+            Would::Block => "would be blocked".to_owned(),
+        });
         let approval = decided.approval.map(|approval| format!("approval {approval}"));
-        let request = decided.request.as_ref().map(|request| format!("{} {}", shown(&request.method), shown(&request.path)));
-        let rest = join([from(decided), decided.rule.as_deref().map(shown), approval, request]);
-        Self { rest, ..Self::of(agent(decided.agent.as_ref()), word, decided.reason.as_str(), to) }
+        let request = decided.request.as_ref().map(line);
+        let rest = join([from(decided), would, decided.rule.as_deref().map(shown), approval, request]);
+        Self { rest, ..Self::of(agent(decided.agent.as_ref()), decided.decision.as_str(), decided.reason.as_str(), to) }
     }
 
     fn ended(ended: &Ended, place: String, from: Option<String>) -> Self {
@@ -284,6 +291,15 @@ impl Row {
 
 fn agent(agent: Option<&AgentId>) -> &str {
     agent.map_or("-", AgentId::as_str)
+}
+
+fn line(request: &RequestLine) -> String {
+    format!("{} {}", shown(&request.method), shown(&request.path))
+}
+
+/// The one request that a question or an answer is about.
+fn only(request: &RequestLine) -> String {
+    format!("{} only", line(request))
 }
 
 /// Where an attempt of nobody known came from.

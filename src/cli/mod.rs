@@ -203,7 +203,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => wait_for(serve::serve(config)),
         Command::Run(args) => wait_for(run::run(args, config)),
         Command::Check(CheckArgs { paths: _, json }) => match &config.allowlists {
-            Some(folder) => checked(std::slice::from_ref(folder), &loaded::second_looks(&config)?, json, out),
+            Some(folder) => checked(std::slice::from_ref(folder), &loaded::second_looks(&config), json, out),
             None => anyhow::bail!("there is no configuration, so there are no allowlists to check; name a file or a folder"),
         },
         Command::Explain(args) => explained(&args, &config, out),
@@ -249,7 +249,7 @@ fn differences(args: &diff::DiffArgs, out: &mut impl Write) -> anyhow::Result<Ex
 }
 
 fn explained(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let loaded = loaded::to_look_at(config)?;
+    let loaded = loaded::to_look_at(config);
     loaded.report(&mut io::stderr())?;
     let explanation = explain::explain(&loaded.policy, &args.agent, &args.target.join(" "), SystemTime::now());
     let built_in = config.allowlists.is_none();
@@ -284,7 +284,7 @@ fn listed(args: &agents::AgentsArgs, config: &Config, out: &mut impl Write) -> a
 
 /// The agents that have rules. What does not load is said, as an agent may be missing for it.
 fn looked_at(config: &Config) -> anyhow::Result<Vec<AgentId>> {
-    let loaded = loaded::to_look_at(config)?;
+    let loaded = loaded::to_look_at(config);
     loaded.report(&mut io::stderr())?;
     Ok(loaded.agents())
 }

@@ -12,11 +12,11 @@ use clap::{Args, ValueEnum};
 use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Usage, env, loaded, terminal};
+use super::loaded::{self, Loaded};
+use super::{Usage, env, terminal};
 use crate::app::{self, App, Bound};
 use crate::config::tokens::Token;
 use crate::config::{Config, Listen};
-use crate::policy::Policy;
 use crate::policy::allowlist::{Allowlist, Unlisted};
 use crate::policy::attempt::AgentId;
 use crate::telemetry::serve::Readiness;
@@ -81,20 +81,26 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
 
     let bound = Bound::all(&config).await?;
     let address = bound.doors.first().context("the proxy has no listener")?.listener.local_addr()?;
-    let (allowlist, agent) = allowlist(&args, &config, ask)?;
+    let loaded = loaded::load(&config, bound.guard(&config));
+    let (allowlist, agent) = allowlist(&args, &loaded, ask)?;
     let token = Token::generate()?;
-    let policy = Policy::new(vec![allowlist], bound.guard(&config)).map_err(|faults| loaded::refusal(&faults))?;
-    let policy = policy.with_tokens([(token.digest(), agent.clone())]);
+    let policy =
+        loaded.standing.alone(allowlist).map_err(|faults| loaded::refusal(&faults))?.with_tokens([(token.digest(), agent.clone())]);
     let journal = app::open_journal(&config)?;
-    let (app, ways) = App::start(&config, &bound, policy, journal)?;
+    let (app, ways) = App::start(&config, &bound, (policy, Vec::new()), journal)?;
     app.open(&ways, bound, Arc::new(Readiness::default));
     drop(ways);
 
     tell(NOT_ENFORCED);
     let unasked = terminal::Unasked::default();
     if ask {
-        let asking =
-            terminal::ask_on_terminal(Arc::clone(&app.desk), agent.clone(), config.hold.wait, unasked.clone(), app.stop.drain.clone());
+        let asking = terminal::ask_on_terminal(
+            Arc::clone(&app.in_force.desk),
+            agent.clone(),
+            config.hold.wait,
+            unasked.clone(),
+            app.stop.drain.clone(),
+        );
         app.beside(async move {
             let _why = asking.await;
         });
@@ -106,7 +112,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     app.end().await;
     match status {
         Ok(status) => {
-            tell(&format!("exeat: {}", app.recording.tally.lock()));
+            tell(&format!("exeat: {}", app.in_force.recording.tally.lock()));
             if let Some(words) = unasked.words() {
                 tell(&format!("exeat: {words}"));
             }
@@ -131,7 +137,7 @@ fn own_listener() -> Listen {
 }
 
 /// The agent's own allowlist, or one made of the arguments alone.
-fn allowlist(args: &RunArgs, config: &Config, ask: bool) -> anyhow::Result<(Allowlist, AgentId)> {
+fn allowlist(args: &RunArgs, loaded: &Loaded, ask: bool) -> anyhow::Result<(Allowlist, AgentId)> {
     let agent = args.agent.clone().unwrap_or_else(|| AgentId::parse("this-run").expect("`this-run` is an agent's name"));
     let unlisted = match args.unlisted {
         Some(UnlistedArg::Hold) if ask => Some(Unlisted::Hold),
@@ -146,7 +152,7 @@ fn allowlist(args: &RunArgs, config: &Config, ask: bool) -> anyhow::Result<(Allo
     if args.agent.is_none() {
         return Ok((made, agent));
     }
-    let mut own = loaded::one(config, &agent)?;
+    let mut own = loaded::one(loaded, &agent)?;
     own.rules.extend(made.rules);
     own.unlisted = unlisted.unwrap_or(own.unlisted);
     if !args.addresses.is_empty() {

@@ -263,6 +263,7 @@ fn exeat() -> Value {
         &[],
         vec![
             ("allowlists", text(), "The folder of allowlists."),
+            ("floor", text(), "The floor, where it is not floor.toml in that folder."),
             ("state", text(), "The folder of journal, tokens and sockets."),
             ("listen", listen, "The listeners, [listen.NAME]."),
             (

@@ -4,20 +4,20 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use anyhow::Context;
-use parking_lot::Mutex;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::loaded::{self, Loaded};
 use crate::admin::{self, AdminHooks};
+use crate::app::reload::{Reloader, Told};
 use crate::app::{self, App, Bound};
 use crate::config::Config;
 use crate::config::lint;
 use crate::config::tokens::TokenStore;
-use crate::policy::Policy;
 
 const ADVISORY: &str =
     "exeat: approvals are advisory for agents that run as this user on this machine: such an agent can answer for itself";
@@ -25,9 +25,11 @@ const ADVISORY: &str =
 /// Runs until SIGINT or SIGTERM; a second one stops at once.
 pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
+    // From the first moment on: unheard, it would end the process.
+    let hang_ups = signal(SignalKind::hangup())?;
     app::raise_open_files(&config);
     let bound = Bound::all(&config).await?;
-    let loaded = loaded::load(&config, bound.guard(&config))?;
+    let loaded = loaded::load(&config, bound.guard(&config));
     loaded.report(&mut io::stderr())?;
     for warning in lint::second_looks(&config, &loaded.policy) {
         writeln!(io::stderr(), "{warning}")?;
@@ -37,14 +39,14 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let policy = loaded.with_tokens(&tokens)?;
     let addresses = addresses(&bound)?;
 
-    let (app, ways) = App::start(&config, &bound, policy, journal)?;
-    let app = Arc::new(app);
-    admin(&app, &config, &loaded, tokens)?;
-    let (recording, standing) = (Arc::clone(&app.recording), loaded.problems());
-    app.open(&ways, bound, Arc::new(move || app::readiness(&recording, &standing)));
+    let (app, ways) = App::start(&config, &bound, (policy, loaded.standing.told()), journal)?;
+    let not_in_force = loaded.standing.not_in_force();
+    let reloader = policy_of(&app, &config, loaded, tokens, hang_ups)?;
+    let recording = Arc::clone(&app.in_force.recording);
+    app.open(&ways, bound, Arc::new(move || app::readiness(&recording, reloader.readiness())));
     drop(ways);
-    if let Some(faults) = loaded.not_in_force() {
-        writeln!(io::stderr(), "exeat: {faults}; /readyz says not ready until that is mended and exeat is started again")?;
+    if let Some(faults) = not_in_force {
+        writeln!(io::stderr(), "exeat: {faults}; /readyz says not ready until that is mended")?;
     }
     writeln!(io::stderr(), "{ADVISORY}")?;
     // Said once everything that it promises is there.
@@ -70,37 +72,36 @@ fn addresses(bound: &Bound) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Opens the unix socket for people.
-fn admin(app: &Arc<App>, config: &Config, loaded: &Loaded, tokens: TokenStore) -> anyhow::Result<()> {
+/// Opens the unix socket for people, and reads policy again from now on.
+fn policy_of(app: &App, config: &Config, loaded: Loaded, tokens: TokenStore, hang_ups: Signal) -> anyhow::Result<Arc<Reloader>> {
     let listener = admin::bind(&config.state).with_context(|| admin_advice(&config.state))?;
-    let hooks = Arc::new(Hooks { app: Arc::downgrade(app), base: loaded.policy.clone(), tokens: Mutex::new(tokens) });
+    let (reloader, calls) = Reloader::new(app.in_force.clone(), loaded.standing, tokens);
     // Once more: what was revoked before there was a socket to tell us of it.
-    hooks.reload_tokens().map_err(anyhow::Error::msg)?;
-    app.beside(admin::serve(listener, Arc::clone(&app.desk), hooks, app.stop.now.clone()));
-    Ok(())
+    reloader.reload_tokens()?;
+    app.beside(Arc::clone(&reloader).run(calls, hang_ups, app.stop.drain.clone()));
+    let hooks = Arc::new(Hooks(Arc::clone(&reloader)));
+    app.beside(admin::serve(listener, Arc::clone(&app.in_force.desk), hooks, app.stop.now.clone()));
+    Ok(reloader)
 }
 
 /// What people can bring about beside answers.
 #[derive(Debug)]
-struct Hooks {
-    app: Weak<App>,
-    base: Policy,
-    /// Held while tokens are read and put in force, so that an older reading never comes last.
-    tokens: Mutex<TokenStore>,
-}
+struct Hooks(Arc<Reloader>);
 
 impl AdminHooks for Hooks {
     fn reload_tokens(&self) -> Result<(), String> {
-        let tokens = self.tokens.lock();
-        let digests = tokens.digests().map_err(|error| error.to_string())?;
-        if let Some(app) = self.app.upgrade() {
-            app.replace_policy(self.base.with_tokens(digests), "tokens");
-        }
-        Ok(())
+        self.0.reload_tokens().map_err(|error| error.to_string())
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Option<Value>> {
+        Box::pin(async {
+            let Told { result, hash, faults } = self.0.reload().await?;
+            Some(serde_json::json!({ "result": result.as_str(), "policy": hash, "faults": faults }))
+        })
     }
 
     fn agents(&self) -> Value {
-        self.base.agents().map(|agent| serde_json::json!({ "agent": agent })).collect()
+        self.0.standing().policy.agents().map(|agent| serde_json::json!({ "agent": agent })).collect()
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::approval::{HoldDesk, HoldView, News, Presence};
+use crate::approval::{AnswerError, HoldDesk, HoldView, News, Presence};
 use crate::policy::attempt::AgentId;
 use crate::text::plain;
 use prompt::Beside;
@@ -223,6 +223,10 @@ impl Asking {
             let Some(reply) = reply else { continue };
             return match self.desk.answer(&hold.id, reply, &self.approver, None) {
                 Ok(_) => Ok(()),
+                Err(AnswerError::Floor(refused)) => {
+                    self.say(&format!("exeat: {refused}\n")).await?;
+                    continue;
+                }
                 Err(error) => {
                     self.unanswerable.insert(hold.id.clone());
                     self.say(&format!("exeat: {error}\n")).await

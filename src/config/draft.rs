@@ -46,6 +46,7 @@ pub(super) struct DraftListen {
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) allowlists: Option<PathBuf>,
+    pub(super) floor: Option<PathBuf>,
     pub(super) state: Option<PathBuf>,
     pub(super) listen: Vec<DraftListen>,
     pub(super) metrics: Option<(SocketAddr, Place)>,
@@ -61,6 +62,7 @@ impl Default for Draft {
     fn default() -> Self {
         Self {
             allowlists: None,
+            floor: None,
             state: None,
             listen: Vec::new(),
             metrics: None,
@@ -115,6 +117,10 @@ impl Draft {
             faults.push(Fault::whole("state", found, "a folder for journal and tokens", "set state, or the variable EXEAT_STATE"));
         }
         let beside = path.as_ref().and_then(|path| path.parent()).map(|folder| folder.join("allowlists"));
+        if self.floor.is_some() && path.is_none() && self.allowlists.is_none() {
+            let found = "floor where no configuration names allowlists";
+            faults.push(Fault::whole("floor", found, "allowlists that it could bind", "set allowlists, or the variable EXEAT_ALLOWLISTS"));
+        }
         let state = state.filter(|_| faults.is_empty()).ok_or(faults)?;
         let listen = self.listen.into_iter().map(|listen| {
             let DraftListen { name, place: _, addressed: _, addresses, agent, known_as } = listen;
@@ -123,6 +129,7 @@ impl Draft {
         Ok(Config {
             path,
             allowlists: self.allowlists.or(beside),
+            floor: self.floor,
             state,
             listen: listen.collect(),
             metrics: self.metrics.map(|(address, _)| address),

@@ -45,6 +45,8 @@ pub struct Config {
     pub path: Option<PathBuf>,
     /// The folder of allowlists; `None` stands for the embedded agent `local`, and only where there is no file.
     pub allowlists: Option<PathBuf>,
+    /// The floor, where one is named; else it is `floor.toml` in the folder of allowlists, if that is there.
+    pub floor: Option<PathBuf>,
     /// Journal, tokens and sockets; created 0700.
     pub state: PathBuf,
     /// The listeners, at least one.
@@ -191,6 +193,7 @@ mod tests {
         let expected = Config {
             path: Some("/etc/x/exeat.toml".into()),
             allowlists: Some("/etc/x/allowlists".into()),
+            floor: None,
             state: "/home/a/.local/state/exeat".into(),
             listen: vec![Listen {
                 name: "main".into(),
@@ -222,6 +225,7 @@ mod tests {
     fn every_key_is_read() {
         let text = r#"
 allowlists = "~/lists"
+floor = "floor.toml"
 state = "var/state"
 [listen.main]
 address = "127.0.0.1:0"
@@ -258,6 +262,7 @@ segment = "1GiB"
         let expected = Config {
             path: Some("/etc/x/exeat.toml".into()),
             allowlists: Some("/home/a/lists".into()),
+            floor: Some("/etc/x/floor.toml".into()),
             state: "/etc/x/var/state".into(),
             listen: vec![
                 Listen { name: "main".into(), addresses: vec!["127.0.0.1:0".parse().unwrap()], agent: None, known_as: Vec::new() },
@@ -293,7 +298,6 @@ segment = "1GiB"
     #[test]
     fn what_comes_later_is_refused_and_says_so() {
         for text in [
-            "floor = \"f.toml\"",
             "[admin]",
             "[inspect]",
             "[upstream]",
@@ -404,7 +408,7 @@ segment = "1GiB"
             ("EXEAT_HOLD_TOTAL", "20001", "EXEAT_HOLD_TOTAL: found [hold] total 20001"),
             ("EXEAT_STATE", "state", "EXEAT_STATE: found state \"state\""),
             ("EXEAT_STATE", "x\"\n[admin]\n", "EXEAT_STATE: found state"),
-            ("EXEAT_FLOOR", "x", "EXEAT_FLOOR: found floor, not yet a key of this version; wanted a key this version knows"),
+            ("EXEAT_FLOOR", "x", "EXEAT_FLOOR: found floor \"x\"; wanted a path; fix: begin it with / or ~/"),
             (
                 "EXEAT_TELEMETRY_OTLP",
                 "http://x",

@@ -38,7 +38,7 @@ impl Origin<'_> {
 
     fn path(&self, text: &str) -> Result<PathBuf, &'static str> {
         if text.is_empty() || text.contains('\0') {
-            return Err("name a folder");
+            return Err("name a folder, or of floor a file");
         }
         if text == "~" || text.starts_with("~/") {
             let home = self.home.ok_or("~ stands for nothing where HOME is not set: write an absolute path")?;
@@ -57,9 +57,12 @@ impl Origin<'_> {
 
 /// Reads one document: the file, or what one variable stands for. What it says replaces what the draft has.
 pub(super) fn read(mut root: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
-    root.not_yet(&["floor", "admin", "inspect", "upstream", "telemetry", "store"]);
+    root.not_yet(&["admin", "inspect", "upstream", "telemetry", "store"]);
     if let Some(path) = path(&mut root, "allowlists", origin) {
         draft.allowlists = Some(path);
+    }
+    if let Some(path) = path(&mut root, "floor", origin) {
+        draft.floor = Some(path);
     }
     if let Some(path) = path(&mut root, "state", origin) {
         draft.state = Some(path);
@@ -153,7 +156,7 @@ fn set<T>(slot: &mut T, value: Option<T>) {
 }
 
 fn path(table: &mut Table<'_>, key: &'static str, origin: &Origin<'_>) -> Option<PathBuf> {
-    table.take(key)?.parse("a folder's path", |text| origin.path(text))
+    table.take(key)?.parse("a path", |text| origin.path(text))
 }
 
 fn number(table: &mut Table<'_>, key: &'static str, most: i64) -> Option<usize> {

@@ -8,14 +8,18 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 
 use super::body::{RecordedBody, Upload};
-use super::hygiene;
-use super::open::Open;
+use super::hygiene::{self, Target};
+use super::live::Live;
+use super::open::{Carried, Open};
 use super::pool::Parked;
 use super::refusal::{Cause, NetworkFault, Refusal};
-use super::upstream::{Connected, Line, Upstream, broken, key};
+use super::upstream::{Connected, Line, OriginSide, Upstream, UpstreamSettings, broken, key};
 use super::watch::{Limits, Underway, Watch, Watched, lost};
+use super::websocket::{Handshake, WebSocket};
+use crate::policy::attempt::Attempt;
 use crate::policy::decide::Grant;
 use crate::policy::destination::Destination;
 use crate::policy::reason::Reason;
@@ -23,24 +27,23 @@ use crate::policy::reason::Reason;
 /// An origin's answer. Its body ends the attempt.
 pub type Answer = Response<RecordedBody>;
 
+/// What a request led to.
+#[derive(Debug)]
+pub enum Exchanged {
+    /// An answer.
+    Answered(Answer),
+    /// The head of a 101, and what the agent's connection becomes once it is sent.
+    Switched(Response<()>, Box<WebSocket>),
+}
+
 impl Connected {
     /// Sends the request and waits for the answer's head. The target is the destination that was judged, whatever `Host` said.
     ///
     /// The answer's body is watched by `watch`. A parked connection that died is replaced once, and only when the request was handed back unsent.
-    pub async fn exchange(self, request: Request<Incoming>, watch: &Watch) -> Result<Answer, Refusal> {
+    pub async fn exchange(self, request: Request<Incoming>, watch: &Watch) -> Result<Exchanged, Refusal> {
         let Self { mut open, grant, mut live, line, upstream } = self;
-        let (mut parts, body) = request.into_parts();
-        hygiene::outbound(&mut parts, &live.attempt().destination, &upstream.settings.via);
-        if body.size_hint().exact().is_none() {
-            // Without it hyper would send a GET without the body it came with.
-            parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            if ![Method::POST, Method::PUT, Method::PATCH].contains(&parts.method) {
-                // Some origins ignore the coding of such a method, and would read its body as the next request.
-                parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-        }
         let carried = Arc::clone(&open.carried);
-        let request = Request::from_parts(parts, Upload::new(body, Arc::clone(&carried)));
+        let (request, handshake) = outbound(request, &grant, live.attempt(), (&upstream, &carried));
         let limits = Limits { idle: upstream.settings.idle, stop: upstream.settings.stop_now.clone() };
         let destination = live.attempt().destination.clone();
 
@@ -58,9 +61,11 @@ impl Connected {
             }
         };
         open.status = Some(response.status().as_u16());
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return switched(Switching { open, live, handshake, parked, settings: upstream.settings.clone() }, response).await;
+        }
         let (mut parts, body) = response.into_parts();
-        // No upgrade was passed on, so none was asked for.
-        if parts.status == StatusCode::SWITCHING_PROTOCOLS || hygiene::inbound(&mut parts.headers).is_none() {
+        if hygiene::inbound(&mut parts.headers).is_none() {
             drop((parked, body));
             let (reason, cause) = broken(NetworkFault::BadAnswer);
             return Err(open.refuse(reason, cause));
@@ -69,8 +74,71 @@ impl Connected {
         let underway = Underway::new(open, parked, Arc::clone(&upstream.pool), key);
         let body = RecordedBody::new(body, Arc::clone(&underway));
         watch.over(Watched { live, underway, limits }).await;
-        Ok(Response::from_parts(parts, body))
+        Ok(Exchanged::Answered(Response::from_parts(parts, body)))
     }
+}
+
+/// The request as its origin is to see it, and the handshake it passes on if the grant lets it. Where a rule looks at paths, the path that is sent is
+/// the normal form that was judged.
+fn outbound(
+    request: Request<Incoming>,
+    grant: &Grant,
+    attempt: &Attempt,
+    (upstream, carried): (&Upstream, &Arc<Carried>),
+) -> (Request<Upload>, Option<Handshake>) {
+    let (mut parts, body) = request.into_parts();
+    let seen = attempt.sight.seen();
+    // Content beside a handshake is what a server and a front end may part over.
+    let asked = grant.websocket() && seen.is_some_and(|seen| seen.websocket && !seen.content);
+    let handshake = asked.then(|| Handshake::of(&parts)).flatten();
+    let path = seen.filter(|_| grant.normal_path()).and_then(|seen| seen.path.normal().ok());
+    hygiene::outbound(&mut parts, Target { destination: &attempt.destination, path }, &upstream.settings.via);
+    if handshake.is_some() {
+        Handshake::ask(&mut parts.headers);
+    }
+    if body.size_hint().exact().is_none() {
+        // Without it hyper would send a GET without the body it came with.
+        parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        if ![Method::POST, Method::PUT, Method::PATCH].contains(&parts.method) {
+            // Some origins ignore the coding of such a method, and would read its body as the next request.
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+    (Request::from_parts(parts, Upload::new(body, Arc::clone(carried))), handshake)
+}
+
+/// An exchange whose origin says that it speaks something else from here on.
+struct Switching {
+    open: Open,
+    live: Live,
+    handshake: Option<Handshake>,
+    parked: Parked,
+    settings: UpstreamSettings,
+}
+
+/// A 101 that nobody asked for, or that answers another key, is no answer: the origin's connection is closed.
+async fn switched(switching: Switching, mut response: Response<Incoming>) -> Result<Exchanged, Refusal> {
+    let Switching { open, mut live, handshake, parked, settings } = switching;
+    let upgrade = hyper::upgrade::on(&mut response);
+    let (mut parts, _no_body) = response.into_parts();
+    let taken = handshake.is_some_and(|handshake| handshake.is_answered_by(&parts.headers));
+    let upgraded = if taken && hygiene::inbound(&mut parts.headers).is_some() {
+        tokio::select! {
+            biased;
+            reason = live.lost() => return Err(open.refuse(reason, Cause::Plain)),
+            upgraded = upgrade => upgraded.ok().and_then(|upgraded| upgraded.downcast::<TokioIo<TcpStream>>().ok()),
+        }
+    } else {
+        None
+    };
+    drop(parked);
+    let Some(upgraded) = upgraded else {
+        let (reason, cause) = broken(NetworkFault::BadAnswer);
+        return Err(open.refuse(reason, cause));
+    };
+    Handshake::answer(&mut parts.headers);
+    let origin = OriginSide { early: upgraded.read_buf, stream: upgraded.io.into_inner() };
+    Ok(Exchanged::Switched(Response::from_parts(parts, ()), Box::new(WebSocket { open, live, origin, settings })))
 }
 
 /// What is lost while the answer is waited for.
@@ -128,7 +196,7 @@ async fn ready(line: Line) -> Result<Parked, NetworkFault> {
     builder.preserve_header_case(true);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|_broken| NetworkFault::Broken)?;
     let driver = tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "an upstream connection broke");
         }
     });

@@ -7,22 +7,24 @@ use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
+use super::budget::Budgets;
 use super::claim::{Claim, Objection, Who};
-use super::hold::{Asked, Desk, Word};
-use super::live::Live;
-use super::open::{OnEnd, Open};
-use super::record::{Decided, Place, Recorder, Ruling, masked};
+use super::hold::{Asked, Desk, Waiting, Word};
+use super::live::{Admitted, Live};
+use super::look::Unseen;
+use super::open::{Granted, OnEnd, Open};
+use super::record::{self, Decided, Place, Recorder, Ruling, masked};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seats;
 use crate::policy::Policy;
 use crate::policy::approvals::Approvals;
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Offered, Sight};
-use crate::policy::decide::{Basis, Block, Decision, Grant, HoldTerms};
+use crate::policy::decide::{Basis, Block, Decision, Grant, HoldTerms, Look, Would};
 use crate::policy::destination::Destination;
 use crate::policy::reason::Reason;
 
-/// How often an attempt is decided again, after an answer or because another claimed the yes first, before it is refused.
-const MOST_ROUNDS: u32 = 64;
+/// How often another may be quicker, to claim the yes or to answer the question, before an attempt is refused.
+const MOST_LOST_RACES: u32 = 64;
 
 /// What the gate needs to know beside the policy.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +44,28 @@ pub struct Gate {
     recorder: Arc<dyn Recorder>,
     changed: watch::Receiver<u64>,
     seats: Arc<Seats>,
+    budgets: Arc<Budgets>,
     hold_wait: Duration,
+}
+
+/// What an attempt is admitted to. `decided` is in the journal when it exists.
+#[must_use = "an admission that is dropped is an attempt abandoned"]
+#[derive(Debug)]
+pub enum Admission {
+    /// It may be dialled.
+    Pass(Permit),
+    /// Rules look at requests, and none is seen yet: the tunnel leads nowhere by itself, and each request found in it is claimed again.
+    Look(Unseen),
+}
+
+impl Admission {
+    /// The permit of an attempt whose request is in sight: there is nothing left to look at.
+    pub fn passed(self) -> Result<Permit, Refusal> {
+        match self {
+            Admission::Pass(permit) => Ok(permit),
+            Admission::Look(unseen) => Err(unseen.refused()),
+        }
+    }
 }
 
 /// Leave for one attempt to be dialled. Only [`Gate::admit`] makes one; `decided` is in the journal when it exists.
@@ -72,13 +95,14 @@ impl Gate {
     pub fn new(policy: Arc<ArcSwap<Policy>>, company: Company, settings: GateSettings) -> Arc<Self> {
         let Company { approvals, desk, recorder, changed } = company;
         let GateSettings { hold_wait, per_agent } = settings;
-        Arc::new(Self { policy, approvals, desk, recorder, changed, seats: Seats::new(per_agent), hold_wait })
+        let (seats, budgets) = (Seats::new(per_agent), Arc::default());
+        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, hold_wait })
     }
 
     /// Judges one claim, waiting for a person where the policy says so. Records the decision either way.
     ///
     /// Dropping the future while it waits leaves the question pending and records the attempt as abandoned.
-    pub async fn admit(self: &Arc<Self>, claim: Claim) -> Result<Permit, Refusal> {
+    pub async fn admit(self: &Arc<Self>, claim: Claim) -> Result<Admission, Refusal> {
         let mut open = self.open(&claim);
         if let Some(tunnel) = &claim.who.tunnel {
             open.identified(tunnel.agent.clone());
@@ -128,6 +152,7 @@ impl Gate {
             rule: None,
             approval: None,
             policy: self.policy.load().hash().as_ref().to_owned(),
+            would: None,
             // On one machine nothing here tells the agent's processes from its approver's.
             separated: claim.on_this_machine.then_some(false),
             within: claim.within(),
@@ -136,9 +161,10 @@ impl Gate {
         Open::new(draft, claim.wanted.as_ref().ok().cloned(), Arc::clone(&self.recorder), on_end)
     }
 
-    async fn decide(self: &Arc<Self>, mut open: Open, attempt: Attempt, who: Who) -> Result<Permit, Refusal> {
+    async fn decide(self: &Arc<Self>, mut open: Open, attempt: Attempt, who: Who) -> Result<Admission, Refusal> {
         let deadline = tokio::time::Instant::now() + self.hold_wait;
-        for _round in 0..MOST_ROUNDS {
+        let mut lost_races = 0;
+        while lost_races < MOST_LOST_RACES {
             let now = SystemTime::now();
             // Before the decision: what is taken back from here on is noticed by the attempt once it is open.
             let mut changed = self.changed.clone();
@@ -153,20 +179,48 @@ impl Gate {
             open.judged_by(policy.hash());
             match decision {
                 Decision::Block(block) => return Err(refuse(open, block)),
-                Decision::Look(_look) => return Err(open.refuse(Reason::Inspect, Cause::Plain)),
+                Decision::Look(Look { rule }) => {
+                    if open.look(rule.to_string()).is_err() {
+                        return Err(open.refuse(Reason::Internal, Cause::Journal));
+                    }
+                    let live = Live::new(Arc::clone(self), Asker { attempt, who }, Admitted::Look { until: None }, changed);
+                    return Ok(Admission::Look(Unseen::new(open, live, rule)));
+                }
                 Decision::Hold(terms) => {
-                    if let Err((reason, cause)) = self.wait(&mut open, &attempt, &terms, deadline).await {
-                        return Err(open.refuse(reason, cause));
+                    let waiting = match self.ask(&attempt, &terms) {
+                        Ok(waiting) => waiting,
+                        Err((reason, cause)) => return Err(open.refuse(reason, cause)),
+                    };
+                    // Those who waited when the policy changed were told; who comes to wait after it was not.
+                    if changed.has_changed().unwrap_or(false) {
+                        continue;
+                    }
+                    match wait(&mut open, waiting, deadline).await {
+                        Ok(Waited::ForAWord) => {}
+                        Ok(Waited::NotAtAll) => lost_races += 1,
+                        Err((reason, cause)) => return Err(open.refuse(reason, cause)),
                     }
                 }
                 Decision::Allow(grant) => {
+                    let share = match self.budgets.take(&attempt.agent, grant.limits()) {
+                        Ok(share) => share,
+                        Err(exhausted) => {
+                            self.recorder.limit_hit(exhausted.limit.as_str());
+                            return Err(open.refuse(Reason::Budget, Cause::Budget(exhausted)));
+                        }
+                    };
                     let claimed = match grant.basis() {
                         Basis::Listed(_) | Basis::Observed(_) => true,
                         Basis::Approved(id) => self.approvals.write().claim(*id, &attempt, now),
                     };
                     if claimed {
-                        return self.permit(open, grant, Asker { attempt, who }, changed);
+                        open.share = share;
+                        return self.permit(open, grant, Asker { attempt, who }, changed).map(Admission::Pass);
                     }
+                    if let Some(share) = share {
+                        share.unused();
+                    }
+                    lost_races += 1;
                 }
             }
         }
@@ -174,59 +228,63 @@ impl Gate {
     }
 
     fn permit(self: &Arc<Self>, mut open: Open, grant: Grant, asker: Asker, changed: watch::Receiver<u64>) -> Result<Permit, Refusal> {
-        let written = match grant.basis() {
-            Basis::Listed(rule) => open.allow(Reason::Listed, Some(rule.to_string()), None),
-            Basis::Approved(id) => open.allow(Reason::Approved, None, Some(id.0)),
-            Basis::Observed(_would) => open.allow(Reason::Observed, grant.rule().map(ToString::to_string), None),
+        let rule = grant.rule().map(ToString::to_string);
+        let granted = match grant.basis() {
+            Basis::Listed(_) => Granted { rule, ..Granted::by(Reason::Listed) },
+            Basis::Approved(id) => Granted { approval: Some(id.0), ..Granted::by(Reason::Approved) },
+            Basis::Observed(would) => Granted { rule, would: Some(would_have(would)), ..Granted::by(Reason::Observed) },
         };
-        if written.is_err() {
+        if open.allow(granted).is_err() {
             return Err(open.refuse(Reason::Internal, Cause::Journal));
         }
-        let live = Live::new(Arc::clone(self), asker, grant.until(), changed);
+        let live = Live::new(Arc::clone(self), asker, Admitted::Pass { until: grant.until() }, changed);
         Ok(Permit { open, grant, live })
     }
 
-    /// Waits for a word on a question. `Ok` means that the attempt is to be decided again.
-    async fn wait(
-        &self,
-        open: &mut Open,
-        attempt: &Attempt,
-        terms: &HoldTerms,
-        deadline: tokio::time::Instant,
-    ) -> Result<(), (Reason, Cause)> {
-        let mut waiting = match Arc::clone(&self.desk).ask(attempt, terms) {
-            Asked::Waiting(waiting) => waiting,
-            Asked::Unattended(hold) => return Err((Reason::Unattended, Cause::Hold(hold))),
-            Asked::Unrecorded => return Err((Reason::Internal, Cause::Journal)),
+    /// Puts the question of an attempt.
+    fn ask(&self, attempt: &Attempt, terms: &HoldTerms) -> Result<Waiting, (Reason, Cause)> {
+        match Arc::clone(&self.desk).ask(attempt, terms) {
+            Asked::Waiting(waiting) => Ok(waiting),
+            Asked::Unattended(hold) => Err((Reason::Unattended, Cause::Hold(hold))),
+            Asked::Unrecorded => Err((Reason::Internal, Cause::Journal)),
             Asked::Full(limit) => {
                 self.recorder.limit_hit(limit);
-                return Err((Reason::Overloaded, Cause::Limit(limit)));
+                Err((Reason::Overloaded, Cause::Limit(limit)))
             }
-        };
-        open.asked();
-        let began = Instant::now();
-        let word = tokio::time::timeout_at(deadline, waiting.word()).await;
-        open.waited(began.elapsed());
-        match word {
-            Ok(Word::DecideAgain) => Ok(()),
-            Ok(Word::No { note }) => Err((Reason::Refused, Cause::Denied { note })),
-            Ok(Word::Unattended) => Err((Reason::Unattended, Cause::Hold(waiting.hold.clone()))),
-            Ok(Word::Expired) => Err((Reason::Expired, Cause::Plain)),
-            Err(_elapsed) => Err((Reason::Pending, Cause::Hold(waiting.hold.clone()))),
         }
     }
 
-    /// The decision on an attempt that is open already: `Some` with its new end while it may go on.
-    pub(super) fn still_allows(&self, asker: &Asker) -> Option<Option<SystemTime>> {
+    /// The decision on an attempt that is open already: its new end while it may go on, or why it may not.
+    pub(super) fn still_admits(&self, asker: &Asker, admitted: Admitted) -> Result<Admitted, Reason> {
         let policy = self.policy.load();
         let Asker { attempt, who } = asker;
         if identify(&policy, who).as_ref() != Ok(&attempt.agent) {
-            return None;
+            return Err(Reason::PolicyChanged);
         }
-        match policy.decide(attempt, &self.approvals.read(), SystemTime::now()) {
-            Decision::Allow(grant) => Some(grant.until()),
-            Decision::Look(_) | Decision::Hold(_) | Decision::Block(_) => None,
+        match (policy.decide(attempt, &self.approvals.read(), SystemTime::now()), admitted) {
+            (Decision::Allow(grant), Admitted::Pass { until: _ }) => Ok(Admitted::Pass { until: grant.until() }),
+            // Its requests are judged one by one, whatever the tunnel itself would get.
+            (Decision::Allow(grant), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: grant.until() }),
+            (Decision::Look(_), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: None }),
+            (Decision::Block(Block { reason: Reason::Frozen, rule: _, because: _ }), _) => Err(Reason::Frozen),
+            (Decision::Look(_) | Decision::Hold(_) | Decision::Block(_), _) => Err(Reason::PolicyChanged),
         }
+    }
+}
+
+/// Waits for a word on a question. `Ok` means that the attempt is to be decided again.
+async fn wait(open: &mut Open, mut waiting: Waiting, deadline: tokio::time::Instant) -> Result<Waited, (Reason, Cause)> {
+    open.asked();
+    let began = Instant::now();
+    let word = tokio::time::timeout_at(deadline, waiting.word()).await;
+    open.waited(began.elapsed());
+    match word {
+        Ok(Word::DecideAgain) if waiting.hold.id.is_empty() => Ok(Waited::NotAtAll),
+        Ok(Word::DecideAgain) => Ok(Waited::ForAWord),
+        Ok(Word::No { note }) => Err((Reason::Refused, Cause::Denied { note })),
+        Ok(Word::Unattended) => Err((Reason::Unattended, Cause::Hold(waiting.hold.clone()))),
+        Ok(Word::Expired) => Err((Reason::Expired, Cause::Plain)),
+        Err(_elapsed) => Err((Reason::Pending, Cause::Hold(waiting.hold.clone()))),
     }
 }
 
@@ -241,6 +299,21 @@ impl OnEnd for Gate {
 pub(super) struct Asker {
     pub(super) attempt: Attempt,
     pub(super) who: Who,
+}
+
+/// How long it took to be told to decide again.
+enum Waited {
+    /// A question was pending.
+    ForAWord,
+    /// The answer came between the decision and the question.
+    NotAtAll,
+}
+
+fn would_have(would: &Would) -> record::Would {
+    match would {
+        Would::Hold(_) => record::Would::Hold,
+        Would::Block => record::Would::Block,
+    }
 }
 
 /// Who asks by the policy in force. A request in a tunnel is the tunnel's agent, as long as its evidence still proves that.
@@ -278,82 +351,4 @@ fn refuse(open: Open, block: Block) -> Refusal {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::egress::record::{Ended, Front, Record, Unwritable};
-    use crate::policy::address::{Addresses, Guard};
-    use crate::policy::allowlist::Allowlist;
-    use crate::policy::approvals::{Approval, ApprovalId, Scope, Subject};
-    use crate::policy::attempt::{Evidence, Instance};
-
-    /// A journal that is slow enough for a yes to be taken back while it writes.
-    #[derive(Debug)]
-    struct Revoking {
-        approvals: Arc<RwLock<Approvals>>,
-        changes: watch::Sender<u64>,
-        yes: ApprovalId,
-    }
-
-    impl Recorder for Revoking {
-        fn record(&self, record: &Record) -> Result<(), Unwritable> {
-            if let Record::Decided(_) = record {
-                assert!(self.approvals.write().revoke(self.yes).is_some());
-                self.changes.send_modify(|count| *count += 1);
-            }
-            Ok(())
-        }
-        fn settle(&self, _: Ended) {}
-        fn limit_hit(&self, _: &'static str) {}
-        fn decision_took(&self, _: Duration) {}
-    }
-
-    /// Nothing is asked here.
-    #[derive(Debug)]
-    struct NoDesk;
-
-    impl Desk for NoDesk {
-        fn ask(self: Arc<Self>, _: &Attempt, _: &HoldTerms) -> Asked {
-            Asked::Unrecorded
-        }
-        fn leave(&self, _: &str, _: AttemptId) {}
-    }
-
-    #[tokio::test]
-    async fn a_yes_taken_back_while_decided_is_written_is_noticed_by_its_permit() {
-        let text = "agent = \"a\"\nunlisted = \"hold\"\n[[identify]]\nsource = \"192.0.2.0/24\"\n";
-        let (allowlist, _) = Allowlist::parse("a.toml", text).unwrap();
-        let guard = Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() };
-        let policy = Arc::new(ArcSwap::from_pointee(Policy::new(vec![allowlist], guard).unwrap()));
-        let destination = Destination::parse("held.test.example:443").unwrap();
-        let yes = yes(destination.clone());
-        let (changes, changed) = watch::channel(0);
-        let approvals = Arc::new(RwLock::new(Approvals::default()));
-        approvals.write().insert(yes.clone());
-        let recorder = Arc::new(Revoking { approvals: Arc::clone(&approvals), changes, yes: yes.id });
-        let company = Company { approvals, desk: Arc::new(NoDesk), recorder, changed };
-        let gate = Gate::new(policy, company, GateSettings { hold_wait: Duration::ZERO, per_agent: 1 });
-
-        let peer = "192.0.2.1:1000".parse().unwrap();
-        let evidence = Evidence { listener: "main".into(), source: std::net::IpAddr::from([192, 0, 2, 1]), offered: Offered::Nothing };
-        let claim = Claim::new(Front::Connect, peer, evidence, Ok(destination), Sight::NotYet);
-        let Permit { open: _open, grant: _, mut live } = gate.admit(claim).await.unwrap();
-        assert!(tokio::time::timeout(Duration::from_secs(1), live.lost()).await.is_ok(), "the permit outlives its yes");
-    }
-
-    fn yes(destination: Destination) -> Approval {
-        let agent = AgentId::parse("a").unwrap();
-        let now = SystemTime::now();
-        Approval {
-            id: ApprovalId(uuid::Uuid::now_v7()),
-            subject: Subject { agent, instance: Instance("192.0.2.1".into()), destination, scheme: None, request: None },
-            scope: Scope::For { until: now + Duration::from_secs(3600) },
-            addresses: Arc::new(Addresses { public: true, networks: Vec::new() }),
-            approver: "person".into(),
-            at: now,
-            note: None,
-            claimed: BTreeSet::new(),
-        }
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use crate::policy::decide::HoldTerms;
 /// A question as a refusal cites it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldInfo {
-    /// The short id people type.
+    /// The short id people type; empty where an answer came before the question.
     pub id: Arc<str>,
     /// When the question dies unanswered.
     pub expires_at: SystemTime,

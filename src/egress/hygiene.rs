@@ -26,14 +26,22 @@ const HOP_BY_HOP: [HeaderName; 11] = [
 /// Fields that `Connection` cannot name away: they frame, route or authorise the message.
 const KEPT: [HeaderName; 6] = [AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, VIA, HeaderName::from_static("set-cookie")];
 
+/// Where a request goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target<'a> {
+    pub(super) destination: &'a Destination,
+    /// The path to be sent; the bytes that came where there is none.
+    pub(super) path: Option<&'a str>,
+}
+
 /// Makes a request what its origin is to see: origin form, `Host` of the destination, our `Via`, nothing of this hop.
-pub(super) fn outbound(parts: &mut Parts, destination: &Destination, via: &HeaderValue) {
+pub(super) fn outbound(parts: &mut Parts, target: Target<'_>, via: &HeaderValue) {
     drop_hop_by_hop(&mut parts.headers);
     // We answer an expectation ourselves, when the body is asked for.
     parts.headers.remove(EXPECT);
-    parts.headers.insert(HOST, host_field(destination));
+    parts.headers.insert(HOST, host_field(target.destination));
     parts.headers.append(VIA, via.clone());
-    parts.uri = origin_form(&parts.uri);
+    parts.uri = origin_form(&parts.uri, target.path);
     parts.version = Version::HTTP_11;
 }
 
@@ -69,9 +77,10 @@ fn host_field(destination: &Destination) -> HeaderValue {
     HeaderValue::try_from(text).expect("a canonical host is ASCII without controls")
 }
 
-fn origin_form(uri: &Uri) -> Uri {
-    let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    let target = if target.starts_with('?') { format!("/{target}") } else { target.to_owned() };
+fn origin_form(uri: &Uri, path: Option<&str>) -> Uri {
+    let sent = if uri.path().is_empty() { "/" } else { uri.path() };
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let target = format!("{}{query}", path.unwrap_or(sent));
     Uri::try_from(target).expect("the path of a target that was parsed is a target")
 }
 
@@ -99,7 +108,7 @@ mod tests {
             ("content-length", "3"),
             ("via", "1.1 other"),
         ];
-        let parts = crossed("http://plain.allowed.test/a?b#c", &sent);
+        let parts = crossed("http://plain.allowed.test/a?b#c", None, &sent);
         assert_eq!(parts.uri, "/a?b");
         let mut left: Vec<(String, String)> =
             parts.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
@@ -117,18 +126,31 @@ mod tests {
 
     #[test]
     fn a_target_without_a_path_asks_for_the_root() {
-        assert_eq!(crossed("http://plain.allowed.test", &[]).uri, "/");
-        assert_eq!(crossed("http://plain.allowed.test?q=1", &[]).uri, "/?q=1");
+        assert_eq!(crossed("http://plain.allowed.test", None, &[]).uri, "/");
+        assert_eq!(crossed("http://plain.allowed.test?q=1", None, &[]).uri, "/?q=1");
     }
 
-    fn crossed(uri: &str, headers: &[(&str, &str)]) -> Parts {
+    #[test]
+    fn a_path_that_was_judged_takes_the_place_of_the_one_sent_and_the_query_stays() {
+        let table = [
+            ("http://plain.allowed.test/a/%7Eb/../c?x=%2e%2E/..", Some("/a/c"), "/a/c?x=%2e%2E/.."),
+            ("http://plain.allowed.test?", Some("/"), "/?"),
+            ("http://plain.allowed.test/a/../b", None, "/a/../b"),
+            ("http://plain.allowed.test/a/%2e%2e/b?", None, "/a/%2e%2e/b?"),
+        ];
+        for (uri, path, wanted) in table {
+            assert_eq!(crossed(uri, path, &[]).uri, wanted, "{uri}");
+        }
+    }
+
+    fn crossed(uri: &str, path: Option<&str>, headers: &[(&str, &str)]) -> Parts {
         let mut request = http::Request::builder().uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         let destination = Destination::parse("plain.allowed.test:80").unwrap();
-        outbound(&mut parts, &destination, &HeaderValue::from_static("1.1 exeat"));
+        outbound(&mut parts, Target { destination: &destination, path }, &HeaderValue::from_static("1.1 exeat"));
         parts
     }
 }

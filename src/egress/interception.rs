@@ -23,7 +23,8 @@ pub struct Interception {
 }
 
 impl Interception {
-    pub(super) fn new(open: Open, live: Live) -> Self {
+    pub(super) fn new(open: Open, mut live: Live) -> Self {
+        live.looks();
         Self { open, asker: live.asker().clone(), live: tokio::sync::Mutex::new(live) }
     }
 
@@ -43,21 +44,17 @@ impl Interception {
         Claim { front: Front::Connect, peer, instance: None, wanted, sight, objection, on_this_machine, who }
     }
 
-    /// Resolves when the tunnel's own answer is no longer allow.
-    pub async fn lost(&self) {
-        self.live.lock().await.lost().await;
-    }
-
-    /// Whether the tunnel's own answer is still allow.
-    async fn holds(&self) -> bool {
-        self.live.lock().await.holds()
+    /// Resolves, with why, when the tunnel itself may go on no longer.
+    pub async fn lost(&self) -> Reason {
+        self.live.lock().await.lost().await
     }
 
     /// Ends the tunnel; its requests have ended their own attempts.
     pub async fn finish(self, end: InnerEnd) -> Receipt {
         let reason = self.open.reason();
-        if !self.holds().await {
-            return Receipt::of(self.open, Outcome::Cut, Reason::PolicyChanged);
+        let holds = self.live.lock().await.holds();
+        if let Err(reason) = holds {
+            return Receipt::of(self.open, Outcome::Cut, reason);
         }
         match end {
             InnerEnd::Closed => Receipt::of(self.open, Outcome::Completed, reason),

@@ -7,20 +7,36 @@ use tokio::sync::watch;
 
 use super::gate::{Asker, Gate};
 use crate::policy::attempt::Attempt;
+use crate::policy::reason::Reason;
+
+/// What an open attempt was admitted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admitted {
+    /// It was dialled, or may be.
+    Pass {
+        /// When its grant ends by itself.
+        until: Option<SystemTime>,
+    },
+    /// It leads nowhere; the requests found in it are attempts of their own.
+    Look {
+        /// When what the tunnel rests on ends by itself.
+        until: Option<SystemTime>,
+    },
+}
 
 /// Decides an open attempt again whenever policy or approvals change, and when its approval ends.
 #[derive(Debug)]
 pub(super) struct Live {
     gate: Arc<Gate>,
     asker: Asker,
-    until: Option<SystemTime>,
+    admitted: Admitted,
     changed: watch::Receiver<u64>,
 }
 
 impl Live {
     /// `changed` has seen what the attempt was decided by, and nothing later.
-    pub(super) fn new(gate: Arc<Gate>, asker: Asker, until: Option<SystemTime>, changed: watch::Receiver<u64>) -> Self {
-        Self { gate, asker, until, changed }
+    pub(super) fn new(gate: Arc<Gate>, asker: Asker, admitted: Admitted, changed: watch::Receiver<u64>) -> Self {
+        Self { gate, asker, admitted, changed }
     }
 
     pub(super) fn asker(&self) -> &Asker {
@@ -31,12 +47,19 @@ impl Live {
         &self.asker.attempt
     }
 
-    /// Resolves when the answer is allow no longer.
-    pub(super) async fn lost(&mut self) {
+    /// From here on its requests are judged one by one, and the tunnel leads nowhere.
+    pub(super) fn looks(&mut self) {
+        self.admitted = Admitted::Look { until: self.until() };
+    }
+
+    /// Resolves, with why, when the answer is no longer what it was admitted to.
+    pub(super) async fn lost(&mut self) -> Reason {
         loop {
-            let left = self.until.map(|until| until.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO));
-            if left == Some(Duration::ZERO) && !self.decide_again() {
-                return;
+            let left = self.until().map(|until| until.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO));
+            if left == Some(Duration::ZERO)
+                && let Err(reason) = self.decide_again()
+            {
+                return reason;
             }
             tokio::select! {
                 moved = self.changed.changed() => if moved.is_err() {
@@ -45,31 +68,32 @@ impl Live {
                 },
                 () = sleep(left) => {}
             }
-            if !self.decide_again() {
-                return;
+            if let Err(reason) = self.decide_again() {
+                return reason;
             }
         }
     }
 
-    /// Whether the answer is still allow; asks again only if something changed or ended.
-    pub(super) fn holds(&mut self) -> bool {
+    /// Whether the answer is still what it was admitted to, or why not; asks again only if something changed or ended.
+    pub(super) fn holds(&mut self) -> Result<(), Reason> {
         let moved = self.changed.has_changed().unwrap_or(false);
-        let ended = self.until.is_some_and(|until| until <= SystemTime::now());
+        let ended = self.until().is_some_and(|until| until <= SystemTime::now());
         if !moved && !ended {
-            return true;
+            return Ok(());
         }
         self.changed.mark_unchanged();
         self.decide_again()
     }
 
-    fn decide_again(&mut self) -> bool {
-        match self.gate.still_allows(&self.asker) {
-            Some(until) => {
-                self.until = until;
-                true
-            }
-            None => false,
+    fn until(&self) -> Option<SystemTime> {
+        match self.admitted {
+            Admitted::Pass { until } | Admitted::Look { until } => until,
         }
+    }
+
+    fn decide_again(&mut self) -> Result<(), Reason> {
+        self.admitted = self.gate.still_admits(&self.asker, self.admitted)?;
+        Ok(())
     }
 }
 

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::record::{Decided, Ended, Millis, Outcome, Record, Recorder, Ruling, TlsSeen, Unwritable};
+use super::budget::{Exhausted, Share};
+use super::record::{Decided, Ended, Millis, Outcome, Record, Recorder, Ruling, TlsSeen, Unwritable, Would};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seat;
 use crate::policy::attempt::{AgentId, AttemptId};
 use crate::policy::destination::Destination;
+use crate::policy::limits::LimitedBy;
 use crate::policy::reason::Reason;
 
 /// Bytes carried, shared with whoever carries them.
@@ -62,6 +64,8 @@ pub(super) struct Open {
     recorder: Arc<dyn Recorder>,
     on_end: Arc<dyn OnEnd>,
     seat: Option<Seat>,
+    /// What it has taken of the policy's limits.
+    pub(super) share: Option<Share>,
     began: Instant,
     held: Option<Duration>,
     pub(super) dns: Option<Duration>,
@@ -70,6 +74,21 @@ pub(super) struct Open {
     pub(super) status: Option<u16>,
     pub(super) tls: Option<TlsSeen>,
     pub(super) carried: Arc<Carried>,
+}
+
+/// What `decided: allow` says.
+#[derive(Clone, Debug)]
+pub(super) struct Granted {
+    pub(super) reason: Reason,
+    pub(super) rule: Option<String>,
+    pub(super) approval: Option<uuid::Uuid>,
+    pub(super) would: Option<Would>,
+}
+
+impl Granted {
+    pub(super) fn by(reason: Reason) -> Self {
+        Self { reason, rule: None, approval: None, would: None }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +111,7 @@ impl Open {
             recorder,
             on_end,
             seat: None,
+            share: None,
             began: Instant::now(),
             held: None,
             dns: None,
@@ -125,10 +145,16 @@ impl Open {
     }
 
     /// Writes `decided: allow`. From here on the attempt is abandoned unless something else is said.
-    pub(super) fn allow(&mut self, reason: Reason, rule: Option<String>, approval: Option<uuid::Uuid>) -> Result<(), Unwritable> {
-        self.draft.rule = rule;
-        self.draft.approval = approval;
+    pub(super) fn allow(&mut self, granted: Granted) -> Result<(), Unwritable> {
+        let Granted { reason, rule, approval, would } = granted;
+        (self.draft.rule, self.draft.approval, self.draft.would) = (rule, approval, would);
         self.decide(Ruling::Allow, reason, Outcome::Abandoned)
+    }
+
+    /// Writes `decided: look`, which is no leave to go anywhere.
+    pub(super) fn look(&mut self, rule: String) -> Result<(), Unwritable> {
+        self.draft.rule = Some(rule);
+        self.decide(Ruling::Look, Reason::Inspect, Outcome::Abandoned)
     }
 
     fn decide(&mut self, ruling: Ruling, reason: Reason, outcome: Outcome) -> Result<(), Unwritable> {
@@ -164,7 +190,7 @@ impl Open {
 
     /// Refuses it, before or after `decided`. A refusal that cannot be recorded is said to be one of ours.
     pub(super) fn refuse(mut self, reason: Reason, cause: Cause) -> Refusal {
-        if let Cause::Rule { rule, .. } = &cause {
+        if let Cause::Rule { rule, .. } | Cause::Budget(Exhausted { by: LimitedBy::Rule(rule), limit: _ }) = &cause {
             self.draft.rule = Some(rule.to_string());
         }
         let (mut reason, mut cause) = (reason, cause);
@@ -229,7 +255,7 @@ impl Drop for Open {
 /// How an attempt ends that was allowed and is refused after all.
 fn outcome_of(reason: Reason, cause: &Cause) -> Outcome {
     match (reason, cause) {
-        (Reason::PolicyChanged, _) => Outcome::Cut,
+        (Reason::PolicyChanged | Reason::Frozen, _) => Outcome::Cut,
         (_, Cause::Network(_)) => Outcome::Failed,
         (_, _) => Outcome::Refused,
     }

@@ -2,6 +2,8 @@
 //!
 //! A record is data for people and programs outside; its field names are promises. Nothing secret has a field here.
 
+mod mask;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use uuid::Uuid;
 use crate::policy::attempt::{AgentId, AttemptId, RequestLine, Scheme};
 use crate::policy::destination::Destination;
 use crate::policy::reason::Reason;
+pub use mask::{LONGEST_METHOD, masked};
 
 /// One journal line without its frame (`v`, `seq`, `at`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,33 +59,6 @@ impl Place {
     }
 }
 
-/// The registry's longest method has 17 characters; what is longer would only fill records.
-pub const LONGEST_METHOD: usize = 32;
-
-/// A path segment longer than this may be a secret.
-const LONGEST_SEGMENT: usize = 20;
-
-/// Of a path no more is written down.
-const LONGEST_PATH: usize = 512;
-
-/// A request line fit to be written down or shown: a long method and long path segments are masked, a long path is cut.
-pub fn masked(line: &RequestLine) -> RequestLine {
-    let masked = line.path.split('/').map(|segment| if segment.len() > LONGEST_SEGMENT { "***" } else { segment });
-    let mut path = String::new();
-    for (at, segment) in masked.enumerate() {
-        if at > 0 {
-            path.push('/');
-        }
-        if path.len() + segment.len() > LONGEST_PATH {
-            path.push_str("...");
-            break;
-        }
-        path.push_str(segment);
-    }
-    let method = if line.method.len() > LONGEST_METHOD { "***".into() } else { line.method.clone() };
-    RequestLine { method, path: path.into() }
-}
-
 /// Which way in an attempt took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -103,13 +79,36 @@ impl Front {
     }
 }
 
-/// Allow or block; a hold is never a final decision.
+/// Allow, look or block; a hold is never a final decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ruling {
     /// It may pass.
     Allow,
-    /// It may not.
+    /// The requests found in the tunnel are judged one by one; by itself it leads nowhere.
+    Look,
+    /// It may not pass.
+    Block,
+}
+
+impl Ruling {
+    /// As records and metrics spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ruling::Allow => "allow",
+            Ruling::Look => "look",
+            Ruling::Block => "block",
+        }
+    }
+}
+
+/// What an observed attempt would have got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Would {
+    /// A question.
+    Hold,
+    /// A refusal.
     Block,
 }
 
@@ -137,8 +136,23 @@ pub struct PolicyInForce {
     pub old: Option<String>,
     /// The hash in force.
     pub new: String,
-    /// Who brought it: `start`, `tokens`.
+    /// Who brought it: `start`, `tokens`, `reload` (files moved), `sighup`, `admin`.
     pub who: String,
+    /// What of the files is not in force as it is written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<Unread>,
+}
+
+/// A file that is not in force as it is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unread {
+    /// The agent that misses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+    /// The agent goes on by its last good allowlist; else it has none.
+    pub kept: bool,
+    /// The first error, with file and line.
+    pub why: String,
 }
 
 /// `held`: the attempt that opened a question; later ones join it.
@@ -157,6 +171,9 @@ pub struct Held {
     /// Method and path, where seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestLine>,
+    /// The question is about this request alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only: bool,
     /// The `[[hold]]` rule, if one asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
@@ -189,6 +206,9 @@ pub struct Answered {
     pub agent: AgentId,
     /// For where.
     pub destination: Place,
+    /// The only request it is about, masked; absent where it is about every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestLine>,
     /// How many attempts waited.
     pub waiting: usize,
 }
@@ -217,6 +237,9 @@ pub struct Revoked {
     pub agent: AgentId,
     /// For where.
     pub destination: Place,
+    /// The only request it covered, masked; absent where it covered every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestLine>,
     /// Who took it back.
     pub who: String,
 }
@@ -241,7 +264,7 @@ pub struct Decided {
     /// Method and path, where seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestLine>,
-    /// Allow or block.
+    /// Allow, look or block.
     pub decision: Ruling,
     /// Why.
     pub reason: Reason,
@@ -253,6 +276,9 @@ pub struct Decided {
     pub approval: Option<Uuid>,
     /// Hash of the policy in force.
     pub policy: String,
+    /// What it would have got, of an attempt that passed because its agent is observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would: Option<Would>,
     /// `false` where the agent is not kept apart from approval: its yes is advisory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub separated: Option<bool>,
@@ -372,25 +398,4 @@ pub trait Recorder: Send + Sync + fmt::Debug {
 
     /// How long a decision took, the wait of a hold left out.
     fn decision_took(&self, took: std::time::Duration);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_be_a_secret_in_a_path_is_masked_and_a_long_path_is_cut() {
-        let long = "/short".repeat(200);
-        let table = [
-            ("/a/b", "/a/b"),
-            ("/bot123456:AAAAAAAAAAAAAAAAAAAAAAAAAA/send", "/***/send"),
-            ("", ""),
-            ("/", "/"),
-            (long.as_str(), &format!("{}/...", "/short".repeat(85))),
-        ];
-        for (path, wanted) in table {
-            let line = RequestLine { method: "GET".into(), path: path.into() };
-            assert_eq!(masked(&line).path.as_ref(), wanted, "{path}");
-        }
-    }
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::budget::Exhausted;
 use super::hold::HoldInfo;
 use crate::policy::address::AddressRefusal;
 use crate::policy::attempt::{AgentId, AttemptId};
@@ -65,6 +66,8 @@ pub enum Cause {
     },
     /// The network or the destination failed.
     Network(NetworkFault),
+    /// The policy lets no more of it pass.
+    Budget(Exhausted),
     /// A limit is reached; the text is its name in `exeat.toml`.
     Limit(&'static str),
     /// The request came back to the process that sent it.

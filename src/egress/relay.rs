@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::open::Carried;
 use super::tunnel::AgentSide;
+use super::upstream::OriginSide;
 use crate::policy::reason::Reason;
 
 const BUFFER: usize = 64 * 1024;
@@ -40,8 +41,9 @@ enum Side {
 }
 
 /// Carries bytes until both directions have ended, one breaks, or nothing moves for `idle`.
-pub(super) async fn relay(agent: &AgentSide, origin: &TcpStream, carried: &Carried, idle: Duration) -> Relayed {
+pub(super) async fn relay(agent: &AgentSide, origin: &OriginSide, carried: &Carried, idle: Duration) -> Relayed {
     let (early, agent) = (&agent.early, agent.stream.as_ref());
+    let (origin_early, origin) = (&origin.early, &origin.stream);
     let began = Instant::now();
     let stirred = AtomicU64::new(0);
     let stir = || stirred.store(began.elapsed().as_millis() as u64, Ordering::Relaxed);
@@ -55,10 +57,15 @@ pub(super) async fn relay(agent: &AgentSide, origin: &TcpStream, carried: &Carri
             count(early.len() as u64);
             pump((agent, Side::Agent), (origin, Side::Origin), count).await
         };
-        let down = pump((origin, Side::Origin), (agent, Side::Agent), |bytes| {
-            carried.down.fetch_add(bytes, Ordering::Relaxed);
-            stir();
-        });
+        let down = async {
+            let count = |bytes| {
+                carried.down.fetch_add(bytes, Ordering::Relaxed);
+                stir();
+            };
+            write_rest(agent, origin_early).await.map_err(|_broken| Side::Agent)?;
+            count(origin_early.len() as u64);
+            pump((origin, Side::Origin), (agent, Side::Agent), count).await
+        };
         tokio::try_join!(up, down)
     };
     let silent = async {
@@ -160,6 +167,7 @@ mod tests {
         let reader = std::thread::spawn(move || while sink.read(&mut [0; 256 * 1024]).is_ok_and(|read| read > 0) {});
         let began = std::time::Instant::now();
         let (carried, agent) = (Carried::default(), AgentSide { early: bytes::Bytes::new(), stream: Arc::new(agent) });
+        let origin = OriginSide { early: bytes::Bytes::new(), stream: origin };
         let (mut before, mut longest) = (0, 0);
         let cut = async {
             while began.elapsed() < Duration::from_millis(500) {

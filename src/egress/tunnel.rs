@@ -11,7 +11,7 @@ use super::interception::Interception;
 use super::open::Open;
 use super::record::{Outcome, TlsSeen};
 use super::relay::{Relayed, relay};
-use super::upstream::{Connected, Line};
+use super::upstream::{Connected, Line, OriginSide, UpstreamSettings};
 use crate::policy::attempt::AttemptId;
 use crate::policy::host::Host;
 use crate::policy::reason::Reason;
@@ -61,13 +61,15 @@ impl Connected {
         if !grant.opaque() {
             let first = tokio::select! {
                 first = first_bytes(&mut agent, upstream.settings.peek) => first,
-                () = live.lost() => return Carried::Over(Receipt::of(open, Outcome::Cut, Reason::PolicyChanged)),
+                reason = live.lost() => return Carried::Over(Receipt::of(open, Outcome::Cut, reason)),
                 () = upstream.settings.stop.cancelled() => return Carried::Over(Receipt::of(open, Outcome::Cut, Reason::Internal)),
             };
             match judge(first, &live.attempt().destination.host) {
                 Judgement::Carry(seen) => open.tls = Some(seen),
                 Judgement::Http => {
                     drop(origin);
+                    // From here on its requests are what is open, each under limits of its own.
+                    open.share = None;
                     return Carried::Http(Box::new(Interception::new(open, live)), agent);
                 }
                 Judgement::Gone => return Carried::Over(Receipt::of(open, Outcome::Abandoned, Reason::NotTls)),
@@ -80,31 +82,42 @@ impl Connected {
                 }
             }
         }
-        let relayed = tokio::select! {
-            // First, so that nothing is carried once the answer is allow no longer.
-            biased;
-            () = live.lost() => Relayed::Cut(Reason::PolicyChanged),
-            () = upstream.settings.stop.cancelled() => Relayed::Cut(Reason::Internal),
-            relayed = relay(&agent, &origin, &open.carried, upstream.settings.idle) => relayed,
-        };
-        let reason = open.reason();
-        Carried::Over(match relayed {
-            Relayed::Completed => Receipt::of(open, Outcome::Completed, reason),
-            Relayed::AgentGone => Receipt::of(open, Outcome::Abandoned, reason),
-            Relayed::OriginGone => Receipt::of(open, Outcome::Failed, Reason::Unreachable),
-            Relayed::Cut(reason) => Receipt::of(open, Outcome::Cut, reason),
-        })
+        let origin = OriginSide { early: Bytes::new(), stream: origin };
+        Carried::Over(carry(open, live.lost(), (&agent, &origin), &upstream.settings).await)
     }
 }
 
-enum Judgement {
+/// Carries bytes both ways until both sides are done, or `lost` says why no more may pass.
+pub(super) async fn carry(
+    open: Open,
+    lost: impl Future<Output = Reason>,
+    (agent, origin): (&AgentSide, &OriginSide),
+    settings: &UpstreamSettings,
+) -> Receipt {
+    let relayed = tokio::select! {
+        // First, so that nothing is carried once the answer is allow no longer.
+        biased;
+        reason = lost => Relayed::Cut(reason),
+        () = settings.stop.cancelled() => Relayed::Cut(Reason::Internal),
+        relayed = relay(agent, origin, &open.carried, settings.idle) => relayed,
+    };
+    let reason = open.reason();
+    match relayed {
+        Relayed::Completed => Receipt::of(open, Outcome::Completed, reason),
+        Relayed::AgentGone => Receipt::of(open, Outcome::Abandoned, reason),
+        Relayed::OriginGone => Receipt::of(open, Outcome::Failed, Reason::Unreachable),
+        Relayed::Cut(reason) => Receipt::of(open, Outcome::Cut, reason),
+    }
+}
+
+pub(super) enum Judgement {
     Carry(TlsSeen),
     Http,
     Gone,
     Cut { reason: Reason, tls: bool, seen: Option<TlsSeen> },
 }
 
-fn judge(first: Option<FirstBytes>, host: &Host) -> Judgement {
+pub(super) fn judge(first: Option<FirstBytes>, host: &Host) -> Judgement {
     match first {
         None => Judgement::Gone,
         Some(FirstBytes::Http) => Judgement::Http,
@@ -139,7 +152,7 @@ fn seen(hello: ClientHello) -> TlsSeen {
 }
 
 /// Reads until the bytes tell what they are; `None` where the agent closed first. What is still unclear at the deadline stays unclear.
-async fn first_bytes(agent: &mut AgentSide, peek: Duration) -> Option<FirstBytes> {
+pub(super) async fn first_bytes(agent: &mut AgentSide, peek: Duration) -> Option<FirstBytes> {
     let deadline = tokio::time::Instant::now() + peek;
     let mut bytes = BytesMut::from(agent.early.as_ref());
     let first = loop {
@@ -169,7 +182,7 @@ async fn read(stream: &TcpStream, bytes: &mut BytesMut) -> io::Result<usize> {
 }
 
 /// Says no in the words of TLS, then closes. An agent that does not even take seven bytes is not waited for.
-async fn deny(agent: &TcpStream) {
+pub(super) async fn deny(agent: &TcpStream) {
     if agent.writable().await.is_ok() && agent.try_write(&ACCESS_DENIED).is_ok() {
         let _ = rustix::net::shutdown(agent, rustix::net::Shutdown::Write);
     }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::HeaderValue;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::dial::{Forbidden, Judged};
 use super::gate::Permit;
 use super::live::Live;
+use super::look::Peek;
 use super::open::Open;
 use super::pool::{Key, Parked, Pool};
 use super::refusal::{Cause, NetworkFault, Refusal};
@@ -59,6 +61,13 @@ pub struct Connected {
     pub(super) upstream: Arc<Upstream>,
 }
 
+/// The origin's side of a tunnel: what it sent already, and the rest.
+#[derive(Debug)]
+pub(super) struct OriginSide {
+    pub(super) early: Bytes,
+    pub(super) stream: TcpStream,
+}
+
 /// A fresh connection, or one that has carried requests before.
 #[derive(Debug)]
 pub(super) enum Line {
@@ -70,6 +79,11 @@ impl Upstream {
     /// The way out over `resolver`. Call it inside a runtime: the pool keeps a task.
     pub fn new(resolver: Resolver, settings: UpstreamSettings) -> Arc<Self> {
         Arc::new(Self { resolver, pool: Pool::new(), settings })
+    }
+
+    /// How a tunnel that is not dialled waits for its first bytes.
+    pub fn peek(&self) -> Peek {
+        Peek { within: self.settings.peek, stop: self.settings.stop.clone() }
     }
 
     /// Spends a permit: takes a parked connection whose peer the grant covers, or resolves, judges and dials.

@@ -88,7 +88,7 @@ impl Watched {
 /// Resolves with the reason to cut what carries these bytes.
 pub(super) async fn lost(live: &mut Live, carried: &Carried, limits: &Limits) -> Reason {
     tokio::select! {
-        () = live.lost() => Reason::PolicyChanged,
+        reason = live.lost() => reason,
         () = silence(carried, limits.idle) => Reason::Overloaded,
         () = limits.stop.cancelled() => Reason::Internal,
     }

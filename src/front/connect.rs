@@ -1,4 +1,6 @@
 //! CONNECT (RFC 9110 section 9.3.6): the question is asked and the way out opened before the 200, the first bytes judged after it.
+//!
+//! Where rules look at requests no way out is opened: the 200 says only that exeat listens.
 
 use std::net::SocketAddr;
 
@@ -13,13 +15,19 @@ use super::http1::{Line, Reply};
 use super::inside;
 use super::listener::Seat;
 use super::wire::Wire;
-use crate::egress::{AgentSide, Carried, Claim, Connected, Refusal};
+use crate::egress::{Admission, AgentSide, Carried, Claim, Connected, Refusal, Unseen};
 
 /// A tunnel on its way from the request that opened it to the connection that becomes it.
 #[derive(Debug)]
 pub(super) struct Handoff {
-    connected: Connected,
+    tunnel: Tunnel,
     upgrade: OnUpgrade,
+}
+
+#[derive(Debug)]
+enum Tunnel {
+    Open(Connected),
+    Unseen(Unseen),
 }
 
 /// Opens the way out and says 200; the connection becomes the tunnel once that is written.
@@ -29,24 +37,32 @@ pub(super) async fn open(
     line: &Line<'_>,
     handoff: &Mutex<Option<Handoff>>,
 ) -> Result<Reply, Refusal> {
-    let permit = line.admit(claim).await?;
-    let connected = line.ways.upstream.connect(permit).await?;
+    let tunnel = match line.admit(claim).await? {
+        Admission::Pass(permit) => Tunnel::Open(line.ways.upstream.connect(permit).await?),
+        Admission::Look(unseen) => Tunnel::Unseen(unseen),
+    };
     let upgrade = hyper::upgrade::on(&mut request);
-    *handoff.lock() = Some(Handoff { connected, upgrade });
+    *handoff.lock() = Some(Handoff { tunnel, upgrade });
     Ok(Response::new(Either::Right(Full::default())))
 }
 
 /// Carries the tunnel in the task of its connection.
-pub(super) async fn carry(tunnel: Handoff, peer: SocketAddr, seat: &Seat, stop: CancellationToken) {
-    let Handoff { connected, upgrade } = tunnel;
-    let Some(agent) = agent(upgrade).await else { return connected.close() };
-    match connected.tunnel(agent).await {
+pub(super) async fn carry(handoff: Handoff, peer: SocketAddr, seat: &Seat, stop: CancellationToken) {
+    let Handoff { tunnel, upgrade } = handoff;
+    let agent = agent_side(upgrade).await;
+    let carried = match (tunnel, agent) {
+        (Tunnel::Open(connected), Some(agent)) => connected.tunnel(agent).await,
+        (Tunnel::Unseen(unseen), Some(agent)) => unseen.tunnel(agent, &seat.ways().upstream.peek()).await,
+        (Tunnel::Open(connected), None) => return connected.close(),
+        (Tunnel::Unseen(unseen), None) => return unseen.close(),
+    };
+    match carried {
         Carried::Over(receipt) => tracing::debug!(attempt = %receipt.id, "a tunnel is over"),
         Carried::Http(interception, agent) => inside::serve(*interception, agent, peer, seat, stop).await,
     }
 }
 
-async fn agent(upgrade: OnUpgrade) -> Option<AgentSide> {
+pub(super) async fn agent_side(upgrade: OnUpgrade) -> Option<AgentSide> {
     let upgraded = upgrade.await.ok()?;
     let parts = upgraded.downcast::<Wire>().ok()?;
     let (_read_by_hyper, stream) = parts.io.into_parts();

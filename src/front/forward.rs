@@ -5,12 +5,19 @@ use http_body_util::Either;
 use hyper::body::Incoming;
 
 use super::http1::{Line, Reply};
-use crate::egress::{Claim, Refusal};
+use super::websocket::{Socket, switching};
+use crate::egress::{Claim, Exchanged, Refusal};
 
 /// Passes one request on, if its claim is admitted.
-pub(super) async fn exchange(request: Request<Incoming>, claim: Claim, line: &Line<'_>) -> Result<Reply, Refusal> {
-    let permit = line.admit(claim).await?;
+pub(super) async fn exchange(mut request: Request<Incoming>, claim: Claim, line: &Line<'_>) -> Result<Reply, Refusal> {
+    let permit = line.admit(claim).await?.passed()?;
     let connected = line.ways.upstream.connect(permit).await?;
-    let answer = connected.exchange(request, &line.watch).await?;
-    Ok(answer.map(Either::Left))
+    let upgrade = hyper::upgrade::on(&mut request);
+    match connected.exchange(request, &line.watch).await? {
+        Exchanged::Answered(answer) => Ok(answer.map(Either::Left)),
+        Exchanged::Switched(answer, socket) => {
+            *line.socket.lock() = Some(Socket::new(socket, upgrade));
+            Ok(switching(answer))
+        }
+    }
 }

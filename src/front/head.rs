@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use data_encoding::HEXUPPER_PERMISSIVE;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::{Method, Request, Uri, Version};
 
@@ -16,19 +17,35 @@ use crate::policy::malformed::Malformed;
 
 const HTTP_PORT: Port = Port(NonZeroU16::new(80).expect("80 is not 0"));
 
-/// Fields by which frameworks and front ends take another method or target than the request line's.
-const REWRITES: [&str; 10] = [
+/// Fields by which frameworks and front ends take another method or path than the request line's, spelled with hyphens.
+///
+/// Methods: Rails, Express, Flask, WordPress, ArangoDB, OData. Paths: Symfony and Laminas on IIS, Azure App Service, Envoy, Traefik, Spring, gunicorn.
+const REWRITES: [&str; 21] = [
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
+    "x-forwarded-method",
+    "x-original-method",
     "x-original-url",
     "x-original-uri",
+    "x-original-path",
     "x-rewrite-url",
     "x-rewrite-uri",
+    "x-override-url",
     "x-forwarded-uri",
+    "x-forwarded-url",
     "x-forwarded-path",
     "x-forwarded-prefix",
+    "x-envoy-original-path",
+    "x-envoy-original-method",
+    "x-waws-unencoded-url",
+    "x-script-name",
+    "script-name",
+    "path-info",
 ];
+
+/// A parameter of the query that does the same; WordPress takes it from a GET as well.
+const METHOD_PARAMETER: &str = "_method";
 
 /// What the head of a request to the proxy says of its attempt.
 pub(super) fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, via: &str) -> Claim {
@@ -48,9 +65,31 @@ pub(super) fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, v
 pub(super) fn sight<B>(request: &Request<B>) -> Sight {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     let content = headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
-    let rewrites = REWRITES.iter().any(|name| headers.contains_key(*name));
+    let rewrites = headers.keys().any(rewrites) || uri.query().is_some_and(names_a_method);
     let bare = Seen::bare(method.as_str(), uri.path(), uri.query());
     Sight::Seen(Arc::new(Seen { content, websocket: asks_for_websocket(headers), rewrites, ..bare }))
+}
+
+/// CGI makes one name of `-` and `_` (RFC 3875 section 4.1.18), and so do the gateways of Python, Ruby and PHP.
+fn rewrites(name: &HeaderName) -> bool {
+    let name = name.as_str().replace('_', "-");
+    REWRITES.contains(&name.as_str())
+}
+
+fn names_a_method(query: &str) -> bool {
+    let names = query.split(['&', ';']).map(|pair| pair.split('=').next().unwrap_or_default());
+    names.into_iter().any(|name| decoded(name).eq_ignore_ascii_case(METHOD_PARAMETER.as_bytes()))
+}
+
+fn decoded(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let octet = behind.get(..2).filter(|_| *first == b'%').and_then(|hex| HEXUPPER_PERMISSIVE.decode(hex).ok());
+        rest = if octet.is_some() { &behind[2..] } else { behind };
+        bytes.push(octet.map_or(*first, |octet| octet[0]));
+    }
+    bytes
 }
 
 /// RFC 6455 section 4.1: both fields, as each alone is left over from another hop.
@@ -228,11 +267,62 @@ mod tests {
     }
 
     #[test]
+    fn a_field_or_parameter_that_names_another_method_or_path_is_seen_however_it_is_spelled() {
+        for name in REWRITES {
+            for name in [name.to_owned(), name.replace('-', "_"), name.to_ascii_uppercase()] {
+                let request = Request::builder().uri("/").header(&name, "x").body(()).unwrap();
+                assert!(seen(&request).rewrites, "{name}");
+            }
+        }
+        for query in ["_method=DELETE", "a=1&_method=PUT", "a;_method", "%5fmethod=PUT", "_%6DETHOD=PUT", "_method[]=x&_method=PUT"] {
+            assert!(seen(&request("GET", &format!("/?{query}"), &[])).rewrites, "{query}");
+        }
+        for query in ["method=DELETE", "a=_method", "x_method=1", "_method%=1", "%5", ""] {
+            assert!(!seen(&request("GET", &format!("/?{query}"), &[("x-method", "x"), ("x-forwarded-for", "x")])).rewrites, "{query}");
+        }
+    }
+
+    #[test]
+    fn content_is_a_length_spelled_otherwise_than_0_or_a_coding() {
+        let table: [(&[Field], bool); 7] = [
+            (&[], false),
+            (&[("content-length", "0")], false),
+            (&[("expect", "100-continue")], false),
+            (&[("content-length", "00")], true),
+            (&[("content-length", "1"), ("expect", "100-continue")], true),
+            (&[("transfer-encoding", "chunked")], true),
+            (&[("content-length", "")], true),
+        ];
+        for (fields, wanted) in table {
+            assert_eq!(seen(&request("GET", "/", fields)).content, wanted, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn an_upgrade_is_asked_for_by_two_fields() {
+        let table: [(&[Field], bool); 6] = [
+            (&[("upgrade", "websocket"), ("connection", "Upgrade")], true),
+            (&[("upgrade", "h2c, WebSocket"), ("connection", "keep-alive, upgrade")], true),
+            (&[("upgrade", "h2c"), ("connection", "Upgrade, HTTP2-Settings")], false),
+            (&[("upgrade", "websocket/13"), ("connection", "Upgrade")], false),
+            (&[("upgrade", "websocket")], false),
+            (&[("connection", "Upgrade")], false),
+        ];
+        for (fields, wanted) in table {
+            assert_eq!(seen(&request("GET", "/", fields)).websocket, wanted, "{fields:?}");
+        }
+    }
+
+    #[test]
     fn a_request_that_comes_back_is_known_by_its_via() {
         let table = [("1.1 exeat-1", true), ("1.0 a, 1.1 exeat-1 (x)", true), ("1.1 exeat-2", false), ("exeat-1", false)];
         for (via, wanted) in table {
             assert_eq!(came_back(request("GET", "/", &[("via", via)]).headers(), "exeat-1"), wanted, "{via}");
         }
+    }
+
+    fn seen<B>(request: &Request<B>) -> Seen {
+        sight(request).seen().unwrap().clone()
     }
 
     fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {

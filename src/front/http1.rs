@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
 use http::{Method, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -20,10 +21,11 @@ use tokio_util::sync::CancellationToken;
 use super::connect::{self, Handoff};
 use super::head;
 use super::listener::{FrontSettings, Seat, Ways};
+use super::websocket::{Socket, wants_upgrade};
 use super::wire::{Heard, Wire, hung_up};
 use super::{forward, refusal};
 use crate::egress::record::Front;
-use crate::egress::{self, Claim, Permit, RecordedBody, Refusal, Watch};
+use crate::egress::{self, Admission, Cause, Claim, NetworkFault, RecordedBody, Refusal, Watch};
 use crate::policy::attempt::{Evidence, Offered, Sight};
 use crate::policy::malformed::Malformed;
 
@@ -39,6 +41,8 @@ const TOO_SLOW: &[u8] = b"HTTP/1.1 408 exeat waited too long for the rest of the
 pub(super) struct Line<'a> {
     pub(super) ways: &'a Ways,
     pub(super) watch: Watch,
+    /// What the connection becomes once its 101 is sent.
+    pub(super) socket: Mutex<Option<Socket>>,
     stream: &'a TcpStream,
     seat: &'a Seat,
     gone: CancellationToken,
@@ -46,11 +50,11 @@ pub(super) struct Line<'a> {
 
 impl<'a> Line<'a> {
     pub(super) fn new(ways: &'a Ways, watch: Watch, stream: &'a TcpStream, seat: &'a Seat) -> Self {
-        Self { ways, watch, stream, seat, gone: CancellationToken::new() }
+        Self { ways, watch, socket: Mutex::default(), stream, seat, gone: CancellationToken::new() }
     }
 
     /// Asks the gate, for as long as the agent is there: one that hangs up while it waits takes its attempt along.
-    pub(super) async fn admit(&self, mut claim: Claim) -> Result<Permit, Refusal> {
+    pub(super) async fn admit(&self, mut claim: Claim) -> Result<Admission, Refusal> {
         claim.on_this_machine |= self.stream.local_addr().is_ok_and(|local| local.ip() == claim.peer.ip());
         let admitted = tokio::select! {
             admitted = self.ways.gate.admit(claim) => admitted,
@@ -59,7 +63,7 @@ impl<'a> Line<'a> {
                 std::future::pending().await
             }
         };
-        if admitted.as_ref().map_or_else(|refusal| refusal.agent.is_some(), |_permit| true) {
+        if admitted.as_ref().map_or_else(|refusal| refusal.agent.is_some(), |_admitted| true) {
             self.seat.identified();
         }
         admitted
@@ -115,9 +119,11 @@ pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, seat: &Seat,
             record_unreadable(ways, peer, door).await;
         }
     }
-    let tunnel = state.handoff.lock().take();
+    let (tunnel, socket) = (state.handoff.lock().take(), line.socket.lock().take());
     if let Some(tunnel) = tunnel {
         connect::carry(tunnel, peer, seat, stop).await;
+    } else if let Some(socket) = socket {
+        socket.carry(std::future::pending()).await;
     }
 }
 
@@ -156,16 +162,21 @@ pub(super) fn unreadable(error: &hyper::Error) -> bool {
 
 async fn answer(request: Request<Incoming>, peer: SocketAddr, door: Arc<str>, line: &Line<'_>, state: &State) -> Reply {
     let claim = head::claim(&request, peer, door, &line.ways.via);
-    let tunnel = request.method() == Method::CONNECT;
+    let (tunnel, upgrade) = (request.method() == Method::CONNECT, wants_upgrade(&request));
     let replied =
         if tunnel { connect::open(request, claim, line, &state.handoff).await } else { forward::exchange(request, claim, line).await };
     state.heard.take();
     state.refused_tunnel.store(tunnel && replied.is_err(), Ordering::Relaxed);
-    replied.unwrap_or_else(|refusal| refused(&refusal))
+    replied.unwrap_or_else(|refusal| refused(&refusal, upgrade))
 }
 
-pub(super) fn refused(refusal: &Refusal) -> Reply {
-    refusal::response(refusal).map(Either::Right)
+/// Says no. What an agent sends behind a handshake that its origin has answered falsely was meant for a socket.
+pub(super) fn refused(refusal: &Refusal, upgrade: bool) -> Reply {
+    let mut reply = refusal::response(refusal).map(Either::Right);
+    if upgrade && refusal.cause == Cause::Network(NetworkFault::BadAnswer) {
+        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    reply
 }
 
 async fn record_unreadable(ways: &Ways, peer: SocketAddr, door: Arc<str>) {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::http1::{Line, Reply, builder, ended_badly, refused, unreadable};
 use super::listener::Seat;
+use super::websocket::wants_upgrade;
 use super::wire::{Heard, Wire};
 use super::{forward, head};
 use crate::egress::{self, AgentSide, InnerEnd, Interception, Objection};
@@ -27,12 +28,12 @@ pub(super) async fn serve(interception: Interception, agent: AgentSide, peer: So
         let service =
             service_fn(|request: Request<Incoming>| async { Ok::<Reply, Infallible>(answer(request, peer, &interception, &line).await) });
         let wire = Wire::new(early, stream.clone(), Heard::default(), ways.settings.idle);
-        let mut connection = pin!(builder(&ways.settings).serve_connection(wire, service));
+        let mut connection = pin!(builder(&ways.settings).serve_connection(wire, service).with_upgrades());
         let mut over = pin!(async {
             tokio::select! {
                 biased;
                 reason = watching.cut() => InnerEnd::Cut(reason),
-                () = interception.lost() => InnerEnd::Cut(Reason::PolicyChanged),
+                reason = interception.lost() => InnerEnd::Cut(reason),
                 () = line.gone() => InnerEnd::Broken,
             }
         });
@@ -62,15 +63,21 @@ pub(super) async fn serve(interception: Interception, agent: AgentSide, peer: So
             Err(end) => end,
         }
     };
-    let receipt = interception.finish(end).await;
+    let socket = line.socket.lock().take();
+    let mut lost = None;
+    if let Some(socket) = socket {
+        socket.carry(async { *lost.insert(interception.lost().await) }).await;
+    }
+    let receipt = interception.finish(lost.map_or(end, InnerEnd::Cut)).await;
     tracing::debug!(attempt = %receipt.id, "a tunnel is over");
 }
 
 async fn answer(request: Request<Incoming>, peer: SocketAddr, interception: &Interception, line: &Line<'_>) -> Reply {
+    let upgrade = wants_upgrade(&request);
     let named = head::named_inside(&request, interception.destination());
     let mut claim = interception.claim(peer, head::sight(&request), named);
     if head::came_back(request.headers(), &line.ways.via) {
         claim.objection = Some(Objection::Loop);
     }
-    forward::exchange(request, claim, line).await.unwrap_or_else(|refusal| refused(&refusal))
+    forward::exchange(request, claim, line).await.unwrap_or_else(|refusal| refused(&refusal, upgrade))
 }

@@ -8,6 +8,7 @@ mod http1;
 mod inside;
 mod listener;
 mod refusal;
+mod websocket;
 mod wire;
 pub mod words;
 

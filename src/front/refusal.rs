@@ -10,8 +10,9 @@ use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 
 use super::words::{self, Words};
-use crate::egress::{Cause, Refusal};
+use crate::egress::{Cause, Exhausted, Refusal};
 use crate::policy::host::Host;
+use crate::policy::limits::LimitedBy;
 use crate::policy::reason::Reason;
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
@@ -90,12 +91,14 @@ impl<'a> Problem<'a> {
         let (rule, because) = match &refusal.cause {
             Cause::Rule { rule, because } => (Some(rule.to_string()), because.as_deref()),
             Cause::Address { address: _, refusal: _, rule } => (rule.as_ref().map(ToString::to_string), None),
+            Cause::Budget(Exhausted { by: LimitedBy::Rule(rule), limit: _ }) => (Some(rule.to_string()), None),
             Cause::Denied { note } => (None, note.as_deref()),
             Cause::Plain
             | Cause::Unidentified { offered: _ }
             | Cause::Malformed(_)
             | Cause::Hold(_)
             | Cause::Network(_)
+            | Cause::Budget(Exhausted { by: LimitedBy::Floor | LimitedBy::Agent, limit: _ })
             | Cause::Limit(_)
             | Cause::Loop
             | Cause::Journal => (None, None),

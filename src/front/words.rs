@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use http::StatusCode;
 
-use crate::egress::{Cause, NetworkFault, Refusal};
+use crate::egress::{Budget, Cause, Exhausted, NetworkFault, Refusal};
 use crate::policy::address::{AddressClass, AddressRefusal};
 use crate::policy::reason::Reason;
 
@@ -45,7 +45,8 @@ pub fn of(refusal: &Refusal) -> Words {
         String::new()
     };
     let detail = format!("{why}.{because} {advice}");
-    Words { status, proxy_error, title, sentence, detail, retryable: retry_after.is_some(), retry_after }
+    let retryable = retry_after.is_some() || refusal.reason == Reason::Budget;
+    Words { status, proxy_error, title, sentence, detail, retryable, retry_after }
 }
 
 struct Kind {
@@ -61,6 +62,8 @@ const POLICY: &str = "This is the egress policy, not an authentication or networ
     Go on without it, or tell the person you work for what you need and why.";
 const LATER: &str = "This is the egress policy, not a network fault. Retrying at once does not help; the same request may pass later, \
     when a person has said yes. Do not look for another way out.";
+const ROOM: &str = "This is a limit of the egress policy, not a network fault. The same request passes once there is room: \
+    end what is open, or wait. More attempts at once, and other ways out, are refused alike.";
 const PERSON: &str =
     "A person decided this for this one destination; other work is not affected. Do not retry and do not look for another way out.";
 const TARGET: &str = "Nothing was sent anywhere. Correct the request; the same one is refused again.";
@@ -98,9 +101,12 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
         Reason::OwnAddress => own(refusal, policy("exeat itself", format!("{host} is exeat itself, or a server it uses"))),
         Reason::NameMismatch => policy("Another name inside", format!("the request inside the tunnel is not for {host}")),
         Reason::NotTls => policy("Not TLS", format!("the tunnel to {host} does not carry TLS")),
-        Reason::Inspect => policy("Requests are judged here", format!("rules for {host} look at requests, and this tunnel shows none")),
+        Reason::Inspect => policy("Requests are judged here", format!("rules for {host} look at requests, and none is in sight")),
         Reason::Frozen => Kind { advice: PERSON, ..policy("Stopped", format!("{agent} is stopped: everything it tries is refused")) },
-        Reason::Budget => later("Budget spent", format!("{agent} has spent what the policy lets it do"), 60),
+        Reason::Budget => {
+            let (why, retry_after) = budget(refusal, agent);
+            Kind { advice: ROOM, retry_after, ..policy("Budget spent", why) }
+        }
         Reason::PolicyChanged => policy("The policy changed", format!("{host} is allowed no longer")),
         Reason::UnknownAgent => unknown_agent(refusal),
         Reason::Malformed => malformed(refusal),
@@ -125,6 +131,20 @@ fn unlisted(refusal: &Refusal, host: &str, agent: &str) -> String {
         String::new()
     };
     format!("{host} is not on the allowlist of {agent}{other_ports}")
+}
+
+/// What is spent and whose it is, and the seconds until there is room where the clock alone makes it.
+fn budget(refusal: &Refusal, agent: &str) -> (String, Option<u32>) {
+    let Cause::Budget(Exhausted { by, limit }) = &refusal.cause else {
+        return (format!("{agent} has spent what the policy lets it do"), None);
+    };
+    match limit {
+        Budget::Open { most } => (format!("{agent} has {most} open at once, the most that {by} allow"), None),
+        Budget::PerMinute { most, free_in } => {
+            let seconds = free_in.as_millis().div_ceil(1000).try_into().unwrap_or(u32::MAX);
+            (format!("{agent} began {most} within a minute, the most that {by} allow"), Some(seconds.max(1)))
+        }
+    }
 }
 
 fn question(refusal: &Refusal) -> &str {

@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn what_could_steer_a_terminal_is_escaped_and_reads_back() {
         let who = "a\u{202e}b\u{7f}c\u{1b}d\u{9b}e\u{1f512}".to_owned();
-        let record = Record::Policy(PolicyInForce { old: None, new: "n".into(), who });
+        let record = Record::Policy(PolicyInForce { old: None, new: "n".into(), who, unread: Vec::new() });
         let line = Line { v: VERSION, seq: 1, at: Timestamp::UNIX_EPOCH, record };
         let text = line.render().unwrap();
         assert!(text.trim_end().bytes().all(|byte| (b' '..0x7f).contains(&byte)), "{text:?}");

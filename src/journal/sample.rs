@@ -22,6 +22,7 @@ pub(crate) fn decided(id: u128) -> Decided {
         rule: Some("coder.toml:3".into()),
         approval: None,
         policy: "abc".into(),
+        would: None,
         separated: None,
         within: None,
     }

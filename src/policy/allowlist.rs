@@ -124,6 +124,18 @@ impl Allowlist {
         Self::read(file, text, &Reading { now: SystemTime::UNIX_EPOCH, floor: &Floor::none(), library: &NoLibrary })
     }
 
+    /// The agent a file names, as far as that can be read, whatever else is wrong with it.
+    pub fn agent_of(text: &str) -> Option<AgentId> {
+        read::agent(&Document::parse("", text))
+    }
+
+    /// What is wrong with a file that is there to be included; what it includes itself is not looked at.
+    pub fn faults_of_included(file: &str, text: &str) -> Vec<Fault> {
+        let document = Document::parse(file, text);
+        let _body = read::included(&document);
+        document.into_findings().0
+    }
+
     /// The allowlist of the embedded default: nothing listed, everything held.
     pub fn embedded(agent: AgentId) -> Self {
         let addresses = Arc::new(Addresses::public());

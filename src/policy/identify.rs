@@ -106,22 +106,26 @@ impl Conditions {
     }
 }
 
+/// Two agents who could not be told from one another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Contradiction {
+    pub(super) agents: [AgentId; 2],
+    pub(super) fault: Fault,
+}
+
 /// Tables of two agents that the same evidence would satisfy: neither agent could be told from the other.
-pub(super) fn contradictions(allowlists: &[Allowlist]) -> Vec<Fault> {
+pub(super) fn contradictions(allowlists: &[&Allowlist]) -> Vec<Contradiction> {
     let tables: Vec<(&AgentId, &Identify)> =
         allowlists.iter().flat_map(|allowlist| allowlist.identify.iter().map(move |table| (&allowlist.agent, table))).collect();
-    let mut faults = Vec::new();
+    let mut found = Vec::new();
     let mut owners: BTreeMap<TokenDigest, (&AgentId, &RuleRef)> = BTreeMap::new();
     for (agent, table) in &tables {
         let Some(token) = table.token else { continue };
         let (owner, place) = *owners.entry(token).or_insert((agent, &table.place));
         if owner != *agent {
-            faults.push(fault(
-                table,
-                format!("a token of {agent} that is also {owner}'s ({place})"),
-                "one agent a token",
-                "issue each agent its own: exeat token AGENT",
-            ));
+            let words = format!("a token of {agent} that is also {owner}'s ({place})");
+            let fault = fault(table, words, "one agent a token", "issue each agent its own: exeat token AGENT");
+            found.push(Contradiction { agents: [(*agent).clone(), owner.clone()], fault });
         }
     }
     for (agent, table) in tables.iter().filter(|(_, table)| table.token.is_none()) {
@@ -132,17 +136,14 @@ pub(super) fn contradictions(allowlists: &[Allowlist]) -> Vec<Fault> {
                 None => rival.place < table.place && meet(rival, table),
             };
             if clash {
-                let found = format!("evidence that proves both {agent} and {other} ({})", rival.place);
-                faults.push(fault(
-                    table,
-                    found,
-                    "evidence that proves one agent",
-                    "make the networks or listeners disjoint, or add a token to both tables",
-                ));
+                let words = format!("evidence that proves both {agent} and {other} ({})", rival.place);
+                let fix = "make the networks or listeners disjoint, or add a token to both tables";
+                let fault = fault(table, words, "evidence that proves one agent", fix);
+                found.push(Contradiction { agents: [(*agent).clone(), (*other).clone()], fault });
             }
         }
     }
-    faults
+    found
 }
 
 fn fault(table: &Identify, found: String, wanted: &str, fix: &str) -> Fault {

@@ -27,10 +27,12 @@ pub mod reason;
 pub mod request;
 pub mod rule;
 pub mod special;
+pub mod succession;
 pub mod suffix;
 mod supposed;
 pub mod token;
 pub mod tried;
 pub mod units;
+pub mod widening;
 
 pub use policy::{Frozen, Policy};

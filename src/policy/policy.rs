@@ -52,6 +52,8 @@ pub enum Frozen {
 /// One agent's rules, indexed, and what else its attempts are decided by.
 #[derive(Debug)]
 pub(super) struct Agent {
+    /// What it was made of, but for its rules, which stand in `bounds`.
+    written: Allowlist,
     pub(super) file: Arc<str>,
     pub(super) unlisted: Unlisted,
     pub(super) addresses: Arc<Addresses>,
@@ -76,6 +78,45 @@ impl Bounds {
     }
 }
 
+impl Agent {
+    fn of(written: Allowlist, bounds: Arc<Bounds>) -> Self {
+        Self {
+            file: written.file.clone(),
+            unlisted: written.unlisted,
+            addresses: written.addresses.clone(),
+            observe_until: written.observe_until,
+            limits: written.limits,
+            bounds,
+            written,
+        }
+    }
+
+    /// Whether it was made of this allowlist.
+    fn is(&self, allowlist: &Allowlist) -> bool {
+        // The rules aside first: they are many, and compared without being copied.
+        self.bounds.rules.rules() == allowlist.rules && {
+            let Allowlist {
+                file,
+                agent,
+                agent_line,
+                unlisted,
+                addresses,
+                observe_until,
+                observe_line,
+                limits,
+                identify,
+                rules: _,
+                expectations,
+                includes,
+            } = allowlist;
+            let it = &self.written;
+            (file, agent, agent_line, unlisted, addresses) == (&it.file, &it.agent, &it.agent_line, &it.unlisted, &it.addresses)
+                && (observe_until, observe_line, limits) == (&it.observe_until, &it.observe_line, &it.limits)
+                && (identify, expectations, includes) == (&it.identify, &it.expectations, &it.includes)
+        }
+    }
+}
+
 impl Frozen {
     /// Whether the agent is stopped.
     pub fn holds(&self, agent: &AgentId) -> bool {
@@ -96,23 +137,43 @@ impl Policy {
     /// Puts allowlists in force together, under one floor. Two files for one agent, or evidence that would prove two agents, are faults.
     pub fn under(floor: Arc<Floor>, allowlists: Vec<Allowlist>, guard: Guard) -> Result<Self, Vec<Fault>> {
         let mut faults = twice_named(&allowlists);
-        faults.extend(contradictions(&allowlists));
+        faults.extend(contradictions(&allowlists.iter().collect::<Vec<_>>()).into_iter().map(|contradiction| contradiction.fault));
         if !faults.is_empty() {
             faults.sort();
             return Err(faults);
         }
+        Ok(Self::consistent(None, floor, allowlists, guard))
+    }
+
+    /// A policy of no agent.
+    pub fn nobody(guard: Guard) -> Self {
+        Self::consistent(None, Arc::new(Floor::none()), Vec::new(), guard)
+    }
+
+    /// The same floor, with this agent alone.
+    pub fn joined_by(&self, allowlist: Allowlist, guard: Guard) -> Self {
+        Self::consistent(None, Arc::clone(&self.inner.floor), vec![allowlist], guard)
+    }
+
+    /// As `under`, of allowlists that contradict nobody. Agents who are unchanged since `before` are taken over as they stand there.
+    pub(super) fn consistent(before: Option<&Self>, floor: Arc<Floor>, allowlists: Vec<Allowlist>, guard: Guard) -> Self {
         let rules_hash = digest(&floor, &allowlists, &guard);
         let identities = Identities::new(&allowlists);
+        let before = before.filter(|before| *before.inner.floor == *floor);
         let guard = Arc::new(guard);
         let floor_rules = Arc::new(Indexed::new(floor.rules.clone()));
-        let agent = |allowlist: Allowlist| {
-            let Allowlist { file, agent, unlisted, addresses, observe_until, limits, rules, .. } = allowlist;
+        let agent = |mut allowlist: Allowlist| {
+            let known = before.and_then(|before| before.inner.agents.get(&allowlist.agent));
+            if let Some(known) = known.filter(|known| *known.bounds.guard == *guard && known.is(&allowlist)) {
+                return (allowlist.agent, Arc::clone(known));
+            }
+            let rules = Indexed::new(std::mem::take(&mut allowlist.rules));
             let (guard, floor, floor_rules) = (Arc::clone(&guard), Arc::clone(&floor), Arc::clone(&floor_rules));
-            let bounds = Arc::new(Bounds { guard, floor, floor_rules, rules: Indexed::new(rules) });
-            (agent, Arc::new(Agent { file, unlisted, addresses, observe_until, limits, bounds }))
+            let bounds = Arc::new(Bounds { guard, floor, floor_rules, rules });
+            (allowlist.agent.clone(), Arc::new(Agent::of(allowlist, bounds)))
         };
         let agents = allowlists.into_iter().map(agent).collect();
-        Ok(Self { inner: Arc::new(Inner { agents, floor, frozen: Frozen::Nobody, identities, rules_hash, hash: "".into() }.named()) })
+        Self { inner: Arc::new(Inner { agents, floor, frozen: Frozen::Nobody, identities, rules_hash, hash: "".into() }.named()) }
     }
 
     /// Adds the tokens kept in state. Each proves its agent alone, except where a file names the token: then the file's conditions bind it. A token that two agents
@@ -166,6 +227,11 @@ impl Policy {
     /// The file an agent's rules come from.
     pub fn file(&self, agent: &AgentId) -> Option<&Arc<str>> {
         self.agent(agent).map(|agent| &agent.file)
+    }
+
+    /// An agent's allowlist as it was put in force.
+    pub fn allowlist(&self, agent: &AgentId) -> Option<Allowlist> {
+        self.agent(agent).map(|agent| Allowlist { rules: agent.bounds.rules.rules().to_vec(), ..agent.written.clone() })
     }
 
     pub(super) fn agent(&self, agent: &AgentId) -> Option<&Agent> {

@@ -2,7 +2,7 @@
 //!
 //! Labels are closed sets and names of configured agents; hosts and anything from the wire never.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -37,6 +37,8 @@ pub struct Metrics {
     journal_records: IntCounterVec,
     journal_errors: IntCounter,
     policy: IntGaugeVec,
+    policy_reloads: IntCounterVec,
+    policy_broken: IntGaugeVec,
     limit_hits: IntCounterVec,
     open: Mutex<HashMap<AttemptId, Open>>,
 }
@@ -70,10 +72,12 @@ impl Metrics {
             holds_pending: gauges(&registry, "exeat_holds_pending", "Questions not answered yet.", &["agent"]),
             hold_seconds: histograms(&registry, "exeat_hold_duration_seconds", "Time waited for an answer.", "outcome", &HOLD_BUCKETS),
             bytes: counters(&registry, "exeat_bytes_total", "Bytes carried, counted when an attempt ends.", &["agent", "direction"]),
-            tunnels_open: gauges(&registry, "exeat_tunnels_open", "CONNECT attempts allowed and not ended.", &["agent"]),
+            tunnels_open: gauges(&registry, "exeat_tunnels_open", "CONNECT tunnels allowed or looked into and not ended.", &["agent"]),
             journal_records: counters(&registry, "exeat_journal_records_total", "Records written.", &["kind"]),
             journal_errors: keep(&registry, IntCounter::new("exeat_journal_errors_total", "Records that could not be written at once.")),
             policy: gauges(&registry, "exeat_policy_info", "The policy in force; always 1.", &["hash"]),
+            policy_reloads: counters(&registry, "exeat_policy_reloads_total", "Times that policy was read again.", &["result"]),
+            policy_broken: gauges(&registry, "exeat_policy_broken", "Agents whose file is not in force as written; always 1.", &["agent"]),
             limit_hits: counters(&registry, "exeat_limit_hits_total", "Times a limit was hit.", &["limit"]),
             open: Mutex::new(HashMap::new()),
             registry,
@@ -118,6 +122,20 @@ impl Metrics {
         self.decision_seconds.observe(took.as_secs_f64());
     }
 
+    /// Sets the agents whose files are broken.
+    pub fn set_policy_broken(&self, broken: &BTreeSet<AgentId>) {
+        self.policy_broken.reset();
+        for agent in broken {
+            self.policy_broken.with_label_values(&[agent.as_str()]).set(1);
+        }
+    }
+
+    /// Counts that policy was read again, by what came of it.
+    pub fn policy_reloaded(&self, result: &'static str, broken: &BTreeSet<AgentId>) {
+        self.policy_reloads.with_label_values(&[result]).inc();
+        self.set_policy_broken(broken);
+    }
+
     /// Sets how many questions of an agent are pending.
     pub fn set_holds_pending(&self, agent: &AgentId, pending: usize) {
         self.holds_pending.with_label_values(&[agent.as_str()]).set(i64::try_from(pending).unwrap_or(i64::MAX));
@@ -131,12 +149,12 @@ impl Metrics {
 
     fn decided(&self, decided: &Decided) -> &'static str {
         let agent = label(decided.agent.as_ref());
-        let ruling = match decided.decision {
-            Ruling::Allow => "allow",
-            Ruling::Block => "block",
+        self.decisions.with_label_values(&[agent, decided.decision.as_str(), decided.reason.as_str(), decided.front.as_str()]).inc();
+        let carried = match decided.decision {
+            Ruling::Allow | Ruling::Look => true,
+            Ruling::Block => false,
         };
-        self.decisions.with_label_values(&[agent, ruling, decided.reason.as_str(), decided.front.as_str()]).inc();
-        let tunnel = (decided.front, decided.decision, decided.within) == (Front::Connect, Ruling::Allow, None);
+        let tunnel = carried && (decided.front, decided.within) == (Front::Connect, None);
         let open = Open { ruling: decided.decision, reason: decided.reason, tunnel };
         if self.open.lock().insert(decided.id, open).is_none() {
             self.attempts_open.inc();
@@ -266,7 +284,7 @@ mod tests {
     fn only_the_policy_in_force_is_named() {
         let metrics = Metrics::new();
         for (old, new) in [(None, "a"), (Some("a"), "b")] {
-            let policy = PolicyInForce { old: old.map(str::to_owned), new: new.to_owned(), who: "start".into() };
+            let policy = PolicyInForce { old: old.map(str::to_owned), new: new.to_owned(), who: "start".into(), unread: Vec::new() };
             metrics.recorded(&Record::Policy(policy));
         }
         assert_eq!(lines(&metrics, "exeat_policy_info"), ["exeat_policy_info{hash=\"b\"} 1"]);

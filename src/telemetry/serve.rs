@@ -33,6 +33,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Readiness {
     /// What stands in the way, a sentence each; none is ready.
     pub problems: Vec<String>,
+    /// What is to be known beside, a sentence each; none of it makes it less ready.
+    pub notes: Vec<String>,
 }
 
 /// Tells whether attempts can be served.
@@ -126,12 +128,10 @@ fn answer<B>(request: &Request<B>, watched: &Watched) -> Response<Full<Bytes>> {
             response
         }
         "/readyz" => {
-            let Readiness { problems } = (watched.ready)();
-            if problems.is_empty() {
-                return text(StatusCode::OK, "ready\n");
-            }
-            let lines: String = problems.iter().map(|problem| one_line(problem) + "\n").collect();
-            text(StatusCode::SERVICE_UNAVAILABLE, lines)
+            let Readiness { problems, notes } = (watched.ready)();
+            let (status, first) = if problems.is_empty() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "") };
+            let lines = problems.iter().chain(&notes).map(|line| one_line(line) + "\n");
+            text(status, std::iter::once(first.to_owned()).chain(lines).collect::<String>())
         }
         _ => text(StatusCode::OK, "alive\n"),
     }
@@ -170,7 +170,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let problems = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&problems);
-        let ready: Ready = Arc::new(move || Readiness { problems: seen.lock().clone() });
+        let ready: Ready = Arc::new(move || Readiness { problems: seen.lock().clone(), notes: vec!["one is\nkept".into()] });
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve(listener, Arc::new(Metrics::new()), ready, stop.clone()));
         Served { address, problems, stop, task }
@@ -198,7 +198,7 @@ mod tests {
         let cases = [
             ("GET", "/livez", 200, "alive\n"),
             ("HEAD", "/livez", 200, ""),
-            ("GET", "/readyz?verbose", 200, "ready\n"),
+            ("GET", "/readyz?verbose", 200, "ready\none is kept\n"),
             ("GET", "/", 404, "not found\n"),
             ("GET", "/metrics/", 404, "not found\n"),
             ("POST", "/metrics", 405, "only GET and HEAD\n"),
@@ -216,10 +216,10 @@ mod tests {
     async fn problems_are_told_a_line_each_until_they_are_gone() {
         let served = served().await;
         *served.problems.lock() = vec!["the journal\ncannot be written".into(), "no allowlist".into()];
-        assert_eq!(ask(&served, "GET", "/readyz").await, (503, "the journal cannot be written\nno allowlist\n".into()));
+        assert_eq!(ask(&served, "GET", "/readyz").await, (503, "the journal cannot be written\nno allowlist\none is kept\n".into()));
         assert_eq!(ask(&served, "GET", "/livez").await.0, 200);
         served.problems.lock().clear();
-        assert_eq!(ask(&served, "GET", "/readyz").await, (200, "ready\n".into()));
+        assert_eq!(ask(&served, "GET", "/readyz").await, (200, "ready\none is kept\n".into()));
     }
 
     #[tokio::test]

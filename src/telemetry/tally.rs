@@ -41,9 +41,11 @@ impl Tally {
         match (decided.decision, decided.reason) {
             (Ruling::Allow, Reason::Approved) => self.approved += 1,
             (Ruling::Allow, _) => self.listed += 1,
+            // Its requests are counted one by one.
+            (Ruling::Look, _) => {}
             (Ruling::Block, reason) => self.refused(decided.destination.as_ref(), reason),
         }
-        if let (Ruling::Allow, Some(place)) = (decided.decision, &decided.destination) {
+        if let (Ruling::Allow | Ruling::Look, Some(place)) = (decided.decision, &decided.destination) {
             self.open.insert(decided.id, place.clone());
         }
     }

@@ -272,6 +272,65 @@ fn a_malformed_target_is_answered_400_and_recorded_without_a_lookup() {
     assert!(proxy.is_alive());
 }
 
+/// What a request must get where rules look at requests, by whatever way it comes in.
+const REQUESTS: [(&str, &str, u16, &str); 12] = [
+    ("GET /pub/a", "", 200, "listed"),
+    ("GET /pub/./a", "", 200, "listed"),
+    ("GETS /pub/a", "", 403, "unlisted"),
+    ("GET /priv", "", 403, "unlisted"),
+    ("GET /pub/../priv", "", 403, "unlisted"),
+    ("GET /pub/..%2fpriv", "", 403, "blocked"),
+    ("GET /pub/no", "", 403, "blocked"),
+    ("GET /pub/a", "Content-Length: 1\r\n\r\nx", 403, "blocked"),
+    ("GET /pub/a", "X-HTTP-Method-Override: DELETE\r\n", 403, "blocked"),
+    ("PUT /pub/a", "Content-Length: 0\r\n", 403, "unattended"),
+    ("GET /q?service=git-upload-pack", "", 200, "listed"),
+    ("GET /q?service=git-receive-pack", "", 403, "unlisted"),
+];
+
+#[test]
+fn every_front_judges_a_request_alike() {
+    let p0 = P0::new();
+    let port = p0.plain.port();
+    p0.site.dns.script("rules.test", [Reply::to(["127.0.0.1"])]);
+    let at = format!("host = \"rules.test\"\nport = [{port}]");
+    let local = "addresses = [\"127.0.0.0/8\"]";
+    let rules = format!(
+        "[[allow]]\n{at}\n{local}\nmethod = [\"GET\"]\npath = [\"/pub/**\"]\n\
+         [[allow]]\n{at}\n{local}\npath = [\"/q\"]\nquery = {{ service = [\"git-upload-pack\"] }}\n\
+         [[hold]]\n{at}\nmethod = [\"PUT\"]\n[[block]]\n{at}\npath = [\"/pub/no\"]\n"
+    );
+    p0.site.agent("c", "", &rules);
+    let proxy = p0.start();
+    let (target, offered) = (format!("rules.test:{port}"), credentials("c"));
+    for (line, fields, status, reason) in REQUESTS {
+        let (method, path) = line.split_once(' ').unwrap();
+        let mut seen = Vec::new();
+        for front in FRONTS {
+            let before = proxy.settled().len();
+            let mut talk = proxy.talk();
+            match front {
+                Front::Forward => talk.send(format!("{method} http://{target}{path} HTTP/1.1\r\nHost: {target}\r\n{offered}{fields}\r\n")),
+                Front::Connect => {
+                    assert_eq!(talk.connect(&target, &offered).status, 200);
+                    talk.send(format!("{method} {path} HTTP/1.1\r\nHost: {target}\r\n{fields}\r\n"));
+                }
+            }
+            let answer = talk.answer();
+            assert_eq!(answer.status, status, "{line} by {front:?}: {}", answer.text());
+            drop(talk);
+            let records = proxy.settled();
+            let decided: Vec<_> =
+                of_kind(&records[before..], "decided").into_iter().filter(|record| !record["request"].is_null()).collect();
+            assert_eq!(decided.len(), 1, "{line} by {front:?}");
+            assert_eq!((&decided[0]["reason"], &decided[0]["front"]), (&json!(reason), &json!(front.as_recorded())), "{line}");
+            let said = if status == 200 { json!(answer.text()) } else { words(&answer) };
+            seen.push((said, decided[0]["decision"].clone(), decided[0]["rule"].clone(), decided[0]["request"].clone()));
+        }
+        assert!(seen.windows(2).all(|two| two[0] == two[1]), "{line}: the fronts differ: {seen:#?}");
+    }
+}
+
 #[test]
 fn a_block_tells_the_agent_the_rule_and_its_because() {
     let p0 = P0::new();

@@ -21,6 +21,8 @@ mod itself;
 mod readme;
 mod records;
 mod regression;
+mod reload;
+mod requests;
 mod run;
 mod suffixes;
 mod support;

@@ -20,7 +20,7 @@ fn an_attempt_is_a_line_when_decided_and_one_when_ended_and_a_refusal_one_in_all
         at,
         &[
             Record::Started(Started { version: "0.1.0".into(), pid: 1, repaired: Some(7) }),
-            Record::Policy(PolicyInForce { old: None, new: "abc".into(), who: "start".into() }),
+            Record::Policy(PolicyInForce { old: None, new: "abc".into(), who: "start".into(), unread: Vec::new() }),
             Record::Decided(Decided { request: Some(request), ..decided(1) }),
             Record::Decided(blocked),
             Record::Ended(Ended { outcome: Outcome::Refused, ..ended(2) }),
@@ -213,7 +213,7 @@ fn held() -> Held {
     let destination = Place { host: "2001:db8::1".into(), port: 443, scheme: None };
     let agent = AgentId::parse("coder").unwrap();
     let rule = Some("coder.toml:9".into());
-    Held { id: decided(5).id, hold: "k3f".into(), agent, instance: "i".into(), destination, request: None, rule }
+    Held { id: decided(5).id, hold: "k3f".into(), agent, instance: "i".into(), destination, request: None, only: false, rule }
 }
 
 fn answered() -> Answered {
@@ -229,6 +229,7 @@ fn answered() -> Answered {
         note: Some("go on".into()),
         agent,
         destination,
+        request: None,
         waiting: 1,
     }
 }

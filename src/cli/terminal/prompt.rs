@@ -25,7 +25,8 @@ pub(super) struct Beside {
 /// The question, broken between words where the terminal is narrower.
 pub(super) fn question(hold: &HoldView, beside: Beside) -> String {
     let Beside { left, more, columns } = beside;
-    let request = hold.request.as_ref().map(|request| format!("; first {} {}", plain(&request.method, 20), plain(&request.path, 60)));
+    let first = hold.request.as_ref().filter(|_| hold.place.only.is_none());
+    let request = first.map(|request| format!("; first {} {}", plain(&request.method, 20), plain(&request.path, 60)));
     let note = hold.note.as_deref().map(|note| format!(" [{}]", plain(note, 200)));
     let (request, note) = (request.unwrap_or_default(), note.unwrap_or_default());
     let requests = if hold.waiting > 1 { format!(", {} requests", hold.waiting) } else { String::new() };

@@ -55,6 +55,11 @@ pub(super) fn allowlist(document: &Document<'_>) -> (Option<Allowlist>, Vec<Incl
     (allowlist, includes)
 }
 
+/// The agent of a file of which nothing else need be right.
+pub(super) fn agent(document: &Document<'_>) -> Option<AgentId> {
+    document.root().take("agent").and_then(|item| item.parse("an agent's name", AgentId::parse))
+}
+
 /// Reads a file that an allowlist includes. The four words about it are for people, and what presets carry.
 pub(super) fn included(document: &Document<'_>) -> Body {
     let mut root = document.root();

@@ -19,7 +19,7 @@ fn knock(p0: &P0, proxy: &Proxy, host: &str) -> Talk {
 }
 
 /// Sends a `GET` of agent `a` to the plain origin under a name, and does not wait for the answer.
-fn ask(p0: &P0, proxy: &Proxy, host: &str) -> Talk {
+pub(crate) fn ask(p0: &P0, proxy: &Proxy, host: &str) -> Talk {
     let mut talk = proxy.talk();
     talk.send(format!("GET {} HTTP/1.1\r\nHost: {}\r\n{}\r\n", p0.url(host, "/asked?secret=1"), p0.at_plain(host), a()));
     talk

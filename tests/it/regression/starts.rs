@@ -17,22 +17,31 @@ fn run(site: &Site, arguments: &[&str], stderr: Stdio) -> Output {
 }
 
 #[test]
-fn a_freeze_or_a_floor_that_is_not_honoured_yet_refuses_everything() {
-    for name in ["freeze", "floor.toml"] {
+fn a_freeze_and_a_broken_floor_are_honoured_from_the_start() {
+    let (frozen, unknown) = ((403, "frozen"), (407, "unknown-agent"));
+    for (name, text, (status, reason), ready, ran) in
+        [("freeze", "", frozen, 200, 0), ("freeze", "?", frozen, 503, 0), ("floor.toml", "forbid = 1", unknown, 503, 1)]
+    {
         let p0 = P0::new();
-        std::fs::write(p0.site.path().join("allowlists").join(name), "").unwrap();
+        std::fs::write(p0.site.path().join("allowlists").join(name), text).unwrap();
         let mut proxy = p0.start();
         for credentials in [a(), b()] {
-            assert_refused(&proxy.get(&p0.url("plain.allowed.test", "/"), &credentials), 407, "unknown-agent");
-            assert_refused(&proxy.talk().connect(&p0.at_secure("api.allowed.test"), &credentials), 407, "unknown-agent");
+            assert_refused(&proxy.get(&p0.url("plain.allowed.test", "/"), &credentials), status, reason);
+            assert_refused(&proxy.talk().connect(&p0.at_secure("api.allowed.test"), &credentials), status, reason);
         }
-        let ready = proxy.readyz();
-        assert!(ready.status == 503 && ready.text().contains(name), "{name}: {ready:?} {}", ready.text());
+        let said = proxy.readyz();
+        assert!(
+            said.status == ready && said.text().contains(if name == "freeze" { "everyone is frozen" } else { name }),
+            "{name}: {said:?} {}",
+            said.text()
+        );
         assert!(proxy.is_alive() && p0.plain.connections().is_empty());
 
-        let output = run(&p0.site, &["--agent", "a", "--", "echo", "ran"], Stdio::piped());
-        assert_eq!(output.status.code(), Some(1), "{name}: {output:?}");
-        assert!(output.stdout.is_empty() && String::from_utf8_lossy(&output.stderr).contains(name), "{name}: {output:?}");
+        let fetch = format!("curl -sS --max-time 10 {}", p0.url("plain.allowed.test", "/"));
+        let output = run(&p0.site, &["--agent", "a", "--", "sh", "-c", &fetch], Stdio::piped());
+        assert_eq!(output.status.code(), Some(ran), "{name}: {output:?}");
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("plain /"), "{name}: {output:?}");
+        assert!(p0.plain.connections().is_empty(), "{name}");
     }
 }
 

@@ -91,7 +91,8 @@ fn included_files_bring_their_rules_once_whichever_way_leads_to_them() {
 
 #[test]
 fn what_is_wrong_with_an_include_is_told_where_it_stands() {
-    let table: [(&str, &[(&str, &str)], &str); 9] = [
+    type Files = &'static [(&'static str, &'static str)];
+    let table: [(&str, Files, &str); 9] = [
         (
             "no file",
             &[("a", "agent = \"a\"\ninclude = \"none\"")],

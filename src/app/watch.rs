@@ -1,0 +1,239 @@
+//! Watches the folders that policy is read from. It only says that something moved; what, is found by reading.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::config::allowlists::Source;
+
+/// So long nothing may move before it is read: whoever writes several files is let finish.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// Nothing that moved waits longer, however much else moves.
+const LATEST: Duration = Duration::from_secs(1);
+
+/// Where something may move.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Places {
+    /// Folders that are watched.
+    watched: BTreeSet<PathBuf>,
+    /// The folder of allowlists, whose entries count by their names.
+    folder: PathBuf,
+    /// Paths that count wherever they are.
+    exact: BTreeSet<PathBuf>,
+}
+
+/// The watch over one source. Without one of the system's, nothing is ever said.
+pub(super) struct Watch {
+    source: Source,
+    system: Option<RecommendedWatcher>,
+    places: Arc<Mutex<Places>>,
+}
+
+/// What a watch says.
+#[derive(Debug)]
+pub(super) struct Moves {
+    moved: Arc<Notify>,
+    since: Option<Instant>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// Watches from now on.
+    pub(super) fn new(source: Source) -> (Self, Moves) {
+        let (moved, places) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Places::default())));
+        let (tell, known) = (Arc::clone(&moved), Arc::clone(&places));
+        let system = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            if event.map_or(true, |event| known.lock().concern(&event)) {
+                tell.notify_one();
+            }
+        });
+        let system = system.inspect_err(|error| tracing::warn!(%error, "folders cannot be watched; they are looked at now and then")).ok();
+        let mut watch = Self { source, system, places };
+        watch.renew();
+        (watch, Moves { moved, since: None })
+    }
+
+    /// Whether the system tells of changes at all.
+    pub(super) fn is_told(&self) -> bool {
+        self.system.is_some()
+    }
+
+    /// Watches what the paths lead to now: folders are replaced, and links are turned.
+    pub(super) fn renew(&mut self) {
+        let Some(system) = &mut self.system else { return };
+        let new = Places::of(&self.source);
+        let old = std::mem::replace(&mut *self.places.lock(), new.clone());
+        for path in &old.watched {
+            // One that is gone is watched no more by itself.
+            let _ = system.unwatch(path);
+        }
+        for path in &new.watched {
+            if let Err(error) = system.watch(path, RecursiveMode::NonRecursive) {
+                tracing::warn!(%error, "a folder cannot be watched; it is looked at now and then");
+            }
+        }
+    }
+}
+
+impl Moves {
+    /// Returns when something moved and it has been quiet since, or for too long not. May be dropped and called again without loss.
+    pub(super) async fn settled(&mut self) {
+        let since = match self.since {
+            Some(since) => since,
+            None => {
+                self.moved.notified().await;
+                Instant::now()
+            }
+        };
+        self.since = Some(since);
+        let latest = since + LATEST;
+        loop {
+            let quiet = (Instant::now() + QUIET).min(latest);
+            if tokio::time::timeout_at(quiet, self.moved.notified()).await.is_err() {
+                self.since = None;
+                return;
+            }
+        }
+    }
+}
+
+impl Places {
+    fn of(source: &Source) -> Self {
+        let mut places = Self::default();
+        let Source { folder, floor } = source;
+        places.exactly(folder);
+        if let Some(floor) = floor {
+            places.exactly(floor);
+        }
+        if let Ok(real) = fs::canonicalize(folder) {
+            let links = fs::read_dir(&real).into_iter().flatten().flatten().filter(|entry| entry.path().is_symlink());
+            for target in links.filter_map(|entry| fs::canonicalize(entry.path()).ok()) {
+                places.exactly(&target);
+            }
+            places.watched.insert(real.clone());
+            places.folder = real;
+        }
+        places
+    }
+
+    /// A path and what it leads to, each watched in the folder that it is an entry of.
+    fn exactly(&mut self, path: &Path) {
+        let entry =
+            path.parent().and_then(|parent| fs::canonicalize(parent).ok()).zip(path.file_name()).map(|(parent, name)| parent.join(name));
+        for path in entry.into_iter().chain(fs::canonicalize(path).ok()) {
+            self.watched.extend(path.parent().map(Path::to_owned));
+            self.exact.insert(path);
+        }
+    }
+
+    fn concern(&self, event: &Event) -> bool {
+        // To read is no change, and we read.
+        let read = match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
+            EventKind::Access(_) => true,
+            EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => false,
+        };
+        event.need_rescan() || !read && event.paths.iter().any(|path| self.concerns(path))
+    }
+
+    fn concerns(&self, path: &Path) -> bool {
+        let inside = || path.parent() == Some(&self.folder) && path.file_name().is_some_and(|name| is_read(&name.to_string_lossy()));
+        self.exact.contains(path) || inside()
+    }
+}
+
+/// Allowlists, freezes, and the `..data` that a mounted ConfigMap turns.
+fn is_read(name: &str) -> bool {
+    name == "freeze" || name.starts_with("..") || name.ends_with(".toml") && !name.starts_with('.')
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use notify::event::{CreateKind, MetadataKind, ModifyKind, RenameMode};
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_concerns_and_reading_it_does_not() {
+        let place = tempfile::tempdir().unwrap();
+        let place = fs::canonicalize(place.path()).unwrap();
+        let folder = place.join("lists");
+        fs::create_dir(&folder).unwrap();
+        fs::write(place.join("far.toml"), "").unwrap();
+        std::os::unix::fs::symlink(place.join("far.toml"), folder.join("a.toml")).unwrap();
+        let places = Places::of(&Source { folder: folder.clone(), floor: Some(place.join("f.toml")) });
+        assert_eq!(places.watched, BTreeSet::from([place.clone(), folder.clone()]));
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        for (path, concerns) in [
+            (folder.join("b.toml"), true),
+            (folder.join("freeze"), true),
+            (folder.join("..data"), true),
+            (folder.join(".b.toml.swp"), false),
+            (folder.join("README"), false),
+            (folder.clone(), true),
+            (place.join("far.toml"), true),
+            (place.join("f.toml"), true),
+            (place.join("other.toml"), false),
+            (place.join("state"), false),
+        ] {
+            assert_eq!(places.concern(&Event::new(renamed).add_path(path.clone())), concerns, "{}", path.display());
+        }
+        for (kind, concerns) in [
+            (EventKind::Create(CreateKind::File), true),
+            (EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)), true),
+            (EventKind::Access(AccessKind::Close(AccessMode::Write)), true),
+            (EventKind::Access(AccessKind::Close(AccessMode::Read)), false),
+            (EventKind::Access(AccessKind::Open(AccessMode::Any)), false),
+        ] {
+            assert_eq!(places.concern(&Event::new(kind).add_path(folder.join("b.toml"))), concerns, "{kind:?}");
+        }
+    }
+
+    fn moves() -> (Arc<Notify>, Moves) {
+        let moved = Arc::new(Notify::new());
+        (Arc::clone(&moved), Moves { moved, since: None })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_moved_is_told_once_it_is_quiet() {
+        let (moved, mut moves) = moves();
+        moved.notify_one();
+        let began = Instant::now();
+        // Dropped half way, as where something else is read first.
+        assert!(tokio::time::timeout(QUIET / 2, moves.settled()).await.is_err());
+        moves.settled().await;
+        assert_eq!(began.elapsed(), QUIET / 2 + QUIET);
+        assert!(tokio::time::timeout(LATEST * 9, moves.settled()).await.is_err(), "told twice");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_never_keeps_still_is_told_all_the_same() {
+        let (moved, mut moves) = moves();
+        let restless = tokio::spawn(async move {
+            loop {
+                moved.notify_one();
+                tokio::time::sleep(QUIET / 2).await;
+            }
+        });
+        let began = Instant::now();
+        moves.settled().await;
+        assert_eq!(began.elapsed(), LATEST);
+        restless.abort();
+    }
+}

@@ -1,0 +1,243 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::time::Duration;
+
+use super::*;
+use crate::policy::attempt::AgentId;
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000)
+}
+
+fn source(folder: &tempfile::TempDir) -> Source {
+    Source { folder: folder.path().to_owned(), floor: None }
+}
+
+fn read(folder: &tempfile::TempDir) -> Found {
+    source(folder).read(&Bound::Start, now()).unwrap()
+}
+
+fn agent(name: &str) -> AgentId {
+    AgentId::parse(name).unwrap()
+}
+
+/// Each unit in a line: its file, its agent, and its rules or its faults.
+fn units(found: &Found) -> Vec<String> {
+    let line = |unit: &Unit| {
+        let agent = unit.agent.as_ref().map_or("-", AgentId::as_str);
+        match &unit.read {
+            Ok(allowlist) => {
+                let places: Vec<String> = allowlist.rules.iter().map(|rule| rule.place.to_string()).collect();
+                format!("{} {agent} [{}]", unit.file, places.join(" "))
+            }
+            Err(faults) => format!("{} {agent} {}", unit.file, said(faults).join(" | ")),
+        }
+    };
+    found.units.iter().map(line).collect()
+}
+
+fn said(faults: &[Fault]) -> Vec<String> {
+    faults.iter().map(Fault::to_string).collect()
+}
+
+const RULE: &str = "[[allow]]\nhost = \"x.example\"\n";
+
+#[test]
+fn a_unit_is_an_agents_file_with_all_it_includes() {
+    let folder = folder(&[
+        ("a.toml", &format!("agent = \"a\"\ninclude = [\"team\"]\n{RULE}")),
+        ("b.toml", "agent = \"b\"\ninclude = [\"team\"]\n"),
+        ("team.toml", "include = [\"base\"]\n[[block]]\nhost = \"y.example\"\n"),
+        ("base.toml", "[[hold]]\nhost = \"z.example\"\n"),
+        ("presets/p.toml", "?"),
+        ("README.md", "?"),
+        (".c.toml", "?"),
+        ("c.toml~", "?"),
+    ]);
+    let found = read(&folder);
+    assert_eq!(units(&found), ["a.toml a [a.toml:3 team.toml:2 base.toml:1]", "b.toml b [team.toml:2 base.toml:1]"]);
+    assert_eq!((said(&found.faults), found.frozen), (Vec::new(), Frozen::Nobody));
+}
+
+#[test]
+fn what_is_broken_breaks_its_own_unit_and_says_where() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("a misspelt key", "agent = \"a\"\nunlistd = \"hold\"\n", "x.toml:2:1: found the unknown key \"unlistd\""),
+        ("a misspelt agent", "agnet = \"a\"\n", "found the unknown key \"agnet\" in the top level; wanted one of"),
+        ("a wildcard too wide", "agent = \"a\"\n[[allow]]\nhost = \"*.com\"\n", "x.toml:3:8: found \"*.com\""),
+        ("a rule for nobody", RULE, "x.toml: found a file that names no agent and that no agent includes"),
+        ("an empty file", "", "x.toml: found a file that names no agent and that no agent includes"),
+        ("a broken expectation", "agent = \"a\"\n[[expect]]\ntry = \"GET http://q.example/\"\ndecision = \"allow\"\n", "x.toml:2"),
+        ("a cycle", "agent = \"a\"\ninclude = [\"y\"]\n", "a cycle of includes: y includes y"),
+        ("a missing include", "agent = \"a\"\ninclude = [\"z\"]\n", "x.toml:2:12: found include \"z\", of which there is no file"),
+        ("an include of an agent", "agent = \"a\"\ninclude = [\"good\"]\n", "which is the allowlist of an agent"),
+        ("an include of the floor", "agent = \"a\"\ninclude = [\"floor\"]\n", "which is the floor"),
+        ("a preset there is not", "agent = \"a\"\ninclude = [\"preset:none\"]\n", "which is no preset"),
+        ("a swallowed key", "[[allow]]\nhost = \"x.example\"\nagent = \"a\"\n", "belongs to that table; move agent to the top"),
+        ("a NUL", "agent = \"a\"\n#\0\n", "x.toml:2:2: found a NUL byte; wanted text in UTF-8"),
+    ];
+    for (what, text, expected) in cases {
+        let folder = folder(&[("good.toml", "agent = \"good\"\n"), ("x.toml", text)]);
+        if text.contains("\"y\"") {
+            fs::write(folder.path().join("y.toml"), "include = [\"y\"]\n").unwrap();
+        }
+        let found = read(&folder);
+        let lines = units(&found);
+        assert_eq!((lines.len(), lines[0].as_str()), (2, "good.toml good []"), "{what}: {lines:?}");
+        assert!(found.units[1].read.is_err() && lines[1].contains(expected), "{what}: {}", lines[1]);
+        assert_eq!(found.faults, [], "{what}");
+    }
+}
+
+#[test]
+fn what_is_no_readable_file_is_a_fault_and_keeps_nobody_waiting() {
+    let folder = folder(&[("good.toml", "agent = \"good\"\n"), ("bytes.toml", "")]);
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("dir.toml")).unwrap();
+    fs::write(at("bytes.toml"), b"agent = \"a\"\n# \xff\n").unwrap();
+    symlink(at("nowhere"), at("dangling.toml")).unwrap();
+    symlink("/dev/zero", at("device.toml")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe.toml"), rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    fs::File::create(at("huge.toml")).unwrap().set_len(100 << 20).unwrap();
+    let found = read(&folder);
+    let start = [
+        "bytes.toml - bytes.toml:2:3: found bytes that are not UTF-8; wanted text in UTF-8; fix: save the file as UTF-8",
+        "dangling.toml - dangling.toml: found a file that cannot be read (no such file or folder)",
+        "device.toml - device.toml: found no file but something else",
+        "dir.toml - dir.toml: found no file but something else",
+        "good.toml good []",
+        "huge.toml - huge.toml: found more than 64 MiB; wanted at most 64 MiB",
+        "pipe.toml - pipe.toml: found no file but something else",
+    ];
+    let lines = units(&found);
+    assert_eq!(lines.len(), start.len(), "{lines:#?}");
+    for (line, start) in lines.iter().zip(start) {
+        assert!(line.starts_with(start), "{line}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_gone_is_told_and_an_empty_one_has_nobody() {
+    let empty = folder(&[("presets/p.toml", "?")]);
+    assert_eq!(said(&read(&empty).faults).len(), 1);
+    let gone = Source { folder: empty.path().join("none"), floor: None };
+    assert!(gone.read(&Bound::Start, now()).unwrap_err().found.starts_with("no readable folder"));
+}
+
+#[test]
+fn the_floor_is_beside_the_allowlists_or_where_the_configuration_says() {
+    let floor = "[[block]]\nhost = \"x.example\"\n";
+    let beside = folder(&[("a.toml", "agent = \"a\"\n"), ("floor.toml", floor)]);
+    let found = read(&beside);
+    assert_eq!(units(&found), ["a.toml a []"]);
+    let Binding::Read(good) = &found.binding else { panic!("{found:?}") };
+    assert_eq!((good.rules.len(), &*good.file), (1, "floor.toml"));
+
+    // Gone or broken, the last good one binds; before there was one, nothing may pass.
+    let by = Bound::By(Arc::clone(good));
+    for (what, text) in [("broken", Some("?")), ("gone", None)] {
+        match text {
+            Some(text) => fs::write(beside.path().join("floor.toml"), text).unwrap(),
+            None => fs::remove_file(beside.path().join("floor.toml")).unwrap(),
+        }
+        for (bound, last) in [(&by, true), (&Bound::Never, false)] {
+            let found = source(&beside).read(bound, now()).unwrap();
+            assert!(found.faults.iter().any(|fault| &*fault.file == "floor.toml"), "{what}");
+            assert_eq!(matches!(&found.binding, Binding::Last(floor) if floor == good), last, "{what}");
+            assert_eq!(matches!(found.binding, Binding::Never), !last, "{what}");
+        }
+    }
+
+    let elsewhere = folder(&[("f.toml", floor)]);
+    let named = Source { floor: Some(elsewhere.path().join("f.toml")), ..source(&beside) };
+    assert!(matches!(named.read(&Bound::Start, now()).unwrap().binding, Binding::Read(_)));
+    fs::write(beside.path().join("floor.toml"), "").unwrap();
+    let two = named.read(&Bound::Start, now()).unwrap();
+    assert!(matches!(two.binding, Binding::Never) && said(&two.faults)[0].contains("a second floor"), "{:?}", two.faults);
+    let missing = Source { floor: Some(elsewhere.path().join("none.toml")), ..source(&elsewhere) };
+    assert!(matches!(missing.read(&Bound::Start, now()).unwrap().binding, Binding::Never));
+}
+
+#[test]
+fn a_freeze_stops_those_it_names_and_everyone_where_it_cannot_be_read() {
+    let these = |names: &[&str]| Frozen::These(names.iter().map(|name| agent(name)).collect());
+    for (text, frozen, faults) in [
+        ("", Frozen::Everyone, 0),
+        ("# a reason\n\n", Frozen::Everyone, 0),
+        ("a # why\r\n\n  b\n", these(&["a", "b"]), 0),
+        ("a\nB!\n", Frozen::Everyone, 1),
+        ("a b\n", Frozen::Everyone, 1),
+        ("a\0\n", Frozen::Everyone, 1),
+    ] {
+        let folder = folder(&[("a.toml", "agent = \"a\"\n"), ("b.toml", "agent = \"b\"\n"), ("freeze", text)]);
+        let found = read(&folder);
+        assert_eq!((&found.frozen, found.faults.len(), found.warnings.len()), (&frozen, faults, 0), "{text:?}");
+        assert!(found.faults.iter().all(|fault| &*fault.file == "freeze"), "{:?}", found.faults);
+    }
+    let folder = folder(&[("a.toml", "agent = 3\n"), ("freeze", "coder\n")]);
+    let found = read(&folder);
+    assert_eq!((found.frozen, found.warnings[0].code), (these(&["coder"]), "freezes-nobody"));
+    fs::remove_file(folder.path().join("freeze")).unwrap();
+    fs::create_dir(folder.path().join("freeze")).unwrap();
+    assert_eq!(read(&folder).frozen, Frozen::Everyone);
+}
+
+#[test]
+fn a_stamp_moves_with_whatever_is_written() {
+    let folder = folder(&[("real/a.toml", "agent = \"a\"\n"), ("real2/a.toml", "agent = \"b\"\n"), ("f/x", "")]);
+    let at = |name: &str| folder.path().join(name);
+    let source = Source { folder: at("f"), floor: Some(at("floor.toml")) };
+    let mut before = source.stamp();
+    let mut moved = |what: &str, moves: bool| {
+        let after = source.stamp();
+        assert_eq!(before != after, moves, "{what}");
+        before = after;
+    };
+    fs::write(at("f/README"), "x").unwrap();
+    moved("a file of nobody", false);
+    symlink(at("real"), at("f/..data")).unwrap();
+    symlink("..data/a.toml", at("f/a.toml")).unwrap();
+    moved("a new link", true);
+    fs::write(at("real/a.toml"), "agent = \"abc\"\n").unwrap();
+    moved("what it leads to", true);
+    symlink(at("real2"), at("f/..new")).unwrap();
+    fs::rename(at("f/..new"), at("f/..data")).unwrap();
+    moved("a link that is turned", true);
+    fs::set_permissions(at("real2/a.toml"), fs::Permissions::from_mode(0o640)).unwrap();
+    moved("permissions", true);
+    fs::write(at("floor.toml"), "").unwrap();
+    moved("a floor", true);
+    fs::write(at("f/freeze"), "").unwrap();
+    moved("a freeze", true);
+    fs::remove_file(at("f/freeze")).unwrap();
+    moved("no freeze", true);
+    fs::rename(at("f"), at("g")).unwrap();
+    moved("no folder", true);
+}
+
+#[test]
+fn single_files_are_checked_with_what_stands_beside_them() {
+    let folder = folder(&[
+        ("a.toml", "agent = \"a\"\ninclude = [\"team\"]\n"),
+        ("team.toml", RULE),
+        ("floor.toml", "forbid = [\"opaque\"]\n"),
+        ("b.toml", "agent = \"b\"\n[[allow]]\nhost = \"y.example\"\nport = 5432\nopaque = true\n"),
+        ("freeze", "?\n"),
+    ]);
+    let at = |name: &str| folder.path().join(name);
+    for (name, agents, faults) in
+        [("a.toml", 1, 0), ("team.toml", 0, 0), ("floor.toml", 0, 0), ("b.toml", 0, 1), ("freeze", 0, 1), ("none.toml", 0, 1), ("", 1, 2)]
+    {
+        let loaded = load_paths(&[at(name)]);
+        assert_eq!((loaded.allowlists.len(), loaded.faults.len()), (agents, faults), "{name}: {:?}", loaded.faults);
+    }
+}

@@ -1,0 +1,287 @@
+use std::collections::BTreeSet;
+
+use futures_util::FutureExt;
+
+use super::*;
+use crate::egress::record::{Ended, Front, Record, Unwritable};
+use crate::policy::address::{Addresses, Guard};
+use crate::policy::allowlist::Allowlist;
+use crate::policy::approvals::{Approval, ApprovalId, Scope, Subject};
+use crate::policy::attempt::{Evidence, Instance};
+
+/// A journal that is slow enough for a yes to be taken back while it writes.
+#[derive(Debug)]
+struct Revoking {
+    approvals: Arc<RwLock<Approvals>>,
+    changes: watch::Sender<u64>,
+    yes: ApprovalId,
+}
+
+impl Recorder for Revoking {
+    fn record(&self, record: &Record) -> Result<(), Unwritable> {
+        if let Record::Decided(_) = record {
+            assert!(self.approvals.write().revoke(self.yes).is_some());
+            self.changes.send_modify(|count| *count += 1);
+        }
+        Ok(())
+    }
+    fn settle(&self, _: Ended) {}
+    fn limit_hit(&self, _: &'static str) {}
+    fn decision_took(&self, _: Duration) {}
+}
+
+/// Nothing is asked here.
+#[derive(Debug)]
+struct NoDesk;
+
+impl Desk for NoDesk {
+    fn ask(self: Arc<Self>, _: &Attempt, _: &HoldTerms) -> Asked {
+        Asked::Unrecorded
+    }
+    fn leave(&self, _: &str, _: AttemptId) {}
+}
+
+/// A journal in memory.
+#[derive(Debug, Default)]
+struct Written(parking_lot::Mutex<Vec<Record>>);
+
+impl Recorder for Written {
+    fn record(&self, record: &Record) -> Result<(), Unwritable> {
+        self.0.lock().push(record.clone());
+        Ok(())
+    }
+    fn settle(&self, ended: Ended) {
+        self.0.lock().push(Record::Ended(ended));
+    }
+    fn limit_hit(&self, _: &'static str) {}
+    fn decision_took(&self, _: Duration) {}
+}
+
+/// Tells everybody at once to decide again, so many times, and puts another policy in force with the last.
+#[derive(Debug)]
+struct Restless {
+    rounds: std::sync::atomic::AtomicU32,
+    policy: Arc<ArcSwap<Policy>>,
+    last: Policy,
+}
+
+impl Desk for Restless {
+    fn ask(self: Arc<Self>, attempt: &Attempt, _: &HoldTerms) -> Asked {
+        if self.rounds.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) == 1 {
+            self.policy.store(Arc::new(self.last.clone()));
+        }
+        let (tell, word) = tokio::sync::oneshot::channel();
+        tell.send(Word::DecideAgain).unwrap();
+        let info = crate::egress::hold::HoldInfo { id: "a1".into(), expires_at: SystemTime::now() };
+        Asked::Waiting(crate::egress::hold::Waiting::new(info, attempt.id, word, self))
+    }
+    fn leave(&self, _: &str, _: AttemptId) {}
+}
+
+const ON_PATHS: &str = "[[allow]]\nhost = \"api.test.example\"\nport = [8080]\nmethod = [\"GET\"]\n";
+const WHOLE: &str = "[[allow]]\nhost = \"api.test.example\"\nport = [8080]\n";
+const BLOCKED: &str = "[[block]]\nhost = \"api.test.example\"\n";
+
+fn policy(rules: &str) -> Policy {
+    let text = format!("agent = \"a\"\nunlisted = \"hold\"\n[[identify]]\nsource = \"192.0.2.0/24\"\n{rules}");
+    let (allowlist, _) = Allowlist::parse("a.toml", &text).unwrap();
+    let guard = Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() };
+    Policy::new(vec![allowlist], guard).unwrap()
+}
+
+fn claim(destination: &str, sight: Sight) -> Claim {
+    let peer = "192.0.2.1:1000".parse().unwrap();
+    let evidence = Evidence { listener: "main".into(), source: std::net::IpAddr::from([192, 0, 2, 1]), offered: Offered::Nothing };
+    Claim::new(Front::Connect, peer, evidence, Ok(Destination::parse(destination).unwrap()), sight)
+}
+
+struct World {
+    gate: Arc<Gate>,
+    policy: Arc<ArcSwap<Policy>>,
+    changes: watch::Sender<u64>,
+    written: Arc<Written>,
+}
+
+impl World {
+    fn new(rules: &str) -> Self {
+        Self::over(Arc::new(ArcSwap::from_pointee(policy(rules))), Arc::new(NoDesk))
+    }
+
+    fn over(policy: Arc<ArcSwap<Policy>>, desk: Arc<dyn Desk>) -> Self {
+        let (changes, changed) = watch::channel(0);
+        let written = Arc::new(Written::default());
+        let recorder = Arc::clone(&written) as Arc<dyn Recorder>;
+        let company = Company { approvals: Arc::default(), desk, recorder, changed };
+        let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100 };
+        Self { gate: Gate::new(Arc::clone(&policy), company, settings), policy, changes, written }
+    }
+
+    fn now_in_force(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn decided(&self) -> Vec<(Ruling, Reason, Option<String>)> {
+        let written = self.written.0.lock();
+        let decided = written.iter().filter_map(|record| if let Record::Decided(decided) = record { Some(decided) } else { None });
+        decided.map(|decided| (decided.decision, decided.reason, decided.rule.clone())).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_to_where_rules_look_at_requests_is_recorded_and_gets_no_permit() {
+    let world = World::new(ON_PATHS);
+    let Admission::Look(unseen) = world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.unwrap() else {
+        panic!("a permit")
+    };
+    assert_eq!(world.decided(), [(Ruling::Look, Reason::Inspect, Some("a.toml:5".to_owned()))]);
+    let refusal = Admission::Look(unseen).passed().unwrap_err();
+    assert_eq!((refusal.reason, world.written.0.lock().len()), (Reason::Inspect, 2));
+    let seen = crate::policy::attempt::Seen::bare("GET", "/", None);
+    assert!(world.gate.admit(claim("api.test.example:8080", Sight::Seen(Arc::new(seen)))).await.unwrap().passed().is_ok());
+    assert_eq!(world.decided()[1], (Ruling::Allow, Reason::Listed, Some("a.toml:5".to_owned())));
+}
+
+#[tokio::test]
+async fn what_is_open_goes_on_while_the_policy_admits_it_to_the_same_and_is_told_why_not() {
+    let frozen = || policy(WHOLE).with_frozen(crate::policy::Frozen::Everyone);
+    let table: [(&str, Policy, Result<(), Reason>); 8] = [
+        (ON_PATHS, policy(ON_PATHS), Ok(())),
+        (ON_PATHS, policy(WHOLE), Ok(())),
+        (ON_PATHS, policy(BLOCKED), Err(Reason::PolicyChanged)),
+        (ON_PATHS, policy(""), Err(Reason::PolicyChanged)),
+        (ON_PATHS, frozen(), Err(Reason::Frozen)),
+        (WHOLE, policy(ON_PATHS), Err(Reason::PolicyChanged)),
+        (WHOLE, policy(BLOCKED), Err(Reason::PolicyChanged)),
+        (WHOLE, frozen(), Err(Reason::Frozen)),
+    ];
+    for (at, (before, after, wanted)) in table.into_iter().enumerate() {
+        let world = World::new(before);
+        let admitted = world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.unwrap();
+        let mut live = match admitted {
+            Admission::Pass(permit) => permit.live,
+            Admission::Look(unseen) => unseen.live,
+        };
+        world.now_in_force(after);
+        if let Err(reason) = wanted {
+            assert_eq!(live.lost().now_or_never(), Some(reason), "row {at}");
+        } else {
+            assert_eq!(live.holds(), Ok(()), "row {at}");
+            assert_eq!(live.lost().now_or_never(), None, "row {at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_found_to_carry_requests_goes_on_when_rules_begin_to_look_at_them() {
+    for (after, wanted) in [(ON_PATHS, None), (WHOLE, None), (BLOCKED, Some(Reason::PolicyChanged))] {
+        let world = World::new(WHOLE);
+        let Permit { open, grant: _, live } =
+            world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.unwrap().passed().unwrap();
+        let interception = crate::egress::Interception::new(open, live);
+        world.now_in_force(policy(after));
+        assert_eq!(interception.lost().now_or_never(), wanted, "{after}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_observed_is_recorded_with_what_it_would_have_got() {
+    let end = jiff::Timestamp::now() + Duration::from_secs(3600);
+    let rules = "[[hold]]\nhost = \"held.test.example\"\n";
+    for (unlisted, host, wanted) in [
+        ("hold", "held.test.example:443", (record::Would::Hold, Some("a.toml:6".to_owned()))),
+        ("hold", "evil.test.example:443", (record::Would::Hold, None)),
+        ("block", "evil.test.example:443", (record::Would::Block, None)),
+    ] {
+        let text =
+            format!("agent = \"a\"\nunlisted = \"{unlisted}\"\nobserve_until = {end:.0}\n[[identify]]\nsource = \"192.0.2.0/24\"\n{rules}");
+        let reading = crate::policy::allowlist::Reading {
+            now: SystemTime::now(),
+            floor: &crate::policy::floor::Floor::none(),
+            library: &crate::policy::allowlist::NoLibrary,
+        };
+        let (allowlist, _) = Allowlist::read("a.toml", &text, &reading).unwrap();
+        let guard = Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() };
+        let observed = Policy::new(vec![allowlist], guard).unwrap();
+        let world = World::over(Arc::new(ArcSwap::from_pointee(observed)), Arc::new(NoDesk));
+        let _permit = world.gate.admit(claim(host, Sight::NotYet)).await.unwrap().passed().unwrap();
+        let written = world.written.0.lock();
+        let Record::Decided(decided) = &written[0] else { panic!("{written:?}") };
+        assert_eq!((decided.decision, decided.reason), (Ruling::Allow, Reason::Observed));
+        assert_eq!((decided.would, decided.rule.clone()), (Some(wanted.0), wanted.1), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_yes_to_every_request_never_satisfies_a_hold_that_looks_at_one() {
+    let line = |path: &str| Some(crate::policy::attempt::RequestLine { method: "POST".into(), path: path.into() });
+    for (given_for, passes) in [(None, false), (line("/b"), false), (line("/a"), true)] {
+        let world = World::new("[[hold]]\nhost = \"api.test.example\"\nport = [8080]\nmethod = [\"POST\"]\n");
+        let mut yes = yes(Destination::parse("api.test.example:8080").unwrap());
+        (yes.subject.scheme, yes.subject.request) = (Some(crate::policy::attempt::Scheme::Http), given_for.clone());
+        world.gate.approvals.write().insert(yes);
+        let seen = crate::policy::attempt::Seen::bare("POST", "/a", None);
+        let admitted = world.gate.admit(claim("api.test.example:8080", Sight::Seen(Arc::new(seen)))).await;
+        assert_eq!(admitted.is_ok(), passes, "{given_for:?}");
+        let reason = if passes { Reason::Approved } else { Reason::Internal };
+        assert_eq!(world.decided()[0].1, reason, "{given_for:?}: the desk here takes no questions");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_changes_all_the_time_does_not_end_a_wait() {
+    let shared = Arc::new(ArcSwap::from_pointee(policy("")));
+    let desk = Restless { rounds: 450.into(), policy: Arc::clone(&shared), last: policy(WHOLE) };
+    let world = World::over(shared, Arc::new(desk));
+    assert!(world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.unwrap().passed().is_ok());
+    assert_eq!(world.decided(), [(Ruling::Allow, Reason::Listed, Some("a.toml:5".to_owned()))]);
+}
+
+#[tokio::test]
+async fn a_spent_budget_names_whose_it_is_and_a_permit_decided_again_takes_no_more() {
+    let world = World::new(&format!("{WHOLE}limits = {{ open = 1 }}\n"));
+    let mut first = world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.unwrap().passed().unwrap();
+    for _ in 0..3 {
+        world.changes.send_modify(|count| *count += 1);
+        assert_eq!(first.live.holds(), Ok(()));
+    }
+    let refusal = world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.unwrap_err();
+    let rule = crate::policy::rule::RuleRef { file: "a.toml".into(), line: 5 };
+    let by = crate::policy::limits::LimitedBy::Rule(rule);
+    let exhausted = crate::egress::Exhausted { by, limit: crate::egress::Budget::Open { most: 1 } };
+    assert_eq!((refusal.reason, refusal.cause), (Reason::Budget, Cause::Budget(exhausted)));
+    assert_eq!(world.decided()[1], (Ruling::Block, Reason::Budget, Some("a.toml:5".to_owned())));
+    drop(first);
+    assert!(world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_yes_taken_back_while_decided_is_written_is_noticed_by_its_permit() {
+    let yes = yes(Destination::parse("held.test.example:443").unwrap());
+    let (changes, changed) = watch::channel(0);
+    let approvals = Arc::new(RwLock::new(Approvals::default()));
+    approvals.write().insert(yes.clone());
+    let recorder = Arc::new(Revoking { approvals: Arc::clone(&approvals), changes, yes: yes.id });
+    let company = Company { approvals, desk: Arc::new(NoDesk), recorder, changed };
+    let settings = GateSettings { hold_wait: Duration::ZERO, per_agent: 1 };
+    let gate = Gate::new(Arc::new(ArcSwap::from_pointee(policy(""))), company, settings);
+
+    let admitted = gate.admit(claim("held.test.example:443", Sight::NotYet)).await.unwrap();
+    let Permit { open: _open, grant: _, mut live } = admitted.passed().unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(1), live.lost()).await.is_ok(), "the permit outlives its yes");
+}
+
+fn yes(destination: Destination) -> Approval {
+    let agent = AgentId::parse("a").unwrap();
+    let now = SystemTime::now();
+    Approval {
+        id: ApprovalId(uuid::Uuid::now_v7()),
+        subject: Subject { agent, instance: Instance("192.0.2.1".into()), destination, scheme: None, request: None },
+        scope: Scope::For { until: now + Duration::from_secs(3600) },
+        addresses: Arc::new(Addresses { public: true, networks: Vec::new() }),
+        approver: "person".into(),
+        at: now,
+        note: None,
+        claimed: BTreeSet::new(),
+    }
+}
