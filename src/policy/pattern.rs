@@ -7,6 +7,7 @@
 mod fault;
 mod label;
 mod network;
+mod relation;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

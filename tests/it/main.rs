@@ -27,5 +27,6 @@ mod run;
 mod suffixes;
 mod support;
 mod support_itself;
+mod tools;
 mod tunnel;
 mod words;

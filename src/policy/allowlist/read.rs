@@ -9,6 +9,7 @@ use super::{Allowlist, Expectation, Expected, Identify, Unlisted};
 use crate::policy::address::{Addresses, AddressesFault};
 use crate::policy::attempt::AgentId;
 use crate::policy::document::{Document, Item, Table, one_of};
+use crate::policy::fault::code;
 use crate::policy::preset;
 use crate::policy::rule::read::rules;
 use crate::policy::rule::{Rule, RuleRef, addresses, fix_of_network, limits};
@@ -106,7 +107,7 @@ fn identify(document: &Document<'_>, mut table: Table<'_>) -> Option<Identify> {
     let source = table.take("source").and_then(|item| {
         let network = item.parse("an address or a network", network)?;
         if network.prefix_len() == 0 {
-            item.warn("identifies-everyone", format!("source {network} is every address: whoever reaches the listener is this agent"));
+            item.warn(code::IDENTIFIES_EVERYONE, format!("source {network} is every address: whoever reaches the listener is this agent"));
         }
         Some(network)
     });

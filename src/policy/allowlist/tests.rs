@@ -22,7 +22,7 @@ fn a_full_file_reads_as_written() {
     let text = format!(
         r#"agent = "coder"
 unlisted = "hold"
-addresses = ["public", "10.0.0.0/8"]
+addresses = ["public", "10.20.0.0/16"]
 [[identify]]
 token = "{digest}"
 source = "10.2.0.0/16"

@@ -6,7 +6,7 @@ use super::usable::{addresses, usable};
 use super::{Allow, Effect, Ports, Rule, RuleRef, keys};
 use crate::policy::address::Addresses;
 use crate::policy::document::{Document, Item, Table};
-use crate::policy::fault::shown;
+use crate::policy::fault::{code, shown};
 use crate::policy::pattern::{HostPattern, Use};
 use crate::policy::request::RequestRule;
 
@@ -161,7 +161,7 @@ fn host(item: Item<'_>, wanted: Use, shared_ok: bool, effect: &Effect) -> Option
         }
     };
     if let Some(shared) = parsed.warning {
-        item.warn("shared-hosting", format!("{}: {shared}", shown(text)));
+        item.warn(code::SHARED_HOSTING, format!("{}: {shared}", shown(text)));
     }
     match usable(&parsed.pattern, effect) {
         Ok(warning) => {
