@@ -44,10 +44,12 @@ pub(super) fn ports(item: Item<'_>) -> Ports {
 /// Reads `method`, `path` and `query`; `None` where the rule has none of them.
 pub(super) fn request(table: &mut Table<'_>) -> Option<RequestRule> {
     let methods = table.take("method").map(|item| item.filled_list("at least one method")).unwrap_or_default();
-    let methods = methods.into_iter().filter_map(method).collect();
+    let mut methods: Vec<Arc<str>> = methods.into_iter().filter_map(method).collect();
     let paths = table.take("path").map(|item| item.filled_list("at least one path")).unwrap_or_default();
-    let paths = paths.into_iter().filter_map(path).collect();
+    let mut paths: Vec<PathPattern> = paths.into_iter().filter_map(path).collect();
     let query = table.named_items("query").into_iter().filter_map(query).collect();
+    methods.shrink_to_fit();
+    paths.shrink_to_fit();
     let request = RequestRule { methods, paths, query };
     (!request.is_empty()).then_some(request)
 }
