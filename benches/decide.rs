@@ -67,11 +67,15 @@ fn measured(scene: &Scene) {
     }
 }
 
-#[divan::bench(args = SIZES, consts = [0, 1, 2, 3], sample_size = 2048)]
-fn decide<const KIND: usize>(bencher: divan::Bencher<'_, '_>, rules: usize) {
-    let scene = Scene::new(rules, KINDS[KIND]);
+#[divan::bench(args = cases(), sample_size = 2048)]
+fn decide(bencher: divan::Bencher<'_, '_>, (kind, rules): (Kind, usize)) {
+    let scene = Scene::new(rules, kind);
     let mut next = scene.attempts.iter().cycle();
     bencher.bench_local(|| scene.decide(next.next().unwrap()));
+}
+
+fn cases() -> impl Iterator<Item = (Kind, usize)> {
+    KINDS.into_iter().flat_map(|kind| SIZES.map(|rules| (kind, rules)))
 }
 
 fn attempt(at: usize, host: &str, kind: Kind) -> Attempt {
