@@ -68,7 +68,7 @@ pub struct Reading<'a> {
 }
 
 /// What a destination that no rule lists gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unlisted {
     /// It is refused.
     Block,

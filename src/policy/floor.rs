@@ -16,7 +16,7 @@ use super::limits::Limits;
 use super::rule::Rule;
 
 /// `floor.toml`. Without one, [`Floor::none`] binds nobody.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Floor {
     /// The file as it was named to the loader.
     pub file: Arc<str>,
@@ -33,7 +33,7 @@ pub struct Floor {
 }
 
 /// `forbid` of the floor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Forbid {
     /// `observe_until` in an allowlist.
     pub observe: bool,

@@ -32,19 +32,19 @@ pub(super) struct Entry {
 
 impl Indexed {
     pub(super) fn new(rules: Vec<Rule>) -> Self {
-        let mut patterns: Vec<(Specificity, usize, HostPattern)> = Vec::new();
+        let mut patterns: Vec<(Specificity<'_>, usize, &HostPattern)> = Vec::with_capacity(rules.len());
         let mut blocked = AddressIndex::default();
         for (number, rule) in rules.iter().enumerate() {
             for host in &rule.hosts {
-                patterns.push((Specificity::of(rule, host), number, host.clone()));
+                patterns.push((Specificity::of(rule, host), number, host));
                 if let (Effect::Block { because: _ }, Some(network)) = (&rule.effect, host.addresses()) {
                     blocked.insert(network, number);
                 }
             }
         }
         patterns.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-        let entry = |(rank, (_, rule, pattern)): (u32, (Specificity, usize, HostPattern))| {
-            let exact = !pattern.is_wildcard();
+        let entry = |(rank, (_, rule, pattern))| {
+            let exact = !HostPattern::is_wildcard(pattern);
             (pattern, Entry { rule, rank, exact })
         };
         let index = (0..).zip(patterns).map(entry).collect();
@@ -73,7 +73,7 @@ impl Indexed {
 
 /// What makes one rule of a kind speak before another. The place comes last: it names a rule, and changes nothing else.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Specificity {
+struct Specificity<'r> {
     exact: Reverse<bool>,
     labels: Reverse<usize>,
     request: Reverse<bool>,
@@ -81,11 +81,11 @@ struct Specificity {
     networks: String,
     public: bool,
     limited: Reverse<bool>,
-    place: RuleRef,
+    place: &'r RuleRef,
 }
 
-impl Specificity {
-    fn of(rule: &Rule, host: &HostPattern) -> Self {
+impl<'r> Specificity<'r> {
+    fn of(rule: &'r Rule, host: &HostPattern) -> Self {
         let (speaks, opaque, limited, addresses) = match &rule.effect {
             Effect::Allow(allow) => (true, allow.opaque, !allow.limits.is_none(), Some(&allow.addresses)),
             Effect::Hold { addresses } => (true, false, false, addresses.as_ref()),
@@ -102,7 +102,7 @@ impl Specificity {
             networks,
             public,
             limited: Reverse(limited),
-            place: rule.place.clone(),
+            place: &rule.place,
         }
     }
 }

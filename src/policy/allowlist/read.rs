@@ -36,7 +36,7 @@ pub(super) fn allowlist(document: &Document<'_>) -> (Option<Allowlist>, Vec<Incl
     let observe = observe_until.and_then(|item| Some((item.moment()?, item.line())));
     let limits = limits(&mut root);
     root.not_yet(&["inject", "exclude"]);
-    let identify = root.tables("identify").into_iter().filter_map(|table| identify(document, table)).collect();
+    let identify = root.tables("identify").filter_map(|table| identify(document, table)).collect();
     let Body { includes, rules, expectations } = body(document, &mut root);
     let allowlist = agent.map(|agent| Allowlist {
         file: document.file().clone(),
@@ -78,7 +78,7 @@ fn body(document: &Document<'_>, root: &mut Table<'_>) -> Body {
     let entries = root.take("include").map(Item::list).unwrap_or_default();
     let includes = entries.into_iter().filter_map(|item| include(document, item)).collect();
     let rules = rules(document, root);
-    let expectations = root.tables("expect").into_iter().filter_map(|table| expectation(document, table)).collect();
+    let expectations = root.tables("expect").filter_map(|table| expectation(document, table)).collect();
     Body { includes, rules, expectations }
 }
 
