@@ -17,7 +17,7 @@ use crate::policy::malformed::Malformed;
 const HTTP_PORT: Port = Port(NonZeroU16::new(80).expect("80 is not 0"));
 
 /// What the head of a request to the proxy says of its attempt.
-pub(super) fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, via: &str) -> Claim {
+pub fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, via: &str) -> Claim {
     let evidence = Evidence { listener: door, source: peer.ip(), offered: offered(request.headers()) };
     let (front, sight) = if request.method() == Method::CONNECT {
         (Front::Connect, Sight::NotYet)

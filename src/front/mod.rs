@@ -11,4 +11,6 @@ mod refusal;
 mod wire;
 pub mod words;
 
+pub use head::claim;
+pub use http1::builder;
 pub use listener::{Door, FrontSettings, Neck, Stop, Ways};

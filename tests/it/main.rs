@@ -9,6 +9,7 @@ mod cli;
 mod clients;
 mod every_front;
 mod forgery;
+mod fuzz;
 mod hello;
 mod hold;
 mod hostile;

@@ -1,0 +1,9 @@
+//! The policy language a second time, slow and obvious: written from what the documentation says, one rule after the other, sharing no code with exeat.
+
+pub mod address;
+pub mod approval;
+pub mod decide;
+pub mod head;
+pub mod name;
+pub mod pattern;
+pub mod written;
