@@ -186,8 +186,9 @@ struct Specificity {
     exact: Reverse<bool>,
     labels: Reverse<usize>,
     opaque: bool,
-    networks: String,
+    has_networks: bool,
     public: bool,
+    networks: String,
     place: RuleRef,
 }
 
@@ -201,7 +202,8 @@ impl Specificity {
         let labels = if speaks { host.to_string().split('.').count() } else { 0 };
         let networks = addresses.map(|addresses| written(addresses)).unwrap_or_default();
         let public = addresses.is_some_and(|addresses| addresses.public);
-        Self { exact: Reverse(speaks && !host.is_wildcard()), labels: Reverse(labels), opaque, networks, public, place: rule.place.clone() }
+        let (exact, has_networks) = (Reverse(speaks && !host.is_wildcard()), !networks.is_empty());
+        Self { exact, labels: Reverse(labels), opaque, has_networks, public, networks, place: rule.place.clone() }
     }
 }
 
