@@ -177,8 +177,9 @@ impl<'a> Found<'a> {
                 (*slot, *best) = (Some(rule), entry.rank);
             }
         }
-        if let (None, Host::Address(address)) = (found.block, &destination.host) {
-            found.block = agent.bounds.blocked(*address, destination.port);
+        if let Host::Address(address) = &destination.host {
+            let carried = agent.bounds.blocked(*address, destination.port);
+            found.block = found.block.into_iter().chain(carried).min_by_key(|rule| &rule.place);
         }
         found
     }

@@ -220,10 +220,12 @@ fn of_two_rules_with_networks_the_one_without_public_speaks() {
 #[test]
 fn rules_alike_are_named_by_the_first_in_the_file() {
     let policy = policy(
-        "agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\n[[allow]]\nhost = \"x.example.com\"\n[[block]]\nhost = \"*.b.example.com\"\n[[block]]\nhost = \"y.b.example.com\"\n",
+        "agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\n[[allow]]\nhost = \"x.example.com\"\n[[block]]\nhost = \"*.b.example.com\"\n[[block]]\nhost = \"y.b.example.com\"\n\
+         [[block]]\nhost = \"9.9.9.9\"\n[[block]]\nhost = \"[64:ff9b::909:909]\"\n",
     );
     assert_eq!(decided(&policy, "x.example.com:443"), "allow 2");
     assert_eq!(decided(&policy, "y.b.example.com:443"), "blocked 6");
+    assert_eq!(decided(&policy, "[64:ff9b::909:909]:443"), "blocked 10");
 }
 
 #[test]
