@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use arbitrary::{Result, Unstructured};
 
-use super::model::address;
 use super::model::approval::{Ask, No, ONCE, Scope, Shown, Yes};
+use super::model::pattern::{instances, is_wild};
 use super::model::written::{File, Kind, Rule};
+use super::model::{address, name};
 
 /// All that one decision needs, and the attempts that need it.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub struct Scene {
 const NOW: u64 = 1_000;
 /// The attempt that is judged, a tunnel around it, and another.
 const IDS: [u128; 3] = [1, 2, 3];
-const PORTS: [u16; 6] = [80, 443, 22, 3128, 9464, 65535];
+const PORTS: [u16; 9] = [443, 443, 443, 80, 80, 22, 3128, 9464, 65535];
 
 const FRONTS: [&str; 7] = ["", "a.", "b.", "ab.", "a.b.", "x.a.", "api-1."];
 const BASES: [&str; 14] = [
@@ -95,9 +96,10 @@ const NETWORKS: [&str; 10] = [
 pub fn scene(from: &mut Unstructured<'_>) -> Result<Scene> {
     let file = file(from)?;
     let loud = from.ratio(1, 8)?;
-    let asks = several(from, 1, 4, ask)?;
+    let asks = several(from, 1, 4, |from| ask(from, &file))?;
     let mut yeses: Vec<Yes> = Vec::new();
-    for id in 0..from.int_in_range(0..=3)? {
+    let count = if from.arbitrary()? { from.int_in_range(1..=3)? } else { 0 };
+    for id in 0..count {
         let mut yes = yes(from, 100 + id, &asks)?;
         // An attempt uses one yes and waits for one.
         yes.used_by.retain(|id| yeses.iter().all(|other| !other.used_by.contains(id)));
@@ -106,7 +108,8 @@ pub fn scene(from: &mut Unstructured<'_>) -> Result<Scene> {
         }
         yeses.push(yes);
     }
-    let noes = several(from, 0, 2, |from| Ok(No { shown: shown(from, &asks)?, until: from.int_in_range(NOW - 1..=NOW + 1)? }))?;
+    let quiet = usize::from(from.ratio(1, 4)?) * 2;
+    let noes = several(from, 0, quiet, |from| Ok(No { shown: shown(from, &asks)?, until: from.int_in_range(NOW - 1..=NOW + 1)? }))?;
     let addresses = several(from, 0, 8, any_address)?;
     Ok(Scene { file, loud, yeses, noes, asks, addresses, now: NOW })
 }
@@ -121,14 +124,23 @@ fn file(from: &mut Unstructured<'_>) -> Result<File> {
 }
 
 fn rule(from: &mut Unstructured<'_>) -> Result<Rule> {
-    let kind = *from.choose(&[Kind::Allow, Kind::Hold, Kind::Block])?;
-    Ok(Rule {
+    let kind = *from.choose(&[Kind::Allow, Kind::Allow, Kind::Hold, Kind::Block])?;
+    let mut rule = Rule {
         kind,
         hosts: several(from, 1, 3, |from| pattern(from, kind))?,
-        ports: several(from, 0, 2, port)?,
+        ports: if from.arbitrary()? { several(from, 1, 2, port)? } else { Vec::new() },
         addresses: if kind == Kind::Block { None } else { networks(from)? },
-        opaque: kind == Kind::Allow && from.ratio(1, 4)?,
-    })
+        opaque: kind == Kind::Allow && from.ratio(1, 8)?,
+    };
+    // Most files are to load, so that there is something to decide.
+    if !from.ratio(1, 32)? {
+        let hosts = std::mem::take(&mut rule.hosts);
+        rule.hosts = hosts.into_iter().filter(|host| rule.may_open(host)).collect();
+        if rule.hosts.is_empty() {
+            rule.hosts.push(BASES[0].to_owned());
+        }
+    }
+    Ok(rule)
 }
 
 fn pattern(from: &mut Unstructured<'_>, kind: Kind) -> Result<String> {
@@ -144,10 +156,11 @@ fn pattern(from: &mut Unstructured<'_>, kind: Kind) -> Result<String> {
 
 /// A name or an address, canonical.
 fn host(from: &mut Unstructured<'_>) -> Result<String> {
-    if from.ratio(1, 3)? {
+    if from.ratio(1, 5)? {
         return Ok(address::spelled(any_address(from)?));
     }
-    Ok(format!("{}{}", from.choose(&FRONTS)?, from.choose(&BASES)?))
+    let bases = if from.ratio(2, 3)? { &BASES[..OWNED] } else { &BASES[..] };
+    Ok(format!("{}{}", from.choose(&FRONTS)?, from.choose(bases)?))
 }
 
 fn any_address(from: &mut Unstructured<'_>) -> Result<IpAddr> {
@@ -164,15 +177,25 @@ fn port(from: &mut Unstructured<'_>) -> Result<u16> {
 
 /// A list in the order of `NETWORKS`, or none.
 fn networks(from: &mut Unstructured<'_>) -> Result<Option<Vec<&'static str>>> {
-    let chosen: u16 = if from.arbitrary()? { from.arbitrary()? } else { 0 };
+    let chosen: u16 = if from.ratio(1, 3)? { from.arbitrary()? } else { 0 };
     let listed: Vec<&str> = (0..NETWORKS.len()).filter(|at| chosen >> at & 1 == 1).map(|at| NETWORKS[at]).collect();
     Ok(Some(listed).filter(|listed| !listed.is_empty()))
 }
 
-fn ask(from: &mut Unstructured<'_>) -> Result<Ask> {
+/// Mostly what some rule is about, or close by.
+fn ask(from: &mut Unstructured<'_>, file: &File) -> Result<Ask> {
     let http = from.arbitrary()?;
     let within = (http && from.arbitrary()?).then_some(IDS[1]);
-    Ok(Ask { host: host(from)?, port: port(from)?, http, id: IDS[0], within })
+    let (mut host, mut port) = (host(from)?, port(from)?);
+    if !file.rules.is_empty() && from.ratio(3, 4)? {
+        let Rule { hosts, ports, .. } = from.choose(&file.rules)?;
+        let pattern = from.choose(hosts)?;
+        let near: Vec<String> = if is_wild(pattern) { instances(pattern) } else { vec![pattern.clone()] };
+        let near: Vec<String> = near.into_iter().filter(|near| address::read(near).is_some() || name::is_plain(near)).collect();
+        host = from.choose(&near)?.clone();
+        port = if ports.is_empty() { port } else { *from.choose(ports)? };
+    }
+    Ok(Ask { host, port, http, id: IDS[0], within })
 }
 
 fn shown(from: &mut Unstructured<'_>, asks: &[Ask]) -> Result<Shown> {

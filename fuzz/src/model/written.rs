@@ -87,11 +87,12 @@ impl Rule {
     }
 
     fn loads(&self) -> bool {
-        self.kind == Kind::Block || self.hosts.iter().all(|host| self.may_open(host))
+        self.hosts.iter().all(|host| self.may_open(host))
     }
 
-    fn may_open(&self, host: &str) -> bool {
-        if pattern::is_wild(host) {
+    /// Whether the host can be in this rule: a block may name anything, the others what can pass.
+    pub fn may_open(&self, host: &str) -> bool {
+        if self.kind == Kind::Block || pattern::is_wild(host) {
             return true;
         }
         match address::read(host) {
