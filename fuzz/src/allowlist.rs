@@ -8,9 +8,10 @@ use std::path::Path;
 use exeat::config::allowlists::load_paths;
 use exeat::policy::Policy;
 use exeat::policy::address::Guard;
-use exeat::policy::allowlist::{Allowlist, Effect, Rule};
+use exeat::policy::allowlist::Allowlist;
 use exeat::policy::fault::{Fault, Warning};
 use exeat::policy::pattern::{HostPattern, Use};
+use exeat::policy::rule::{Effect, Rule};
 
 const FILE: &str = "coder.toml";
 const TOKEN: &str = "Yb7Kq2VwXn4Rt9Lz";
@@ -59,8 +60,8 @@ fn assert_plain(message: &impl Display) {
 
 fn assert_rule(rule: &Rule) {
     let wanted = match rule.effect {
-        Effect::Allow { .. } | Effect::Hold { .. } => Use::Grant,
-        Effect::Block { .. } => Use::Block,
+        Effect::Allow(_) | Effect::Hold { addresses: _ } => Use::Grant,
+        Effect::Block { because: _ } => Use::Block,
     };
     assert!(!rule.hosts.is_empty(), "{} is about nothing", rule.place);
     for host in &rule.hosts {

@@ -11,7 +11,7 @@ use exeat::policy::Policy;
 use exeat::policy::address::{Addresses, Guard};
 use exeat::policy::allowlist::Allowlist;
 use exeat::policy::approvals::{Approval, ApprovalId, Approvals, Scope, Subject};
-use exeat::policy::attempt::{AgentId, Attempt, AttemptId, Instance, RequestLine, Scheme, Sight};
+use exeat::policy::attempt::{AgentId, Attempt, AttemptId, Instance, Scheme, Seen as SeenRequest, Sight};
 use exeat::policy::decide::{Basis, Decision};
 use exeat::policy::destination::Destination;
 use exeat::policy::host::Host;
@@ -69,7 +69,9 @@ fn assert_alike(given: &Decision, wanted: &Answer, lines: &[u32], seen: &Seen<'_
         Decision::Allow(grant) => match grant.basis() {
             Basis::Listed(rule) => ("listed", Some(rule), Some(grant.addresses())),
             Basis::Approved(_) => ("approved", None, Some(grant.addresses())),
+            Basis::Observed(_) => ("observed", grant.rule(), Some(grant.addresses())),
         },
+        Decision::Look(look) => ("look", Some(&look.rule), None),
         Decision::Hold(terms) => ("hold", terms.rule.as_ref(), Some(&*terms.addresses)),
         Decision::Block(block) => (block.reason.as_str(), block.rule.as_ref(), None),
     };
@@ -108,14 +110,13 @@ fn attempt(ask: &Ask, loud: bool) -> Attempt {
     let Ask { host, port, http, id, within } = ask;
     // A final dot is no part of an address, so only rules are loud about those.
     let host = if loud && address::read(host).is_none() { written::louder(host) } else { host.clone() };
-    let line = || RequestLine { method: "GET".into(), path: "/".into() };
     Attempt {
         id: AttemptId(Uuid::from_u128(*id)),
         agent: AgentId::parse("a").expect("a name"),
         instance: Instance("peer".into()),
         destination: Destination::parse(&format!("{host}:{port}")).expect("hosts of the scene are good"),
         scheme: http.then_some(Scheme::Http),
-        sight: if *http { Sight::Seen(line()) } else { Sight::NotYet },
+        sight: if *http { Sight::Seen(SeenRequest::bare("GET", "/", None).into()) } else { Sight::NotYet },
         within: within.map(|tunnel| AttemptId(Uuid::from_u128(tunnel))),
     }
 }
@@ -154,5 +155,6 @@ fn subject(shown: &Shown) -> Subject {
         instance: Instance(if *instance { "peer" } else { "other" }.into()),
         destination: Destination::parse(&format!("{host}:{port}")).expect("hosts of the scene are good"),
         scheme: http.then_some(Scheme::Http),
+        request: None,
     }
 }

@@ -68,12 +68,12 @@ impl HoldDesk {
             let alike =
                 |question: &&Question| question.subject.agent == subject.agent && question.subject.destination == subject.destination;
             for question in state.holds.iter().filter(alike) {
-                if approvals.live(&question.next(), now).is_some() {
+                if approvals.live(&question.next(), question.terms.asking, now).is_some() {
                     over.push(Arc::clone(&question.id));
                     continue;
                 }
                 let waiters = question.waiting.iter().filter_map(|attempt| state.words.get(attempt));
-                let told = waiters.filter(|waiter| approvals.live(&waiter.attempt, now).is_some());
+                let told = waiters.filter(|waiter| approvals.live(&waiter.attempt, question.terms.asking, now).is_some());
                 covered.extend(told.map(|waiter| (Arc::clone(&question.id), waiter.attempt.id)));
             }
         }
@@ -130,7 +130,7 @@ impl HoldDesk {
         let found = self.find(&state, id)?;
         let approval = self.approvals.write().revoke(found).ok_or(RevokeError::Unknown)?;
         self.changes.send_modify(|count| *count += 1);
-        let Subject { agent, instance: _, destination, scheme } = &approval.subject;
+        let Subject { agent, instance: _, destination, scheme, request: _ } = &approval.subject;
         let revoked =
             record::Revoked { approval: found.0, agent: agent.clone(), destination: Place::new(destination, *scheme), who: who.to_owned() };
         let view = ApprovalView::of(&approval, state.hold_of(found));

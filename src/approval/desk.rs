@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::answer::ApprovalView;
-use super::holds::{Asking, Limits, Question, typed};
+use super::holds::{Limits, Question, Weighed, remembered, typed};
 use super::shown::{HoldView, PlaceView};
 use super::state::{State, Waiter};
 use crate::egress::hold::{Asked, Desk, HoldInfo, Waiting, Word};
 use crate::egress::record::{self, Place, Record, Recorder};
-use crate::policy::approvals::{ApprovalId, Approvals};
-use crate::policy::attempt::{AgentId, Attempt, AttemptId, Sight};
+use crate::policy::approvals::{ApprovalId, Approvals, Asking, Subject};
+use crate::policy::attempt::{AgentId, Attempt, AttemptId};
 use crate::policy::decide::HoldTerms;
 
 /// News kept for a subscriber that is behind; past that he lists the questions anew.
@@ -264,17 +264,13 @@ impl HoldDesk {
     }
 
     fn open(&self, state: &mut State, id: &Arc<str>, attempt: &Attempt, terms: &HoldTerms) -> Result<(), record::Unwritable> {
-        let request = match &attempt.sight {
-            Sight::Seen(line) => Some(record::masked(line)),
-            Sight::NotYet => None,
-        };
         self.recorder.record(&Record::Held(record::Held {
             id: attempt.id,
             hold: id.to_string(),
             agent: attempt.agent.clone(),
             instance: attempt.instance.to_string(),
             destination: Place::new(&attempt.destination, attempt.scheme),
-            request,
+            request: attempt.sight.line().as_ref().map(record::masked),
             rule: terms.rule.as_ref().map(ToString::to_string),
         }))?;
         state.holds.open(Arc::clone(id), attempt, terms, (self.clock)());
@@ -283,10 +279,10 @@ impl HoldDesk {
     }
 
     /// Whether an answer came between the attempt's decision and its question.
-    fn settled(&self, attempt: &Attempt) -> bool {
+    fn settled(&self, attempt: &Attempt, asking: Asking) -> bool {
         let now = (self.clock)();
         let approvals = self.approvals.read();
-        approvals.quiet(attempt, now) || approvals.live(attempt, now).is_some()
+        approvals.quiet(attempt, asking, now) || approvals.live(attempt, asking, now).is_some()
     }
 }
 
@@ -296,17 +292,17 @@ impl Desk for HoldDesk {
         let (tell, word) = oneshot::channel();
         let mut state = self.state.lock();
         self.bury(&mut state, now);
-        if self.settled(attempt) {
+        if self.settled(attempt, terms.asking) {
             drop(state);
             let _ = tell.send(Word::DecideAgain);
             let nowhere = HoldInfo { id: "".into(), expires_at: now };
             return Asked::Waiting(Waiting::new(nowhere, attempt.id, word, self));
         }
         let bits = chance();
-        let (id, opened) = match state.holds.weigh(attempt, bits, |id| state.is_taken(id)) {
-            Asking::Full(limit) => return Asked::Full(limit),
-            Asking::Join(id) => (id, false),
-            Asking::Open(id) => (id, true),
+        let (id, opened) = match state.holds.weigh(&Subject::asked(attempt, terms.asking), attempt.id, bits, |id| state.is_taken(id)) {
+            Weighed::Full(limit) => return Asked::Full(limit),
+            Weighed::Join(id) => (id, false),
+            Weighed::Open(id) => (id, true),
         };
         if opened && self.open(&mut state, &id, attempt, terms).is_err() {
             return Asked::Unrecorded;
@@ -320,7 +316,7 @@ impl Desk for HoldDesk {
         if !waits {
             return Asked::Unattended(info);
         }
-        state.words.insert(attempt.id, Waiter { tell, attempt: Attempt { sight: Sight::NotYet, ..attempt.clone() } });
+        state.words.insert(attempt.id, Waiter { tell, attempt: remembered(attempt, terms.asking) });
         drop(state);
         Asked::Waiting(Waiting::new(info, attempt.id, word, self))
     }

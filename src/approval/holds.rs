@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::egress::hold::Word;
 use crate::egress::record::masked;
-use crate::policy::approvals::Subject;
+use crate::policy::approvals::{Asking, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, RequestLine, Sight};
 use crate::policy::decide::HoldTerms;
 use crate::policy::destination::Destination;
@@ -42,6 +42,8 @@ pub struct Question {
     pub subject: Subject,
     /// Method and masked path of the attempt that opened it, where seen.
     pub request: Option<RequestLine>,
+    /// The request, where the question is about it alone.
+    sight: Sight,
     /// What it is asked under.
     pub terms: HoldTerms,
     /// The agent had not asked for the destination before.
@@ -57,14 +59,23 @@ pub struct Question {
 impl Question {
     /// An attempt that would ask the same.
     pub fn next(&self) -> Attempt {
-        let Subject { agent, instance, destination, scheme } = self.subject.clone();
-        Attempt { id: AttemptId(Uuid::nil()), agent, instance, destination, scheme, sight: Sight::NotYet, within: None }
+        let Subject { agent, instance, destination, scheme, request: _ } = self.subject.clone();
+        Attempt { id: AttemptId(Uuid::nil()), agent, instance, destination, scheme, sight: self.sight.clone(), within: None }
     }
+}
+
+/// As much of an attempt as its question is about.
+pub fn remembered(attempt: &Attempt, asking: Asking) -> Attempt {
+    let sight = match asking {
+        Asking::EveryRequest => Sight::NotYet,
+        Asking::ThisRequest => attempt.sight.clone(),
+    };
+    Attempt { sight, ..attempt.clone() }
 }
 
 /// What becomes of an attempt that asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asking {
+pub enum Weighed {
     /// The question is open already.
     Join(Arc<str>),
     /// A question of that id is to be opened.
@@ -109,36 +120,33 @@ impl Holds {
     /// What would become of a question for the attempt. Changes nothing: an opening is recorded before it takes place.
     ///
     /// `bits` are random; `taken` says which ids are in use elsewhere.
-    pub fn weigh(&self, attempt: &Attempt, bits: u32, taken: impl Fn(&str) -> bool) -> Asking {
-        if let Some(id) = self.by_subject.get(&Subject::of(attempt)) {
-            let waits_already = self.questions.get(id).is_some_and(|question| question.waiting.contains(&attempt.id));
-            let full = self.waiting >= self.limits.total && !waits_already && self.attended(&attempt.agent);
-            return if full { Asking::Full("hold.total") } else { Asking::Join(Arc::clone(id)) };
+    pub fn weigh(&self, subject: &Subject, attempt: AttemptId, bits: u32, taken: impl Fn(&str) -> bool) -> Weighed {
+        if let Some(id) = self.by_subject.get(subject) {
+            let waits_already = self.questions.get(id).is_some_and(|question| question.waiting.contains(&attempt));
+            let full = self.waiting >= self.limits.total && !waits_already && self.attended(&subject.agent);
+            return if full { Weighed::Full("hold.total") } else { Weighed::Join(Arc::clone(id)) };
         }
-        if self.by_agent.get(&attempt.agent).is_some_and(|count| *count >= self.limits.per_agent) || self.limits.per_agent == 0 {
-            return Asking::Full("hold.per_agent");
+        if self.by_agent.get(&subject.agent).is_some_and(|count| *count >= self.limits.per_agent) || self.limits.per_agent == 0 {
+            return Weighed::Full("hold.per_agent");
         }
         if self.questions.len() >= self.limits.total || self.waiting >= self.limits.total {
-            return Asking::Full("hold.total");
+            return Weighed::Full("hold.total");
         }
         let free =
             (0..=u32::MAX).map(|step| short_id(bits.wrapping_add(step))).find(|id| !self.questions.contains_key(id.as_str()) && !taken(id));
-        free.map_or(Asking::Full("hold.total"), |id| Asking::Open(id.into()))
+        free.map_or(Weighed::Full("hold.total"), |id| Weighed::Open(id.into()))
     }
 
     /// Opens the question `weigh` named. Nobody waits at it yet.
     pub fn open(&mut self, id: Arc<str>, attempt: &Attempt, terms: &HoldTerms, now: SystemTime) {
-        let subject = Subject::of(attempt);
+        let subject = Subject::asked(attempt, terms.asking);
         let seen = self.asked.entry(subject.agent.clone()).or_default();
         let first_time = !seen.contains(&subject.destination);
         if seen.len() >= REMEMBERED {
             seen.clear();
         }
         seen.insert(subject.destination.clone());
-        let request = match &attempt.sight {
-            Sight::Seen(line) => Some(masked(line)),
-            Sight::NotYet => None,
-        };
+        let request = attempt.sight.line().as_ref().map(masked);
         let dies_at = now + self.limits.pending;
         *self.by_agent.entry(subject.agent.clone()).or_default() += 1;
         self.by_subject.insert(subject.clone(), Arc::clone(&id));
@@ -147,6 +155,7 @@ impl Holds {
             id: Arc::clone(&id),
             subject,
             request,
+            sight: remembered(attempt, terms.asking).sight,
             terms: terms.clone(),
             first_time,
             waiting: BTreeSet::new(),

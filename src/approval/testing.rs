@@ -17,6 +17,7 @@ use crate::egress::hold::{Asked, Desk as _, Waiting};
 use crate::egress::record::{Answer, Ended, Record, Recorder, Unwritable};
 use crate::policy::address::Addresses;
 use crate::policy::approvals::Approvals;
+use crate::policy::approvals::Asking;
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Instance, Sight};
 use crate::policy::decide::HoldTerms;
 use crate::policy::destination::{Destination, Port};
@@ -62,7 +63,7 @@ impl Room {
 
     pub(crate) fn ask(&self, attempt: &Attempt) -> Asked {
         let addresses = Arc::new(Addresses { public: true, networks: Vec::new() });
-        Arc::clone(&self.desk).ask(attempt, &HoldTerms { rule: None, note: None, addresses })
+        Arc::clone(&self.desk).ask(attempt, &HoldTerms { rule: None, note: None, addresses, asking: Asking::EveryRequest })
     }
 
     pub(crate) fn ask_waiting(&self, attempt: &Attempt) -> Waiting {
@@ -74,7 +75,7 @@ impl Room {
 
     pub(crate) fn pass(&self, attempt: &Attempt) -> bool {
         let mut approvals = self.approvals.write();
-        let Some(id) = approvals.live(attempt, now()).map(|approval| approval.id) else { return false };
+        let Some(id) = approvals.live(attempt, Asking::EveryRequest, now()).map(|approval| approval.id) else { return false };
         approvals.claim(id, attempt, now())
     }
 

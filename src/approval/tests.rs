@@ -18,8 +18,9 @@ use super::testing::*;
 use super::*;
 use crate::egress::hold::{Asked, Waiting, Word};
 use crate::egress::record::Answer;
+use crate::policy::approvals::Asking;
 use crate::policy::approvals::ONCE_WITHIN;
-use crate::policy::attempt::{Attempt, Instance, RequestLine, Scheme, Sight};
+use crate::policy::attempt::{Attempt, Instance, Scheme, Seen, Sight};
 
 #[tokio::test]
 async fn a_yes_lets_those_who_wait_decide_again_and_each_pass_once() {
@@ -46,8 +47,8 @@ async fn a_no_is_told_with_its_words_and_the_question_stays_quiet() {
     let answered = room.desk.answer(&waiting.hold.id, Reply::No, "alice", Some("use the mirror")).unwrap();
     assert_eq!((answered.answer, answered.released), (Answer::No, 1));
     assert_eq!(waiting.word().await, Word::No { note: Some("use the mirror".into()) });
-    assert!(room.approvals.read().quiet(&attempt(2, "coder", 1), now()));
-    assert!(!room.approvals.read().quiet(&attempt(2, "coder", 1), now() + QUIET));
+    assert!(room.approvals.read().quiet(&attempt(2, "coder", 1), Asking::EveryRequest, now()));
+    assert!(!room.approvals.read().quiet(&attempt(2, "coder", 1), Asking::EveryRequest, now() + QUIET));
     assert_eq!(room.desk.answer(&waiting.hold.id, yes(Lasting::Once), "bob", None), Err(AnswerError::Denied));
     let mut raced = room.ask_waiting(&attempt(2, "coder", 1));
     assert_eq!(raced.word().await, Word::DecideAgain, "decided before the no, asked after it");
@@ -93,7 +94,7 @@ async fn a_question_dies_unanswered_and_leaves_nothing() {
     assert_eq!(room.desk.holds(), []);
     assert_eq!(waiting.word().await, Word::Expired);
     assert_eq!(room.desk.answer(&waiting.hold.id, yes(Lasting::Always), "alice", None), Err(AnswerError::Died));
-    assert!(!room.approvals.read().quiet(&attempt(2, "coder", 1), now()));
+    assert!(!room.approvals.read().quiet(&attempt(2, "coder", 1), Asking::EveryRequest, now()));
     assert_eq!(room.kinds(), ["held 1"]);
     let again = room.ask_waiting(&attempt(2, "coder", 1));
     assert_ne!(again.hold.id, waiting.hold.id);
@@ -140,7 +141,7 @@ async fn what_cannot_be_written_down_is_not_asked_not_answered_and_not_shown() {
         assert_eq!(room.desk.answer(&waiting.hold.id, reply, "alice", None), Err(AnswerError::Unwritable));
     }
     assert!(!room.pass(&attempt(1, "coder", 1)));
-    assert!(!room.approvals.read().quiet(&attempt(1, "coder", 1), now()));
+    assert!(!room.approvals.read().quiet(&attempt(1, "coder", 1), Asking::EveryRequest, now()));
     assert_eq!(room.desk.hold(&waiting.hold.id).unwrap().waiting, 1);
 }
 
@@ -157,7 +158,7 @@ async fn a_no_after_a_yes_wins_over_what_is_unused() {
     assert_eq!(answered.answer, Answer::No);
     assert!(changes.has_changed().unwrap());
     assert!(!room.pass(&attempt(2, "coder", 1)));
-    assert!(room.approvals.read().quiet(&attempt(3, "coder", 1), now()));
+    assert!(room.approvals.read().quiet(&attempt(3, "coder", 1), Asking::EveryRequest, now()));
     assert_eq!(room.kinds(), ["held 1", "answered yes", "answered no"]);
     assert_eq!(room.desk.answer(&waiting.hold.id, Reply::No, "bob", None), Err(AnswerError::Denied));
 }
@@ -199,7 +200,7 @@ fn a_question_keeps_no_part_of_a_path_that_may_be_a_secret() {
     let mut asked = attempt(1, "coder", 1);
     asked.scheme = Some(Scheme::Http);
     let path = format!("/bot{}/send{}", "1".repeat(40), "/short".repeat(200));
-    asked.sight = Sight::Seen(RequestLine { method: "GET".into(), path: path.as_str().into() });
+    asked.sight = Sight::Seen(Seen::bare("GET", path.as_str(), None).into());
     let Asked::Unattended(_) = room.ask(&asked) else { panic!("attended") };
     let shown = room.desk.holds().remove(0).request.unwrap().path;
     assert!(shown.starts_with("/***/send/short/") && shown.len() < 520, "{shown}");

@@ -5,20 +5,18 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::policy::Policy;
 use crate::policy::address::Addresses;
-use crate::policy::allowlist::{Ports, Rule};
 use crate::policy::approvals::Approvals;
-use crate::policy::attempt::{AgentId, Attempt, AttemptId, Instance, RequestLine, Scheme, Sight};
+use crate::policy::attempt::AgentId;
 use crate::policy::decide::{Basis, Block, Decision};
-use crate::policy::destination::{Destination, Port};
+use crate::policy::destination::Destination;
 use crate::policy::host::Host;
-use crate::policy::malformed::Malformed;
 use crate::policy::reason::Reason;
-use crate::policy::rule::RuleRef;
+use crate::policy::rule::{Ports, Rule, RuleRef};
 use crate::policy::special::{Special, special};
+use crate::policy::tried::{NotTried, Tried};
 
 /// The most other rules that are told one by one.
 const OTHERS_MAX: usize = 50;
@@ -34,7 +32,7 @@ pub struct Explanation {
     pub host: String,
     /// The port.
     pub port: u16,
-    /// `allow`, `hold` or `block`.
+    /// `allow`, `look`, `hold` or `block`.
     pub decision: &'static str,
     /// Why; absent where a hold rule asks.
     pub reason: Option<Reason>,
@@ -74,12 +72,9 @@ pub enum Unexplained {
         /// Who could have been, in words.
         known: String,
     },
-    /// The target cannot be read.
-    #[error("the target cannot be read: {0}")]
-    Malformed(#[from] Malformed),
-    /// Neither a URL nor host and port.
-    #[error("the target is not a URL that exeat carries; write HOST, HOST:PORT, http://HOST/PATH or https://HOST/PATH")]
-    NotATarget,
+    /// The target is none.
+    #[error(transparent)]
+    NotTried(#[from] NotTried),
 }
 
 /// Decides as `serve` would, with no approval in force.
@@ -90,12 +85,14 @@ pub fn explain(policy: &Policy, agent: &AgentId, target: &str, now: SystemTime) 
         let known = if names.is_empty() { none.to_owned() } else { format!("there are: {names}") };
         return Err(Unexplained::NoSuchAgent { agent: agent.clone(), known });
     };
-    let attempt = attempt(agent, target)?;
+    let attempt = Tried::parse(target)?.attempt(agent);
     let decided = match policy.decide(&attempt, &Approvals::default(), now) {
         Decision::Allow(grant) => match grant.basis() {
             Basis::Listed(rule) => decided("allow", Some(Reason::Listed), Some(rule), Some(grant.addresses())),
             Basis::Approved(_) => decided("allow", Some(Reason::Approved), None, Some(grant.addresses())),
+            Basis::Observed(_) => decided("allow", Some(Reason::Observed), grant.rule(), Some(grant.addresses())),
         },
+        Decision::Look(look) => decided("look", Some(Reason::Inspect), Some(&look.rule), None),
         Decision::Hold(terms) => {
             let reason = terms.rule.is_none().then_some(Reason::Unlisted);
             decided("hold", reason, terms.rule.as_ref(), Some(&terms.addresses))
@@ -106,7 +103,7 @@ pub fn explain(policy: &Policy, agent: &AgentId, target: &str, now: SystemTime) 
     let Destination { host, port } = &attempt.destination;
     let to_allow = (decision != "allow").then(|| to_allow(&attempt.destination, reason, rule.as_ref()));
     let mut others: Vec<(bool, Other)> =
-        rules.iter().filter(|other| Some(&other.place) != rule.as_ref()).map(|rule| other(rule, &attempt.destination)).collect();
+        rules.filter(|other| Some(&other.place) != rule.as_ref()).map(|rule| other(rule, &attempt.destination)).collect();
     others.sort_by_key(|(elsewhere, _)| *elsewhere);
     let others_left_out = others.len().saturating_sub(OTHERS_MAX);
     Ok(Explanation {
@@ -125,11 +122,12 @@ pub fn explain(policy: &Policy, agent: &AgentId, target: &str, now: SystemTime) 
 }
 
 impl Explanation {
-    /// 0 allow, 10 hold, 11 block.
+    /// 0 allow, 10 hold, 11 block, 12 depends on the request.
     pub fn exit_code(&self) -> u8 {
         match self.decision {
             "allow" => 0,
             "hold" => 10,
+            "look" => 12,
             _ => 11,
         }
     }
@@ -220,38 +218,6 @@ fn to_allow(destination: &Destination, reason: Option<Reason>, rule: Option<&Rul
     let port = if Ports::web().contain(*port) { String::new() } else { format!("\nport = [{}]", port.number()) };
     let addresses = addresses.map(|network| format!("\naddresses = [\"{network}\"]")).unwrap_or_default();
     format!("{before}[[allow]]\nhost = \"{host}\"{port}{addresses}")
-}
-
-fn attempt(agent: &AgentId, target: &str) -> Result<Attempt, Unexplained> {
-    let is_method = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let (method, target) = target.split_once(' ').filter(|(word, _)| is_method(word)).unwrap_or(("GET", target));
-    let method = method.to_ascii_uppercase();
-    if ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"].contains(&target) {
-        return Err(Unexplained::NotATarget);
-    }
-    let (destination, request) = match target.split_once("://") {
-        None => (Destination::parse_with_default_port(target, port(443)?)?, None),
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-            let path = path.split(['?', '#']).next().filter(|path| !path.is_empty()).unwrap_or("/");
-            match scheme.to_ascii_lowercase().as_str() {
-                "http" => (
-                    Destination::parse_with_default_port(authority, port(80)?)?,
-                    Some(RequestLine { method: method.as_str().into(), path: path.into() }),
-                ),
-                "https" => (Destination::parse_with_default_port(authority, port(443)?)?, None),
-                _ => return Err(Unexplained::NotATarget),
-            }
-        }
-    };
-    let scheme = request.is_some().then_some(Scheme::Http);
-    let sight = request.map_or(Sight::NotYet, Sight::Seen);
-    let instance = Instance("explain".into());
-    Ok(Attempt { id: AttemptId(Uuid::nil()), agent: agent.clone(), instance, destination, scheme, sight, within: None })
-}
-
-fn port(number: u16) -> Result<Port, Unexplained> {
-    std::num::NonZeroU16::new(number).map(Port).ok_or(Unexplained::NotATarget)
 }
 
 #[cfg(test)]

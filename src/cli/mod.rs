@@ -24,6 +24,7 @@ pub mod explain;
 pub mod holds;
 mod loaded;
 pub mod log;
+pub mod preset;
 pub mod revoke;
 pub mod run;
 pub mod serve;
@@ -48,8 +49,8 @@ It goes by the files: approvals and the quiet time of a running exeat are
 not considered. Without a port it is 443.
 
 Exit status:
-  0 allow, 10 hold, 11 block. 1 where exeat failed, 2 where the arguments
-  are wrong.";
+  0 allow, 10 hold, 11 block, 12 depends on the request. 1 where exeat
+  failed, 2 where the arguments are wrong.";
 
 /// An egress proxy for AI agents: what is listed passes, the rest is blocked or waits for a person, and every decision is recorded.
 #[derive(Debug, Parser)]
@@ -98,6 +99,8 @@ enum Command {
     Agents(agents::AgentsArgs),
     /// Print the environment that points clients at the proxy
     Env(env::EnvArgs),
+    /// List the allowlists that come with exeat, or print one
+    Preset(preset::PresetArgs),
 }
 
 #[derive(Debug, Args)]
@@ -158,6 +161,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     {
         return checked(paths, *json, out);
     }
+    if let Command::Preset(args) = &cli.command {
+        return preset::run(args, out).map(|()| ExitCode::SUCCESS);
+    }
     let config = Config::load(cli.config.as_deref(), environment()).map_err(|faults| loaded::refusal(&faults))?;
     let state = config.state.clone();
     let named = cli.config.and(config.path.clone());
@@ -178,6 +184,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(args) => issued(&args, &config, out),
         Command::Agents(args) => listed(&args, &config, out),
         Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
+        Command::Preset(args) => preset::run(&args, out).map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -208,7 +215,7 @@ fn explained(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyho
             anyhow::anyhow!("no agent is named {agent}; there is only the built-in agent local, as {NO_FILE}")
         }
         Unexplained::NoSuchAgent { .. } => anyhow::Error::from(error),
-        Unexplained::Malformed(_) | Unexplained::NotATarget => Usage(error.to_string()).into(),
+        Unexplained::NotTried(_) => Usage(error.to_string()).into(),
     })?;
     explanation.write(out, args.json)?;
     Ok(ExitCode::from(explanation.exit_code()))

@@ -305,7 +305,7 @@ mod tests {
 
     use super::*;
     use crate::approval::testing::{Room, agent, attempt, pass_time};
-    use crate::policy::attempt::{RequestLine, Scheme, Sight};
+    use crate::policy::attempt::{Scheme, Seen, Sight};
 
     const CHILD: &str = "cli::terminal::tests::the_run_on_the_other_side_of_the_terminal";
 
@@ -357,9 +357,9 @@ mod tests {
         ));
         tokio::time::sleep(LOOK).await;
         let mut first = attempt(1, "coder", 1);
-        let path = "/\x1b[2J\u{202e}evil".into();
+        let path = "/\x1b[2J\u{202e}evil";
         first.scheme = Some(Scheme::Http);
-        first.sight = Sight::Seen(RequestLine { method: "GET".into(), path });
+        first.sight = Sight::Seen(Seen::bare("GET", path, None).into());
         let mut waiting = Vec::new();
         for attempt in [first, attempt(2, "coder", 2), attempt(3, "coder", 3)] {
             waiting.push(room.ask_waiting(&attempt));

@@ -120,7 +120,7 @@ impl Gate {
             peer: claim.peer.to_string(),
             destination: claim.wanted.as_ref().ok().map(|destination| Place::new(destination, claim.scheme())),
             request: match &claim.sight {
-                Sight::Seen(line) => Some(masked(line)),
+                Sight::Seen(seen) => Some(masked(&seen.line())),
                 Sight::NotYet => None,
             },
             decision: Ruling::Block,
@@ -153,6 +153,7 @@ impl Gate {
             open.judged_by(policy.hash());
             match decision {
                 Decision::Block(block) => return Err(refuse(open, block)),
+                Decision::Look(_look) => return Err(open.refuse(Reason::Inspect, Cause::Plain)),
                 Decision::Hold(terms) => {
                     if let Err((reason, cause)) = self.wait(&mut open, &attempt, &terms, deadline).await {
                         return Err(open.refuse(reason, cause));
@@ -160,7 +161,7 @@ impl Gate {
                 }
                 Decision::Allow(grant) => {
                     let claimed = match grant.basis() {
-                        Basis::Listed(_) => true,
+                        Basis::Listed(_) | Basis::Observed(_) => true,
                         Basis::Approved(id) => self.approvals.write().claim(*id, &attempt, now),
                     };
                     if claimed {
@@ -176,6 +177,7 @@ impl Gate {
         let written = match grant.basis() {
             Basis::Listed(rule) => open.allow(Reason::Listed, Some(rule.to_string()), None),
             Basis::Approved(id) => open.allow(Reason::Approved, None, Some(id.0)),
+            Basis::Observed(_would) => open.allow(Reason::Observed, grant.rule().map(ToString::to_string), None),
         };
         if written.is_err() {
             return Err(open.refuse(Reason::Internal, Cause::Journal));
@@ -223,7 +225,7 @@ impl Gate {
         }
         match policy.decide(attempt, &self.approvals.read(), SystemTime::now()) {
             Decision::Allow(grant) => Some(grant.until()),
-            Decision::Hold(_) | Decision::Block(_) => None,
+            Decision::Look(_) | Decision::Hold(_) | Decision::Block(_) => None,
         }
     }
 }
@@ -345,7 +347,7 @@ mod tests {
         let now = SystemTime::now();
         Approval {
             id: ApprovalId(uuid::Uuid::now_v7()),
-            subject: Subject { agent, instance: Instance("192.0.2.1".into()), destination, scheme: None },
+            subject: Subject { agent, instance: Instance("192.0.2.1".into()), destination, scheme: None, request: None },
             scope: Scope::For { until: now + Duration::from_secs(3600) },
             addresses: Arc::new(Addresses { public: true, networks: Vec::new() }),
             approver: "person".into(),

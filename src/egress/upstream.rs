@@ -16,7 +16,7 @@ use super::pool::{Key, Parked, Pool};
 use super::refusal::{Cause, NetworkFault, Refusal};
 use super::resolve::Resolver;
 use crate::policy::attempt::Scheme;
-use crate::policy::decide::{Basis, Grant};
+use crate::policy::decide::Grant;
 use crate::policy::destination::Destination;
 use crate::policy::host::Host;
 use crate::policy::reason::Reason;
@@ -135,10 +135,7 @@ fn refused_address(forbidden: Forbidden, grant: &Grant) -> (Reason, Cause) {
             Reason::ForbiddenAddress
         }
     };
-    let rule = match grant.basis() {
-        Basis::Listed(rule) => Some(rule.clone()),
-        Basis::Approved(_) => None,
-    };
+    let rule = grant.rule().cloned();
     (reason, Cause::Address { address: forbidden.address, refusal: forbidden.refusal, rule })
 }
 

@@ -4,26 +4,37 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, TRANSFER_ENCODING, VIA};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::{Method, Request, Uri, Version};
 
 use super::credentials::offered;
 use crate::egress::record::{Front, LONGEST_METHOD};
 use crate::egress::{Claim, Objection};
-use crate::policy::attempt::{Evidence, RequestLine, Sight};
+use crate::policy::attempt::{Evidence, Seen, Sight};
 use crate::policy::destination::{Destination, Port};
 use crate::policy::malformed::Malformed;
 
 const HTTP_PORT: Port = Port(NonZeroU16::new(80).expect("80 is not 0"));
 
+/// Fields by which frameworks and front ends take another method or target than the request line's.
+const REWRITES: [&str; 10] = [
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-original-uri",
+    "x-rewrite-url",
+    "x-rewrite-uri",
+    "x-forwarded-uri",
+    "x-forwarded-path",
+    "x-forwarded-prefix",
+];
+
 /// What the head of a request to the proxy says of its attempt.
 pub fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, via: &str) -> Claim {
     let evidence = Evidence { listener: door, source: peer.ip(), offered: offered(request.headers()) };
-    let (front, sight) = if request.method() == Method::CONNECT {
-        (Front::Connect, Sight::NotYet)
-    } else {
-        (Front::Forward, Sight::Seen(request_line(request)))
-    };
+    let (front, sight) =
+        if request.method() == Method::CONNECT { (Front::Connect, Sight::NotYet) } else { (Front::Forward, sight(request)) };
     let wanted = match front {
         Front::Connect => tunnel_target(request),
         Front::Forward => absolute_target(request),
@@ -33,9 +44,22 @@ pub fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, via: &st
     claim
 }
 
-/// The request line of a request in plain sight, its query dropped.
-pub(super) fn request_line<B>(request: &Request<B>) -> RequestLine {
-    RequestLine { method: request.method().as_str().into(), path: request.uri().path().into() }
+/// A request in plain sight, as rules look at it.
+pub(super) fn sight<B>(request: &Request<B>) -> Sight {
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let content = headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    let rewrites = REWRITES.iter().any(|name| headers.contains_key(*name));
+    let bare = Seen::bare(method.as_str(), uri.path(), uri.query());
+    Sight::Seen(Arc::new(Seen { content, websocket: asks_for_websocket(headers), rewrites, ..bare }))
+}
+
+/// RFC 6455 section 4.1: both fields, as each alone is left over from another hop.
+fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    let lists = |name: &HeaderName, wanted: &str| {
+        let values = headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        values.into_iter().any(|token| token.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
+    };
+    lists(&UPGRADE, "websocket") && lists(&CONNECTION, "upgrade")
 }
 
 /// The destination a request found in a tunnel names: its `Host`, and its target's authority where it has one.

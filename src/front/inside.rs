@@ -68,7 +68,7 @@ pub(super) async fn serve(interception: Interception, agent: AgentSide, peer: So
 
 async fn answer(request: Request<Incoming>, peer: SocketAddr, interception: &Interception, line: &Line<'_>) -> Reply {
     let named = head::named_inside(&request, interception.destination());
-    let mut claim = interception.claim(peer, Sight::Seen(head::request_line(&request)), named);
+    let mut claim = interception.claim(peer, head::sight(&request), named);
     if head::came_back(request.headers(), &line.ways.via) {
         claim.objection = Some(Objection::Loop);
     }

@@ -98,13 +98,16 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
         Reason::OwnAddress => own(refusal, policy("exeat itself", format!("{host} is exeat itself, or a server it uses"))),
         Reason::NameMismatch => policy("Another name inside", format!("the request inside the tunnel is not for {host}")),
         Reason::NotTls => policy("Not TLS", format!("the tunnel to {host} does not carry TLS")),
+        Reason::Inspect => policy("Requests are judged here", format!("rules for {host} look at requests, and this tunnel shows none")),
+        Reason::Frozen => Kind { advice: PERSON, ..policy("Stopped", format!("{agent} is stopped: everything it tries is refused")) },
+        Reason::Budget => later("Budget spent", format!("{agent} has spent what the policy lets it do"), 60),
         Reason::PolicyChanged => policy("The policy changed", format!("{host} is allowed no longer")),
         Reason::UnknownAgent => unknown_agent(refusal),
         Reason::Malformed => malformed(refusal),
         Reason::Overloaded => overloaded(refusal, agent),
         Reason::DnsFailed | Reason::Unreachable => way_out(refusal, host),
         // No refusal is made for a reason to allow; if one were, it would be a fault of ours.
-        Reason::Internal | Reason::Listed | Reason::Approved => Kind {
+        Reason::Internal | Reason::Listed | Reason::Approved | Reason::Observed => Kind {
             status: StatusCode::SERVICE_UNAVAILABLE,
             proxy_error: "proxy_internal_error",
             title: "exeat cannot do its part",
@@ -117,7 +120,7 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
 
 fn unlisted(refusal: &Refusal, host: &str, agent: &str) -> String {
     let other_ports = if let Cause::Rule { rule, because: _ } = &refusal.cause {
-        format!(": {rule} lists the host for other ports")
+        format!(": {rule} lists the host for other ports or requests")
     } else {
         String::new()
     };

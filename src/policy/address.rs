@@ -4,6 +4,7 @@
 
 mod carried;
 mod guard;
+mod networks;
 mod table;
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::rule::RuleRef;
 use carried::Reading;
+pub use networks::wide_private;
 
 /// What the IANA special-purpose registries and the metadata table say of an address. IPv4 hidden in an IPv6 address is judged as the IPv4 it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

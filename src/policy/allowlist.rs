@@ -2,22 +2,28 @@
 //!
 //! An allow or hold rule without `port` means 80 and 443; a block rule without `port` means every port, as caution reads it.
 
+mod expect;
 mod flags;
+mod include;
 mod read;
+mod whole;
 
-use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use ipnet::IpNet;
 
 use super::address::Addresses;
 use super::attempt::AgentId;
-use super::destination::Port;
 use super::document::Document;
 use super::fault::{Fault, Warning};
-use super::pattern::HostPattern;
-use super::rule::RuleRef;
+use super::floor::Floor;
+use super::limits::Limits;
+use super::rule::{Rule, RuleRef};
 use super::token::TokenDigest;
+pub use expect::{Expectation, Expected};
+use include::Included;
+pub use include::{IncludeName, IncludedText, Library, NoLibrary, Unfound};
 
 /// One agent's rules and how the agent is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +38,31 @@ pub struct Allowlist {
     pub unlisted: Unlisted,
     /// What such a destination may resolve to once approved.
     pub addresses: Arc<Addresses>,
+    /// Until when what is unlisted or held passes, and is recorded as observed.
+    pub observe_until: Option<SystemTime>,
+    /// The line that says so, from 1.
+    pub observe_line: u32,
+    /// Bounds the agent as a whole.
+    pub limits: Limits,
     /// How the agent is known: any one of these.
     pub identify: Vec<Identify>,
-    /// The rules, in the order of the file, which means nothing.
+    /// The rules, its own and those it includes; their order means nothing.
     pub rules: Vec<Rule>,
+    /// What the rules are to decide; they do.
+    pub expectations: Vec<Expectation>,
+    /// The files it includes, as messages name them.
+    pub includes: Vec<Arc<str>>,
+}
+
+/// What an allowlist is read beside.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// The time.
+    pub now: SystemTime,
+    /// What binds it.
+    pub floor: &'a Floor,
+    /// Where what it includes comes from.
+    pub library: &'a dyn Library,
 }
 
 /// What a destination that no rule lists gets.
@@ -60,66 +87,36 @@ pub struct Identify {
     pub place: RuleRef,
 }
 
-/// One rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// Where it stands.
-    pub place: RuleRef,
-    /// The hosts it is about; at least one.
-    pub hosts: Vec<HostPattern>,
-    /// The ports it is about.
-    pub ports: Ports,
-    /// What it does.
-    pub effect: Effect,
-    /// Words for people.
-    pub note: Option<Arc<str>>,
-}
-
-/// The ports of a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ports {
-    /// All of them.
-    Every,
-    /// These; sorted.
-    These(Arc<[Port]>),
-}
-
-/// What a rule does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// It passes.
-    Allow {
-        /// What the destination may resolve to.
-        addresses: Arc<Addresses>,
-        /// The rule spells its addresses.
-        spelled: bool,
-        /// Neither TLS nor HTTP.
-        opaque: bool,
-    },
-    /// Somebody is asked.
-    Hold {
-        /// What the destination may resolve to once approved, where the rule says.
-        addresses: Option<Arc<Addresses>>,
-    },
-    /// It is refused.
-    Block {
-        /// Words for the agent.
-        because: Option<Arc<str>>,
-    },
-}
-
 impl Allowlist {
-    /// Reads an allowlist. Every fault is told at once.
-    pub fn parse(file: &str, text: &str) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
+    /// Reads an allowlist and all it includes. Every fault is told at once, in whichever file it stands.
+    pub fn read(file: &str, text: &str, reading: &Reading<'_>) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
         let document = Document::parse(file, text);
-        let allowlist = read::allowlist(&document);
-        let (mut faults, warnings) = document.into_findings();
-        faults.extend(allowlist.iter().flat_map(|allowlist| read::contradictions(&allowlist.rules)));
-        faults.sort();
-        match allowlist {
-            Some(allowlist) if faults.is_empty() => Ok((allowlist, warnings)),
-            Some(_) | None => Err(faults),
+        let (allowlist, entries) = read::allowlist(&document);
+        let (mut faults, mut warnings) = document.into_findings();
+        let included = Included::read(entries, reading);
+        faults.extend(included.faults);
+        warnings.extend(included.warnings);
+        if let Some(mut allowlist) = allowlist {
+            allowlist.rules.extend(included.rules);
+            allowlist.expectations.extend(included.expectations);
+            allowlist.includes = included.files;
+            faults.extend(whole::whole(&allowlist, reading));
+            if faults.is_empty() {
+                // What is wrong would fail them for reasons that are not theirs.
+                faults.extend(expect::unmet(&allowlist, reading));
+            }
+            if faults.is_empty() {
+                return Ok((allowlist, warnings));
+            }
         }
+        faults.sort();
+        faults.dedup();
+        Err(faults)
+    }
+
+    /// Reads an allowlist that stands alone: under no floor, with nothing to include, and at no time, so that it cannot be observed.
+    pub fn parse(file: &str, text: &str) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
+        Self::read(file, text, &Reading { now: SystemTime::UNIX_EPOCH, floor: &Floor::none(), library: &NoLibrary })
     }
 
     /// The allowlist of the embedded default: nothing listed, everything held.
@@ -131,8 +128,13 @@ impl Allowlist {
             agent_line: 0,
             unlisted: Unlisted::Hold,
             addresses,
+            observe_until: None,
+            observe_line: 0,
+            limits: Limits::default(),
             identify: Vec::new(),
             rules: Vec::new(),
+            expectations: Vec::new(),
+            includes: Vec::new(),
         }
     }
 }
@@ -143,60 +145,6 @@ impl Unlisted {
         match self {
             Unlisted::Block => "block",
             Unlisted::Hold => "hold",
-        }
-    }
-}
-
-impl Ports {
-    /// What an allow or hold rule without `port` means.
-    pub fn web() -> Self {
-        Self::these([80, 443].into_iter().filter_map(|port| std::num::NonZeroU16::new(port).map(Port)))
-    }
-
-    /// Exactly these.
-    pub fn these(ports: impl IntoIterator<Item = Port>) -> Self {
-        let mut ports: Vec<Port> = ports.into_iter().collect();
-        ports.sort_unstable();
-        ports.dedup();
-        Ports::These(ports.into())
-    }
-
-    /// Whether the port is among them.
-    pub fn contain(&self, port: Port) -> bool {
-        match self {
-            Ports::Every => true,
-            Ports::These(ports) => ports.binary_search(&port).is_ok(),
-        }
-    }
-
-    /// Whether a port is in both.
-    pub fn meet(&self, other: &Ports) -> bool {
-        match (self, other) {
-            (Ports::Every, _) | (_, Ports::Every) => true,
-            (Ports::These(ports), Ports::These(_)) => ports.iter().any(|port| other.contain(*port)),
-        }
-    }
-}
-
-impl fmt::Display for Ports {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Ports::Every => f.write_str("every port"),
-            Ports::These(ports) => {
-                let words: Vec<String> = ports.iter().map(|port| port.number().to_string()).collect();
-                f.write_str(&words.join(", "))
-            }
-        }
-    }
-}
-
-impl Effect {
-    /// The name of the rule's table.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Effect::Allow { addresses: _, spelled: _, opaque: _ } => "allow",
-            Effect::Hold { addresses: _ } => "hold",
-            Effect::Block { because: _ } => "block",
         }
     }
 }

@@ -3,134 +3,14 @@
 //! A yes covers exactly what was shown and is never a permit: the attempt is decided again with it in force. A yes to a
 //! tunnel covers the plain requests found in it; a yes to a plain request covers no tunnel. Time is an argument.
 
+mod yes;
+
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
-
-use super::address::Addresses;
-use super::attempt::{AgentId, Attempt, AttemptId, Instance, Scheme};
+use super::attempt::{AgentId, Attempt, AttemptId, Instance, RequestLine, Scheme};
 use super::destination::Destination;
-
-/// How long a `once` may go unclaimed, by the attempts that waited or, if none did, by the next one.
-pub const ONCE_WITHIN: Duration = Duration::from_secs(5 * 60);
-
-/// Names an approval: a UUIDv7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ApprovalId(pub Uuid);
-
-/// What a question is about; attempts with the same subject share one question.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Subject {
-    /// Who asks.
-    pub agent: AgentId,
-    /// Which running one of them.
-    pub instance: Instance,
-    /// Where to.
-    pub destination: Destination,
-    /// `None` for a tunnel. A yes to a tunnel covers the plain requests found in it; not the other way round.
-    pub scheme: Option<Scheme>,
-}
-
-impl Subject {
-    /// What a question for the attempt is about.
-    pub fn of(attempt: &Attempt) -> Self {
-        Self {
-            agent: attempt.agent.clone(),
-            instance: attempt.instance.clone(),
-            destination: attempt.destination.clone(),
-            scheme: attempt.scheme,
-        }
-    }
-}
-
-/// How far a yes reaches.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// The attempts that waited when the answer came, or the next one until `next_until` if none waited.
-    Once {
-        /// Attempts that may still claim it, for `ONCE_WITHIN`.
-        waiting: BTreeSet<AttemptId>,
-        /// Set where none waited: the next attempt may claim it until then.
-        next_until: Option<SystemTime>,
-    },
-    /// Until then; tunnels are cut at its end.
-    For {
-        /// The end.
-        until: SystemTime,
-    },
-    /// Without end, for the agent whatever its instance.
-    Always,
-}
-
-/// A yes with scope and expiry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Approval {
-    /// Its name.
-    pub id: ApprovalId,
-    /// What was shown.
-    pub subject: Subject,
-    /// How far it reaches.
-    pub scope: Scope,
-    /// What the destination may resolve to.
-    pub addresses: Arc<Addresses>,
-    /// Who said it.
-    pub approver: Arc<str>,
-    /// When it was said.
-    pub at: SystemTime,
-    /// The approver's words.
-    pub note: Option<Arc<str>>,
-    /// Attempts that claimed it and are open; a request found in one of them is covered.
-    pub claimed: BTreeSet<AttemptId>,
-}
-
-impl Approval {
-    /// Whether it was given for what the attempt is; a `once` is given to single attempts besides.
-    fn fits(&self, attempt: &Attempt) -> bool {
-        let anywhere = matches!(self.scope, Scope::Always);
-        let carried = self.subject.scheme.is_none() && attempt.within.is_some();
-        self.subject.agent == attempt.agent
-            && (anywhere || self.subject.instance == attempt.instance)
-            && self.subject.destination == attempt.destination
-            && (carried || self.subject.scheme == attempt.scheme)
-    }
-
-    /// Whether an attempt that holds a claim on it is still covered.
-    fn lasts(&self, now: SystemTime) -> bool {
-        !matches!(self.scope, Scope::For { until } if until <= now)
-    }
-
-    /// Whether the attempt may claim it without having been given a seat.
-    fn is_free_to(&self, attempt: &Attempt, now: SystemTime) -> bool {
-        let open = match &self.scope {
-            // Given to a next tunnel; a request found in an older tunnel is none.
-            Scope::Once { waiting: _, next_until } => self.subject.scheme == attempt.scheme && next_until.is_some_and(|until| now < until),
-            Scope::For { until } => now < *until,
-            Scope::Always => true,
-        };
-        open && self.fits(attempt)
-    }
-
-    /// When it ends by itself, or when what of it is unclaimed does.
-    fn end(&self) -> Option<SystemTime> {
-        match &self.scope {
-            Scope::Once { waiting: _, next_until } => Some(next_until.unwrap_or(self.at + ONCE_WITHIN)),
-            Scope::For { until } => Some(*until),
-            Scope::Always => None,
-        }
-    }
-
-    /// Whether attempts that have not claimed it may still do so.
-    fn has_uses_left(&self) -> bool {
-        match &self.scope {
-            Scope::Once { waiting, next_until } => !waiting.is_empty() || next_until.is_some(),
-            Scope::For { .. } | Scope::Always => true,
-        }
-    }
-}
+pub use yes::{Approval, ApprovalId, Asking, ONCE_WITHIN, Scope, Subject};
 
 /// What became of taking back a yes that was just given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,13 +30,14 @@ struct Reach {
     instance: Option<Instance>,
     destination: Destination,
     scheme: Option<Scheme>,
+    request: Option<RequestLine>,
 }
 
 impl Reach {
     fn of(approval: &Approval) -> Self {
-        let Subject { agent, instance, destination, scheme } = approval.subject.clone();
+        let Subject { agent, instance, destination, scheme, request } = approval.subject.clone();
         let instance = if matches!(approval.scope, Scope::Always) { None } else { Some(instance) };
-        Self { agent, instance, destination, scheme }
+        Self { agent, instance, destination, scheme, request }
     }
 }
 
@@ -232,18 +113,21 @@ impl Approvals {
         self.all.values().map(|listed| &listed.approval)
     }
 
-    /// The approval that covers the attempt, if one does: what it claimed, what the tunnel around it claimed, what was given to it as it
-    /// waited, then what anybody may claim, the widest first.
-    pub fn live(&self, attempt: &Attempt, now: SystemTime) -> Option<&Approval> {
+    /// The approval that covers the attempt and answers what is asked, if one does: what it claimed, what the tunnel around it claimed, what
+    /// was given to it as it waited, then what anybody may claim, the widest first.
+    pub fn live(&self, attempt: &Attempt, asking: Asking, now: SystemTime) -> Option<&Approval> {
         if self.all.is_empty() {
             return None;
         }
-        self.claimed(attempt, now).or_else(|| self.seat(attempt, now)).or_else(|| self.free_for(attempt, now))
+        let answers = |approval: &&Approval| approval.answers(asking);
+        let claimed = self.claimed(attempt, now).filter(answers);
+        claimed.or_else(|| self.seat(attempt, now).filter(answers)).or_else(|| self.free_for(attempt, asking, now))
     }
 
-    /// Whether the same question was denied so recently that it is not asked again.
-    pub fn quiet(&self, attempt: &Attempt, now: SystemTime) -> bool {
-        !self.silences.is_empty() && self.silences.get(&Subject::of(attempt)).is_some_and(|until| now < *until)
+    /// Whether the same question, or one about every request, was denied so recently that it is not asked again.
+    pub fn quiet(&self, attempt: &Attempt, asking: Asking, now: SystemTime) -> bool {
+        let silent = |subject: &Subject| self.silences.get(subject).is_some_and(|until| now < *until);
+        !self.silences.is_empty() && (silent(&Subject::of(attempt)) || silent(&Subject::asked(attempt, asking)))
     }
 
     /// A no echoes until then.
@@ -341,21 +225,26 @@ impl Approvals {
         self.get(*self.seats.get(&attempt.id)?).filter(|approval| approval.fits(attempt) && now < approval.at + ONCE_WITHIN)
     }
 
-    fn free_for(&self, attempt: &Attempt, now: SystemTime) -> Option<&Approval> {
+    fn free_for(&self, attempt: &Attempt, asking: Asking, now: SystemTime) -> Option<&Approval> {
         if self.free.is_empty() {
             return None;
         }
-        let Subject { agent, instance, destination, scheme } = Subject::of(attempt);
+        let Subject { agent, instance, destination, scheme, request: _ } = Subject::of(attempt);
         let tunnel = (attempt.within.is_some() && scheme.is_some()).then_some(None);
-        let mut reach = Reach { agent, instance: None, destination, scheme };
+        let every = (asking == Asking::EveryRequest).then_some(None);
+        let requests: Vec<Option<RequestLine>> = every.into_iter().chain(attempt.sight.line().map(Some)).collect();
+        let mut reach = Reach { agent, instance: None, destination, scheme, request: None };
         for bound in [None, Some(instance)] {
             reach.instance = bound;
             for scheme in [Some(scheme), tunnel].into_iter().flatten() {
                 reach.scheme = scheme;
-                let ids = self.free.get(&reach).into_iter().flatten();
-                let open = ids.filter_map(|id| self.get(*id)).filter(|approval| approval.is_free_to(attempt, now));
-                if let Some(found) = open.max_by_key(|approval| approval.end()) {
-                    return Some(found);
+                for request in &requests {
+                    reach.request.clone_from(request);
+                    let ids = self.free.get(&reach).into_iter().flatten();
+                    let open = ids.filter_map(|id| self.get(*id)).filter(|approval| approval.is_free_to(attempt, now));
+                    if let Some(found) = open.max_by_key(|approval| approval.end()) {
+                        return Some(found);
+                    }
                 }
             }
         }
@@ -396,6 +285,10 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use std::num::NonZeroU16;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use uuid::Uuid;
 
     use super::super::address::Addresses;
     use super::super::attempt::Sight;
@@ -409,10 +302,10 @@ mod tests {
         approvals.insert(yes(1, once([10, 11])));
         for waited in [10, 11] {
             let waited = tunnel(waited);
-            assert_eq!(approvals.live(&waited, at(1)).unwrap().id, named(1));
+            assert_eq!(approvals.live(&waited, Asking::EveryRequest, at(1)).unwrap().id, named(1));
             assert!(approvals.claim(named(1), &waited, at(1)));
             approvals.ended(waited.id);
-            assert!(approvals.live(&waited, at(2)).is_none());
+            assert!(approvals.live(&waited, Asking::EveryRequest, at(2)).is_none());
             assert!(!approvals.claim(named(1), &waited, at(2)));
         }
         assert_eq!(approvals.iter().count(), 0);
@@ -422,7 +315,7 @@ mod tests {
     fn once_is_not_for_an_attempt_that_did_not_wait() {
         let mut approvals = Approvals::default();
         approvals.insert(yes(1, once([10])));
-        assert!(approvals.live(&tunnel(12), at(1)).is_none());
+        assert!(approvals.live(&tunnel(12), Asking::EveryRequest, at(1)).is_none());
         assert!(!approvals.claim(named(1), &tunnel(12), at(1)));
     }
 
@@ -434,15 +327,15 @@ mod tests {
         assert!(approvals.claim(named(1), &outer, at(1)));
         let late = at(100_000);
         approvals.expire(late);
-        assert!(approvals.live(&outer, late).is_some());
-        assert!(approvals.live(&inside(20, 10), late).is_some());
+        assert!(approvals.live(&outer, Asking::EveryRequest, late).is_some());
+        assert!(approvals.live(&inside(20, 10), Asking::EveryRequest, late).is_some());
         assert!(approvals.claim(named(1), &inside(20, 10), late));
-        assert!(approvals.live(&inside(21, 99), late).is_none(), "another tunnel");
+        assert!(approvals.live(&inside(21, 99), Asking::EveryRequest, late).is_none(), "another tunnel");
         let mut elsewhere = inside(22, 10);
         elsewhere.destination.port = Port(NonZeroU16::new(8443).unwrap());
-        assert!(approvals.live(&elsewhere, late).is_none(), "another destination");
+        assert!(approvals.live(&elsewhere, Asking::EveryRequest, late).is_none(), "another destination");
         approvals.ended(outer.id);
-        assert!(approvals.live(&inside(23, 10), late).is_none());
+        assert!(approvals.live(&inside(23, 10), Asking::EveryRequest, late).is_none());
         assert_eq!(approvals.iter().count(), 0);
     }
 
@@ -456,9 +349,9 @@ mod tests {
         let mut approvals = fresh();
         assert!(approvals.claim(named(1), &tunnel(10), at(299)));
         assert!(!approvals.claim(named(1), &tunnel(11), at(299)));
-        assert!(approvals.live(&tunnel(11), at(299)).is_none());
+        assert!(approvals.live(&tunnel(11), Asking::EveryRequest, at(299)).is_none());
         let mut approvals = fresh();
-        assert!(approvals.live(&tunnel(10), at(300)).is_none());
+        assert!(approvals.live(&tunnel(10), Asking::EveryRequest, at(300)).is_none());
         assert!(!approvals.claim(named(1), &tunnel(10), at(300)));
         assert_eq!(approvals.next_end(at(0)), Some(at(300)));
         assert!(!approvals.expire(at(300)));
@@ -470,11 +363,11 @@ mod tests {
         let mut approvals = Approvals::default();
         approvals.insert(yes(1, once([10, 11])));
         approvals.ended(tunnel(10).id);
-        assert!(approvals.live(&tunnel(12), at(5)).is_none(), "one still waits");
+        assert!(approvals.live(&tunnel(12), Asking::EveryRequest, at(5)).is_none(), "one still waits");
         approvals.ended(tunnel(11).id);
-        assert!(approvals.live(&tunnel(12), at(300)).is_none(), "too late");
+        assert!(approvals.live(&tunnel(12), Asking::EveryRequest, at(300)).is_none(), "too late");
         assert!(approvals.claim(named(1), &tunnel(12), at(299)));
-        assert!(approvals.live(&tunnel(13), at(299)).is_none());
+        assert!(approvals.live(&tunnel(13), Asking::EveryRequest, at(299)).is_none());
     }
 
     #[test]
@@ -483,8 +376,8 @@ mod tests {
         approvals.insert(yes(1, Scope::For { until: at(60) }));
         assert!(approvals.claim(named(1), &tunnel(10), at(59)));
         assert!(approvals.claim(named(1), &tunnel(11), at(59)));
-        assert!(approvals.live(&tunnel(10), at(59)).is_some());
-        assert!(approvals.live(&tunnel(10), at(60)).is_none(), "the end itself is outside, for what is open too");
+        assert!(approvals.live(&tunnel(10), Asking::EveryRequest, at(59)).is_some());
+        assert!(approvals.live(&tunnel(10), Asking::EveryRequest, at(60)).is_none(), "the end itself is outside, for what is open too");
         assert!(!approvals.expire(at(59)));
         assert!(approvals.expire(at(60)));
         assert_eq!(approvals.next_end(at(0)), None);
@@ -496,7 +389,7 @@ mod tests {
         for (scope, reaches) in [(Scope::For { until: at(60) }, false), (Scope::Always, true)] {
             let mut approvals = Approvals::default();
             approvals.insert(yes(1, scope));
-            assert_eq!(approvals.live(&other, at(1)).is_some(), reaches);
+            assert_eq!(approvals.live(&other, Asking::EveryRequest, at(1)).is_some(), reaches);
             assert_eq!(approvals.claim(named(1), &other, at(1)), reaches);
         }
     }
@@ -523,7 +416,7 @@ mod tests {
                 let mut approval = yes(1, scope.clone());
                 approval.subject.scheme = *scheme;
                 approvals.insert(approval);
-                assert_eq!(approvals.live(attempt, at(1)).is_some(), *covered, "{scheme:?} {attempt:?}");
+                assert_eq!(approvals.live(attempt, Asking::EveryRequest, at(1)).is_some(), *covered, "{scheme:?} {attempt:?}");
                 assert_eq!(approvals.claim(named(1), attempt, at(1)), *covered, "{scheme:?} {attempt:?}");
             }
         }
@@ -533,7 +426,7 @@ mod tests {
     fn once_for_a_next_tunnel_is_not_used_up_by_a_request_in_another() {
         let mut approvals = Approvals::default();
         approvals.insert(yes(1, Scope::Once { waiting: BTreeSet::new(), next_until: Some(at(300)) }));
-        assert!(approvals.live(&inside(11, 9), at(1)).is_none());
+        assert!(approvals.live(&inside(11, 9), Asking::EveryRequest, at(1)).is_none());
         assert!(!approvals.claim(named(1), &inside(11, 9), at(1)));
         assert!(approvals.claim(named(1), &tunnel(10), at(1)));
     }
@@ -545,8 +438,8 @@ mod tests {
             approvals.insert(yes(1, scope));
             assert!(approvals.claim(named(1), &tunnel(10), at(1)));
             assert_eq!(approvals.revoke(named(1)).unwrap().id, named(1));
-            assert!(approvals.live(&tunnel(10), at(1)).is_none());
-            assert!(approvals.live(&inside(11, 10), at(1)).is_none());
+            assert!(approvals.live(&tunnel(10), Asking::EveryRequest, at(1)).is_none());
+            assert!(approvals.live(&inside(11, 10), Asking::EveryRequest, at(1)).is_none());
             assert!(!approvals.claim(named(1), &tunnel(10), at(1)));
             assert_eq!(approvals.revoke(named(1)), None);
         }
@@ -563,7 +456,7 @@ mod tests {
         approvals.insert(yes(2, once([12])));
         assert!(approvals.claim(named(2), &tunnel(12), at(1)));
         assert_eq!(approvals.withdraw(named(2)), Withdrawn::Used);
-        assert!(approvals.live(&tunnel(12), at(1)).is_some());
+        assert!(approvals.live(&tunnel(12), Asking::EveryRequest, at(1)).is_some());
     }
 
     #[test]
@@ -572,10 +465,10 @@ mod tests {
         approvals.silence(Subject::of(&tunnel(10)), at(50));
         approvals.silence(Subject::of(&tunnel(10)), at(60));
         assert_eq!(approvals.next_end(at(0)), Some(at(60)));
-        assert!(approvals.quiet(&tunnel(11), at(59)));
-        assert!(!approvals.quiet(&Attempt { instance: Instance("other".into()), ..tunnel(11) }, at(59)));
-        assert!(!approvals.quiet(&Attempt { scheme: Some(Scheme::Http), ..tunnel(11) }, at(59)));
-        assert!(!approvals.quiet(&tunnel(11), at(60)));
+        assert!(approvals.quiet(&tunnel(11), Asking::EveryRequest, at(59)));
+        assert!(!approvals.quiet(&Attempt { instance: Instance("other".into()), ..tunnel(11) }, Asking::EveryRequest, at(59)));
+        assert!(!approvals.quiet(&Attempt { scheme: Some(Scheme::Http), ..tunnel(11) }, Asking::EveryRequest, at(59)));
+        assert!(!approvals.quiet(&tunnel(11), Asking::EveryRequest, at(60)));
         approvals.expire(at(60));
         assert_eq!(approvals.next_end(at(0)), None);
     }
@@ -585,9 +478,9 @@ mod tests {
         let mut approvals = Approvals::default();
         approvals.insert(yes(1, Scope::For { until: at(90) }));
         approvals.insert(yes(2, Scope::For { until: at(60) }));
-        assert_eq!(approvals.live(&tunnel(10), at(1)).unwrap().id, named(1));
+        assert_eq!(approvals.live(&tunnel(10), Asking::EveryRequest, at(1)).unwrap().id, named(1));
         approvals.insert(yes(3, Scope::Always));
-        assert_eq!(approvals.live(&tunnel(10), at(1)).unwrap().id, named(3));
+        assert_eq!(approvals.live(&tunnel(10), Asking::EveryRequest, at(1)).unwrap().id, named(3));
     }
 
     #[test]
@@ -600,7 +493,7 @@ mod tests {
         }
         let mut attempt = tunnel(10);
         attempt.destination.host = Host::Address(std::net::Ipv4Addr::from(77_777).into());
-        assert_eq!(approvals.live(&attempt, at(1)).unwrap().id, named(77_777));
+        assert_eq!(approvals.live(&attempt, Asking::EveryRequest, at(1)).unwrap().id, named(77_777));
         assert!(approvals.expire(at(60)));
         assert!(approvals.all.is_empty() && approvals.free.is_empty() && approvals.ends.is_empty());
     }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::destination::Destination;
+use super::path::RequestPath;
+use super::query::Query;
 use super::token::TokenDigest;
 
 /// Names one attempt in its refusal, its records and its trace: a UUIDv7 (RFC 9562).
@@ -93,14 +95,59 @@ pub enum Scheme {
 /// What a front can know of the request behind an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Sight {
-    /// The request line is in plain sight.
-    Seen(RequestLine),
+    /// The request's head is in plain sight.
+    Seen(Arc<Seen>),
     /// A tunnel whose bytes come later.
     NotYet,
 }
 
-/// Method and path of a request in plain sight. The query is dropped where this is made: it is never recorded.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+impl Sight {
+    /// The request, where it is in plain sight.
+    pub fn seen(&self) -> Option<&Seen> {
+        match self {
+            Sight::Seen(seen) => Some(seen),
+            Sight::NotYet => None,
+        }
+    }
+
+    /// Method and path as sent, where they are in plain sight.
+    pub fn line(&self) -> Option<RequestLine> {
+        self.seen().map(Seen::line)
+    }
+}
+
+/// What request rules are judged by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Seen {
+    /// The method as sent.
+    pub method: Arc<str>,
+    /// The path as sent, and its normal form.
+    pub path: RequestPath,
+    /// The query: matched, never shown or recorded.
+    pub query: Query,
+    /// Content comes with the head.
+    pub content: bool,
+    /// The head asks for a WebSocket (RFC 6455 section 4.1).
+    pub websocket: bool,
+    /// A field asks some servers to take another method or target than the request line's.
+    pub rewrites: bool,
+}
+
+impl Seen {
+    /// A request of which nothing but the request line is known: no content, no upgrade.
+    pub fn bare(method: &str, path: &str, query: Option<&str>) -> Self {
+        let (path, query) = (RequestPath::read(path), Query::read(query));
+        Self { method: method.into(), path, query, content: false, websocket: false, rewrites: false }
+    }
+
+    /// Method and path as sent.
+    pub fn line(&self) -> RequestLine {
+        RequestLine { method: self.method.clone(), path: self.path.raw().into() }
+    }
+}
+
+/// Method and path of a request in plain sight. It has no query, which is never recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RequestLine {
     /// The method as sent.
     pub method: Arc<str>,

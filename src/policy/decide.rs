@@ -1,28 +1,32 @@
 //! The decision: what one attempt gets, and from which rule.
 //!
-//! Never allowed, block, quiet, approval, hold, allow, unlisted: the first that speaks decides. Of several rules of a kind the most specific speaks: exact hosts first,
-//! then patterns of more labels, then those that permit less, so that the order of the file means nothing. Of block rules the first in the file is named.
+//! Frozen, never allowed, floor block, block, look, quiet, approval, hold, allow, observed, unlisted: the first that speaks decides. Of several rules of a kind the
+//! most specific speaks, so that the order of the file means nothing. Of block rules the first in the file is named.
+
+mod found;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::address::{AddressRefusal, Addresses};
-use super::allowlist::{Effect, Rule, Unlisted};
-use super::approvals::{Approval, ApprovalId, Approvals, Scope};
+use super::address::{AddressClass, AddressRefusal, Addresses};
+use super::allowlist::Unlisted;
+use super::approvals::{Approval, ApprovalId, Approvals, Asking};
 use super::attempt::Attempt;
-use super::destination::{Destination, Port};
-use super::host::Host;
+use super::destination::Port;
+use super::limits::{LimitedBy, Limits};
 use super::policy::{Agent, Bounds, Policy};
 use super::reason::Reason;
-use super::rule::RuleRef;
-use super::special::{Special, special};
+use super::rule::{Allow, Effect, Rule, RuleRef};
+use found::Found;
 
 /// What an attempt gets.
 #[derive(Clone, Debug)]
 pub enum Decision {
     /// It passes, to addresses the grant covers.
     Allow(Grant),
+    /// A rule looks at requests: each found in the tunnel is an attempt of its own, and the tunnel leads nowhere by itself.
+    Look(Look),
     /// Somebody is asked.
     Hold(HoldTerms),
     /// It is refused.
@@ -36,17 +40,32 @@ pub enum Basis {
     Listed(RuleRef),
     /// A person's yes.
     Approved(ApprovalId),
+    /// The agent is observed: what it would have got.
+    Observed(Would),
+}
+
+/// What an observed attempt would have got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Would {
+    /// A question, by this rule or as unlisted.
+    Hold(Option<RuleRef>),
+    /// A refusal, as unlisted.
+    Block,
 }
 
 /// What an allow carries: its basis and the addresses it covers.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    pub(super) basis: Basis,
-    pub(super) addresses: Arc<Addresses>,
-    pub(super) opaque: bool,
-    pub(super) until: Option<SystemTime>,
-    pub(super) port: Port,
-    pub(super) bounds: Arc<Bounds>,
+    basis: Basis,
+    addresses: Arc<Addresses>,
+    opaque: bool,
+    websocket: bool,
+    normal_path: bool,
+    limits: Vec<(LimitedBy, Limits)>,
+    until: Option<SystemTime>,
+    port: Port,
+    at: SystemTime,
+    bounds: Arc<Bounds>,
 }
 
 impl Grant {
@@ -55,9 +74,32 @@ impl Grant {
         &self.basis
     }
 
+    /// The rule it rests on, where it is a rule.
+    pub fn rule(&self) -> Option<&RuleRef> {
+        match &self.basis {
+            Basis::Listed(rule) | Basis::Observed(Would::Hold(Some(rule))) => Some(rule),
+            Basis::Approved(_) | Basis::Observed(Would::Hold(None) | Would::Block) => None,
+        }
+    }
+
     /// The rule says that the tunnel is neither TLS nor HTTP.
     pub fn opaque(&self) -> bool {
         self.opaque
+    }
+
+    /// The request may turn its connection into a WebSocket.
+    pub fn websocket(&self) -> bool {
+        self.websocket
+    }
+
+    /// A rule looks at paths here: what is forwarded is the path's normal form, the one that was judged.
+    pub fn normal_path(&self) -> bool {
+        self.normal_path
+    }
+
+    /// What bounds how much of it passes: every one of these.
+    pub fn limits(&self) -> &[(LimitedBy, Limits)] {
+        &self.limits
     }
 
     /// What the destination may resolve to, all else aside.
@@ -75,17 +117,27 @@ impl Grant {
         self.judge(address).is_ok()
     }
 
-    /// As `covers`, with the reason: metadata, exeat itself, `never`, a block rule that names the address, then the grant's own addresses.
+    /// As `covers`, with the reason: metadata, exeat itself, `never`, a block rule that names the address, then the grant's own addresses and the floor's.
     pub fn judge(&self, address: IpAddr) -> Result<(), AddressRefusal> {
         let judged = self.bounds.guard.judge(address, self.port, &self.addresses);
         match judged {
             Err(AddressRefusal::Metadata(_) | AddressRefusal::Own | AddressRefusal::Never) => judged,
-            Ok(()) | Err(AddressRefusal::Blocked(_) | AddressRefusal::Outside(_)) => match self.bounds.blocked(address, self.port) {
-                Some(rule) => Err(AddressRefusal::Blocked(rule.place.clone())),
-                None => judged,
-            },
+            Ok(()) | Err(AddressRefusal::Blocked(_) | AddressRefusal::Outside(_)) => {
+                if let Some(rule) = self.bounds.blocked(address, self.port, self.at) {
+                    return Err(AddressRefusal::Blocked(rule.place.clone()));
+                }
+                let floor = self.bounds.floor.permits_address(address);
+                if floor { judged } else { Err(AddressRefusal::Outside(AddressClass::of(address))) }
+            }
         }
     }
+}
+
+/// What a tunnel is opened under whose requests are judged one by one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The first rule that looks at requests.
+    pub rule: RuleRef,
 }
 
 /// What a question is asked under.
@@ -97,6 +149,8 @@ pub struct HoldTerms {
     pub note: Option<Arc<str>>,
     /// What the destination may resolve to once approved.
     pub addresses: Arc<Addresses>,
+    /// Whether it is about this request or every one.
+    pub asking: Asking,
 }
 
 /// Why an attempt is refused.
@@ -116,145 +170,114 @@ impl Policy {
         let Some(agent) = self.agent(&attempt.agent) else {
             return refused(Reason::UnknownAgent, None);
         };
-        let found = Found::of(agent, &attempt.destination);
-        let approval = approvals.live(attempt, now);
-        if let Some(block) = found.never(agent, &attempt.destination, approval) {
+        if self.frozen(&attempt.agent) {
+            return refused(Reason::Frozen, None);
+        }
+        let found = Found::of(&agent.bounds, attempt, now);
+        let asking = found.asking();
+        let approval = approvals.live(attempt, asking, now);
+        let capped = approval.and_then(|approval| Some((approval, agent.bounds.floor.caps(approval, now)?)));
+        if let Some(block) = found.never(agent, &attempt.destination, capped.map(|(approval, _)| approval)) {
             return Decision::Block(block);
         }
-        if let Some(rule) = found.block {
-            return refused(Reason::Blocked, Some(rule));
+        if let Some(block) = found.blocked(&attempt.sight) {
+            return Decision::Block(block);
         }
-        if approvals.quiet(attempt, now) {
+        if let Some(rule) = found.looks(&attempt.sight) {
+            return Decision::Look(Look { rule: rule.place.clone() });
+        }
+        if approvals.quiet(attempt, asking, now) {
             return refused(Reason::Quiet, found.hold);
         }
-        let port = attempt.destination.port;
-        match (approval, found.hold, found.allow) {
-            (Some(approval), _, allow) => Decision::Allow(approved(agent, approval, port, allow)),
-            (None, Some(hold), _) => Decision::Hold(found.terms(agent, Some(hold))),
-            (None, None, Some(allow)) => Decision::Allow(listed(agent, allow, port)),
-            (None, None, None) => match agent.unlisted {
-                Unlisted::Block => refused(Reason::Unlisted, found.other_ports),
-                Unlisted::Hold => Decision::Hold(found.terms(agent, None)),
-            },
-        }
-    }
-}
-
-/// The rule of each kind that speaks for a destination.
-#[derive(Clone, Copy, Debug, Default)]
-struct Found<'a> {
-    block: Option<&'a Rule>,
-    hold: Option<&'a Rule>,
-    allow: Option<&'a Rule>,
-    /// A rule that would speak for the host on other ports.
-    other_ports: Option<&'a Rule>,
-    /// An allow or hold rule spells the host and has addresses of its own.
-    spelled: bool,
-}
-
-impl<'a> Found<'a> {
-    fn of(agent: &'a Agent, destination: &'a Destination) -> Self {
-        let mut found = Self::default();
-        let (mut block, mut hold, mut allow) = (u32::MAX, u32::MAX, u32::MAX);
-        for entry in agent.index.lookup(&destination.host) {
-            let Some(rule) = agent.rules.get(entry.rule) else { continue };
-            if !rule.ports.contain(destination.port) {
-                found.other_ports = found.other_ports.or(Some(rule));
-                continue;
+        let granting = Granting { agent, found: &found, port: attempt.destination.port, now };
+        match (capped, found.hold, found.allow) {
+            (Some((approval, until)), ..) => Decision::Allow(granting.approved(approval, until)),
+            (None, Some(hold), _) => {
+                granting.observed(Would::Hold(Some(hold.place.clone()))).unwrap_or_else(|| Decision::Hold(found.terms(agent, asking)))
             }
-            let (slot, best) = match &rule.effect {
-                Effect::Block { because: _ } => (&mut found.block, &mut block),
-                Effect::Hold { addresses } => {
-                    found.spelled |= entry.exact && addresses.is_some();
-                    (&mut found.hold, &mut hold)
-                }
-                Effect::Allow { addresses: _, spelled, opaque: _ } => {
-                    found.spelled |= entry.exact && *spelled;
-                    (&mut found.allow, &mut allow)
-                }
-            };
-            if slot.is_none() || entry.rank < *best {
-                (*slot, *best) = (Some(rule), entry.rank);
-            }
+            (None, None, Some((rule, allow))) => Decision::Allow(granting.listed(rule, allow)),
+            (None, None, None) => granting.unlisted(asking),
         }
-        if let Host::Address(address) = &destination.host {
-            let carried = agent.bounds.blocked(*address, destination.port);
-            found.block = found.block.into_iter().chain(carried).min_by_key(|rule| &rule.place);
-        }
-        found
-    }
-
-    /// What no rule and no person opens: exeat itself, metadata, special names, and literals outside the addresses of what would let them pass.
-    fn never(&self, agent: &Agent, destination: &Destination, approval: Option<&Approval>) -> Option<Block> {
-        let block = |reason, rule: Option<&Rule>| Some(Block { reason, rule: rule.map(|rule| rule.place.clone()), because: None });
-        let guard = &agent.bounds.guard;
-        let address = match &destination.host {
-            Host::Name(_) if guard.known_as.contains(&destination.host) => return block(Reason::OwnAddress, None),
-            Host::Name(name) => {
-                return match special(name) {
-                    Some(Special::Never) => block(Reason::SpecialName, None),
-                    Some(Special::NeedsAddresses) if !self.spelled => block(Reason::SpecialName, None),
-                    Some(Special::NeedsAddresses) | None => None,
-                };
-            }
-            Host::Address(address) => *address,
-        };
-        let addresses = approval.map_or_else(|| self.addresses(agent), |approval| &approval.addresses);
-        match guard.judge(address, destination.port, addresses) {
-            Ok(()) => None,
-            Err(AddressRefusal::Own) => block(Reason::OwnAddress, None),
-            Err(AddressRefusal::Metadata(_) | AddressRefusal::Never | AddressRefusal::Blocked(_)) => block(Reason::ForbiddenAddress, None),
-            Err(AddressRefusal::Outside(_)) => block(Reason::ForbiddenAddress, self.hold.or(self.allow)),
-        }
-    }
-
-    /// What the destination may resolve to without a person's word: the hold rule's addresses, else the allow rule's, else the agent's.
-    fn addresses<'b>(&self, agent: &'b Agent) -> &'b Arc<Addresses>
-    where
-        'a: 'b,
-    {
-        let held = self.hold.and_then(|rule| match &rule.effect {
-            Effect::Hold { addresses } => addresses.as_ref(),
-            Effect::Allow { addresses: _, spelled: _, opaque: _ } | Effect::Block { because: _ } => None,
-        });
-        let allowed = self.allow.and_then(|rule| match &rule.effect {
-            Effect::Allow { addresses, spelled: _, opaque: _ } => Some(addresses),
-            Effect::Hold { addresses: _ } | Effect::Block { because: _ } => None,
-        });
-        held.or(allowed).unwrap_or(&agent.addresses)
-    }
-
-    fn terms(&self, agent: &Agent, hold: Option<&Rule>) -> HoldTerms {
-        let rule = hold.map(|rule| rule.place.clone());
-        let note = hold.and_then(|rule| rule.note.clone());
-        HoldTerms { rule, note, addresses: self.addresses(agent).clone() }
     }
 }
 
 fn refused(reason: Reason, rule: Option<&Rule>) -> Decision {
+    Decision::Block(block(reason, rule))
+}
+
+fn block(reason: Reason, rule: Option<&Rule>) -> Block {
     let because = rule.and_then(|rule| match &rule.effect {
         Effect::Block { because } => because.clone(),
-        Effect::Allow { addresses: _, spelled: _, opaque: _ } | Effect::Hold { addresses: _ } => None,
+        Effect::Allow(_) | Effect::Hold { addresses: _ } => None,
     });
-    Decision::Block(Block { reason, rule: rule.map(|rule| rule.place.clone()), because })
+    Block { reason, rule: rule.map(|rule| rule.place.clone()), because }
 }
 
-fn listed(agent: &Agent, rule: &Rule, port: Port) -> Grant {
-    let (addresses, opaque) = match &rule.effect {
-        Effect::Allow { addresses, spelled: _, opaque } => (addresses, *opaque),
-        Effect::Hold { addresses: _ } | Effect::Block { because: _ } => (&agent.addresses, false),
-    };
-    let basis = Basis::Listed(rule.place.clone());
-    Grant { basis, addresses: addresses.clone(), opaque, until: None, port, bounds: agent.bounds.clone() }
+/// What grants of one decision share.
+#[derive(Clone, Copy)]
+struct Granting<'a> {
+    agent: &'a Agent,
+    found: &'a Found<'a>,
+    port: Port,
+    now: SystemTime,
 }
 
-/// The yes decides where to; whether the bytes are neither TLS nor HTTP stays what an allow rule says.
-fn approved(agent: &Agent, approval: &Approval, port: Port, allow: Option<&Rule>) -> Grant {
-    let until = match &approval.scope {
-        Scope::For { until } => Some(*until),
-        Scope::Once { waiting: _, next_until: _ } | Scope::Always => None,
-    };
-    let opaque = allow.is_some_and(|rule| matches!(&rule.effect, Effect::Allow { addresses: _, spelled: _, opaque: true }));
-    let (basis, addresses) = (Basis::Approved(approval.id), approval.addresses.clone());
-    Grant { basis, addresses, opaque, until, port, bounds: agent.bounds.clone() }
+impl Granting<'_> {
+    fn unlisted(self, asking: Asking) -> Decision {
+        if let Some(rule) = self.found.content {
+            let because = "this rule lets a request of its method pass only without content";
+            return Decision::Block(Block { because: Some(because.into()), ..block(Reason::Blocked, Some(rule)) });
+        }
+        match self.agent.unlisted {
+            Unlisted::Block => self.observed(Would::Block).unwrap_or_else(|| refused(Reason::Unlisted, self.found.elsewhere)),
+            Unlisted::Hold => self.observed(Would::Hold(None)).unwrap_or_else(|| Decision::Hold(self.found.terms(self.agent, asking))),
+        }
+    }
+
+    fn listed(self, rule: &Rule, allow: &Allow) -> Grant {
+        let mut limits = self.limits();
+        if !allow.limits.is_none() {
+            limits.push((LimitedBy::Rule(rule.place.clone()), allow.limits));
+        }
+        let basis = Basis::Listed(rule.place.clone());
+        Grant { opaque: allow.opaque, websocket: allow.websocket, until: rule.until, limits, ..self.grant(basis, allow.addresses.clone()) }
+    }
+
+    /// The yes decides where to; whether the bytes are neither TLS nor HTTP stays what an allow rule says.
+    fn approved(self, approval: &Approval, until: Option<SystemTime>) -> Grant {
+        Grant { until, ..self.grant(Basis::Approved(approval.id), approval.addresses.clone()) }
+    }
+
+    fn observed(self, would: Would) -> Option<Decision> {
+        let until = self.agent.observe_until.filter(|until| self.now < *until)?;
+        if self.agent.bounds.floor.forbid.observe {
+            return None;
+        }
+        let grant = self.grant(Basis::Observed(would), self.found.addresses(self.agent).clone());
+        Some(Decision::Allow(Grant { until: Some(until), ..grant }))
+    }
+
+    fn grant(self, basis: Basis, addresses: Arc<Addresses>) -> Grant {
+        Grant {
+            basis,
+            addresses,
+            opaque: self.found.allow.is_some_and(|(_, allow)| allow.opaque),
+            websocket: false,
+            normal_path: self.found.path.is_some(),
+            limits: self.limits(),
+            until: None,
+            port: self.port,
+            at: self.now,
+            bounds: self.agent.bounds.clone(),
+        }
+    }
+
+    fn limits(self) -> Vec<(LimitedBy, Limits)> {
+        let bound = [(LimitedBy::Floor, self.agent.bounds.floor.limits), (LimitedBy::Agent, self.agent.limits)];
+        bound.into_iter().filter(|(_, limits)| !limits.is_none()).collect()
+    }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

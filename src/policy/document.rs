@@ -38,7 +38,7 @@ struct Findings {
 struct LeftOver {
     at: usize,
     key: String,
-    title: String,
+    title: Arc<str>,
     known: BTreeSet<&'static str>,
 }
 
@@ -70,16 +70,7 @@ impl<'t> Document<'t> {
 
     /// The table of the whole file.
     pub fn root(&self) -> Table<'_> {
-        Table {
-            document: self,
-            key: "",
-            title: "the top level".to_owned(),
-            at: 0,
-            entries: self.root.get_ref(),
-            known: BTreeSet::new(),
-            told: BTreeSet::new(),
-            top: true,
-        }
+        Table { document: self, key: "", title: "the top level".into(), at: 0, entries: self.root.get_ref(), taken: Vec::new(), top: true }
     }
 
     /// The file's name in messages.
@@ -138,18 +129,29 @@ impl<'t> Document<'t> {
 pub struct Table<'d> {
     document: &'d Document<'d>,
     key: &'d str,
-    title: String,
+    title: Arc<str>,
     at: usize,
     entries: &'d DeTable<'d>,
-    known: BTreeSet<&'static str>,
-    told: BTreeSet<&'static str>,
+    taken: Vec<Taken>,
     top: bool,
+}
+
+/// A key that was asked for. A file may have a table a rule, so this is a list, and a key asked for twice stands in it twice.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    key: &'static str,
+    /// It may stand in the table; of one that may not, what is wrong has been told.
+    known: bool,
 }
 
 impl<'d> Table<'d> {
     /// Takes a key, if it is there.
     pub fn take(&mut self, key: &'static str) -> Option<Item<'d>> {
-        self.known.insert(key);
+        self.take_as(key, true)
+    }
+
+    fn take_as(&mut self, key: &'static str, known: bool) -> Option<Item<'d>> {
+        self.taken.push(Taken { key, known });
         let (written, value) = self.entries.get_key_value(key)?;
         Some(Item { document: self.document, key: written.get_ref(), key_at: written.span().start, value, secret: false })
     }
@@ -176,8 +178,8 @@ impl<'d> Table<'d> {
             wrong();
             return Vec::new();
         };
-        let title = format!("[[{key}]]");
-        let mut tables = Vec::new();
+        let title: Arc<str> = format!("[[{key}]]").into();
+        let mut tables = Vec::with_capacity(array.len());
         for value in array.iter() {
             match value.get_ref() {
                 DeValue::Table(entries) => tables.push(self.below(item.key, title.clone(), value.span().start, entries)),
@@ -225,25 +227,38 @@ impl<'d> Table<'d> {
         tables
     }
 
+    /// Takes a table whose keys the file chooses; `Item::key` is each.
+    pub fn named_items(&mut self, key: &'static str) -> Vec<Item<'d>> {
+        let Some(item) = self.take(key) else { return Vec::new() };
+        let Some(entries) = item.value.get_ref().as_table().filter(|entries| !entries.is_empty()) else {
+            item.wrong("a table of names", &format!("write {key} = {{ NAME = [\"VALUE\"] }}"));
+            return Vec::new();
+        };
+        let named = |(name, value): (&'d Spanned<std::borrow::Cow<'d, str>>, &'d Spanned<DeValue<'d>>)| Item {
+            document: self.document,
+            key: name.get_ref(),
+            key_at: name.span().start,
+            value,
+            secret: false,
+        };
+        entries.iter().map(named).collect()
+    }
+
     /// Takes keys that a later version gives a meaning; one that is there is a fault saying so.
     pub fn not_yet(&mut self, keys: &[&'static str]) {
         for key in keys {
-            if let Some(item) = self.take(key) {
+            if let Some(item) = self.take_as(key, false) {
                 let wanted = format!("a key this version knows: {key} comes with a later version");
                 self.document.fault(item.key_at, format!("{key}, not yet a key of this version"), wanted, "remove it");
             }
-            self.known.remove(key);
-            self.told.insert(key);
         }
     }
 
     /// Takes a key that belongs to another kind of table; if it is there, that is a fault.
     pub fn refuse(&mut self, key: &'static str, wanted: &str, fix: &str) {
-        if let Some(item) = self.take(key) {
+        if let Some(item) = self.take_as(key, false) {
             self.document.fault(item.key_at, format!("{key} in {}", self.title), wanted, fix);
         }
-        self.known.remove(key);
-        self.told.insert(key);
     }
 
     /// Its name: `main` of `[listen.main]`.
@@ -275,24 +290,25 @@ impl<'d> Table<'d> {
         if self.top { format!("[{key}]") } else { format!("[{}.{key}]", self.title.trim_matches(['[', ']'])) }
     }
 
-    fn below(&self, key: &'d str, title: String, at: usize, entries: &'d DeTable<'d>) -> Table<'d> {
-        Table { document: self.document, key, title, at, entries, known: BTreeSet::new(), told: BTreeSet::new(), top: false }
+    fn below(&self, key: &'d str, title: impl Into<Arc<str>>, at: usize, entries: &'d DeTable<'d>) -> Table<'d> {
+        Table { document: self.document, key, title: title.into(), at, entries, taken: Vec::new(), top: false }
+    }
+
+    fn known(&self) -> impl Iterator<Item = &'static str> {
+        self.taken.iter().filter(|taken| taken.known).map(|taken| taken.key)
     }
 }
 
 impl Drop for Table<'_> {
     fn drop(&mut self) {
+        let is_taken = |key: &str| self.taken.iter().any(|taken| taken.key == key);
         let mut findings = self.document.findings.borrow_mut();
-        let known = std::mem::take(&mut self.known);
-        let told = std::mem::take(&mut self.told);
-        for (key, _) in
-            self.entries.iter().filter(|(key, _)| !known.contains(key.get_ref().as_ref()) && !told.contains(key.get_ref().as_ref()))
-        {
+        for (key, _) in self.entries.iter().filter(|(key, _)| !is_taken(key.get_ref())) {
             let (at, key) = (key.span().start, key.get_ref().to_string());
-            findings.left_over.push(LeftOver { at, key, title: self.title.clone(), known: known.clone() });
+            findings.left_over.push(LeftOver { at, key, title: self.title.clone(), known: self.known().collect() });
         }
         if self.top {
-            findings.top.extend(known);
+            findings.top.extend(self.known());
         }
     }
 }

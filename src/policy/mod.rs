@@ -8,18 +8,26 @@ pub mod decide;
 pub mod destination;
 pub mod document;
 pub mod fault;
+pub mod floor;
 pub mod host;
 mod identify;
 pub mod index;
+mod indexed;
+pub mod limits;
 pub mod malformed;
+pub mod path;
 pub mod pattern;
 #[expect(clippy::module_inception, reason = "the policy of policy")]
 mod policy;
+pub mod preset;
+pub mod query;
 pub mod reason;
+pub mod request;
 pub mod rule;
 pub mod special;
 pub mod suffix;
 pub mod token;
+pub mod tried;
 pub mod units;
 
-pub use policy::Policy;
+pub use policy::{Frozen, Policy};

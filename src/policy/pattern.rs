@@ -1,14 +1,18 @@
 //! Host patterns.
 //!
 //! `example.com` is that name; `*.example.com` every name under it, at any depth, not itself; `**.example.com` itself and every name under it. Elsewhere `*`, `?`,
-//! `[a-z0-9]` and `{eu,us}` match inside one label. Addresses match exact literals only. Allow and hold patterns are narrow, block patterns may be broad, but no
-//! pattern stands for everything.
+//! `[a-z0-9]` and `{eu,us}` match inside one label. Addresses match exact literals and networks only. Allow and hold patterns are narrow, block patterns may be
+//! broad, but no pattern stands for every name.
 
 mod fault;
 mod label;
+mod network;
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use super::host::{self, Host, Name};
 use super::malformed::Malformed;
@@ -28,7 +32,7 @@ pub enum Use {
 }
 
 /// A host pattern in canonical form.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern {
     text: Arc<str>,
     pub(super) shape: Shape,
@@ -39,6 +43,8 @@ pub struct HostPattern {
 pub(super) enum Shape {
     Exact(Host),
     Under(Under),
+    /// More than one address; no bits behind the prefix, never IPv4-mapped.
+    Network(IpNet),
 }
 
 /// Names that end in `tail`, where the labels before it fit `reach`.
@@ -86,22 +92,29 @@ impl HostPattern {
     pub fn parse(text: &str, wanted: Use, shared_ok: bool) -> Result<Parsed, PatternFault> {
         let shape = shape(text)?;
         let warning = match (&shape, wanted) {
-            (Shape::Exact(_), _) | (Shape::Under(_), Use::Block) => None,
+            (Shape::Exact(_), _) | (Shape::Under(_) | Shape::Network(_), Use::Block) => None,
             (Shape::Under(under), Use::Grant) => narrow(under, shared_ok)?,
+            (Shape::Network(network), Use::Grant) => {
+                network::narrow(network)?;
+                None
+            }
         };
         let text = match &shape {
             Shape::Exact(host) => host.to_string(),
             Shape::Under(under) => under.written(text),
+            Shape::Network(network) => network.to_string(),
         };
         Ok(Parsed { pattern: Self { text: text.into(), shape }, warning })
     }
 
-    /// Whether the host is one the pattern stands for. Addresses match exact literals only.
+    /// Whether the host is one the pattern stands for. Addresses match exact literals and networks only, by the address as it stands: what else a block rule
+    /// refuses, an IPv4 address inside an IPv6 one, is judged with the addresses.
     pub fn matches(&self, host: &Host) -> bool {
         match (&self.shape, host) {
             (Shape::Exact(exact), host) => exact == host,
             (Shape::Under(under), Host::Name(name)) => under.matches(name),
-            (Shape::Under(_), Host::Address(_)) => false,
+            (Shape::Network(network), Host::Address(address)) => network.contains(address),
+            (Shape::Under(_), Host::Address(_)) | (Shape::Network(_), Host::Name(_)) => false,
         }
     }
 
@@ -109,13 +122,45 @@ impl HostPattern {
     pub fn exact(&self) -> Option<&Host> {
         match &self.shape {
             Shape::Exact(host) => Some(host),
-            Shape::Under(_) => None,
+            Shape::Under(_) | Shape::Network(_) => None,
+        }
+    }
+
+    /// The network of a pattern for more than one address.
+    pub fn network(&self) -> Option<IpNet> {
+        match &self.shape {
+            Shape::Network(network) => Some(*network),
+            Shape::Exact(_) | Shape::Under(_) => None,
+        }
+    }
+
+    /// The addresses of a pattern for addresses: its network, or its one address as one.
+    pub(super) fn addresses(&self) -> Option<IpNet> {
+        match &self.shape {
+            Shape::Network(network) => Some(*network),
+            Shape::Exact(Host::Address(address)) => Some(IpNet::from(*address)),
+            Shape::Exact(Host::Name(_)) | Shape::Under(_) => None,
         }
     }
 
     /// Whether the pattern may match more than one host.
     pub fn is_wildcard(&self) -> bool {
         self.exact().is_none()
+    }
+
+    /// How much it spells out: its labels, or the length of a network's prefix. Of two patterns that match one host and have wildcards, the higher says more.
+    pub fn spelled(&self) -> usize {
+        match &self.shape {
+            Shape::Network(network) => usize::from(network.prefix_len()),
+            Shape::Exact(_) | Shape::Under(_) => self.text.split('.').count(),
+        }
+    }
+}
+
+impl Hash for HostPattern {
+    /// The canonical text says all that the shape does.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 
@@ -189,8 +234,9 @@ fn shape(text: &str) -> Result<Shape, PatternFault> {
     }
     let in_brackets = text.starts_with('[') && text.trim_end_matches('.').ends_with(']') && text.contains(':');
     if text.contains('/') {
-        let address = text.split_once('/').is_some_and(|(front, _)| is_address(front));
-        return Err(if address { PatternFault::CidrNotYet } else { PatternFault::MoreThanHost });
+        let network = network::read(text).unwrap_or(Err(PatternFault::MoreThanHost))?;
+        let alone = network.prefix_len() == network.max_prefix_len();
+        return Ok(if alone { Shape::Exact(Host::Address(network.addr())) } else { Shape::Network(network) });
     }
     if in_brackets || !is_wild(text) {
         return Host::parse(text).map(Shape::Exact).map_err(|fault| exact_fault(text, fault));
@@ -199,11 +245,6 @@ fn shape(text: &str) -> Result<Shape, PatternFault> {
         return Err(PatternFault::MoreThanHost);
     }
     under(text).map(Shape::Under)
-}
-
-fn is_address(text: &str) -> bool {
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    bare.parse::<std::net::IpAddr>().is_ok()
 }
 
 /// A port behind a host is the usual slip, so it has words of its own.

@@ -1,24 +1,24 @@
 //! The policy in force: every agent's rules made fast to ask, who they are, and what is never dialled. Immutable and cheap to clone.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use super::address::{Addresses, Guard, readings};
-use super::allowlist::{Allowlist, Effect, Rule, Unlisted};
+use super::address::{Addresses, Guard};
+use super::allowlist::{Allowlist, Unlisted};
 use super::attempt::{AgentId, Evidence};
 use super::destination::Port;
 use super::fault::Fault;
-use super::host::Host;
+use super::floor::Floor;
 use super::identify::{Identities, contradictions};
-use super::index::HostIndex;
-use super::pattern::HostPattern;
+use super::indexed::Indexed;
+use super::limits::Limits;
 use super::reason::Reason;
-use super::rule::RuleRef;
+use super::rule::Rule;
 use super::token::TokenDigest;
 
 /// What is in force.
@@ -30,65 +30,89 @@ pub struct Policy {
 #[derive(Clone, Debug)]
 struct Inner {
     agents: BTreeMap<AgentId, Arc<Agent>>,
+    floor: Arc<Floor>,
+    frozen: Frozen,
     identities: Identities,
     rules_hash: [u8; 32],
     hash: Arc<str>,
 }
 
-/// One agent's rules, indexed.
+/// Who is stopped: all they try is refused as `frozen`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Frozen {
+    /// No agent.
+    #[default]
+    Nobody,
+    /// Every agent.
+    Everyone,
+    /// These.
+    These(BTreeSet<AgentId>),
+}
+
+/// One agent's rules, indexed, and what else its attempts are decided by.
 #[derive(Debug)]
 pub(super) struct Agent {
     pub(super) file: Arc<str>,
-    pub(super) rules: Vec<Rule>,
-    pub(super) index: HostIndex<Entry>,
     pub(super) unlisted: Unlisted,
     pub(super) addresses: Arc<Addresses>,
+    pub(super) observe_until: Option<SystemTime>,
+    pub(super) limits: Limits,
     pub(super) bounds: Arc<Bounds>,
-}
-
-/// One pattern of one rule.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    /// Where the rule is in `Agent::rules`.
-    pub(super) rule: usize,
-    /// The lowest of its kind speaks.
-    pub(super) rank: u32,
-    /// The pattern has no wildcard.
-    pub(super) exact: bool,
 }
 
 /// What binds every grant of an agent.
 #[derive(Debug)]
 pub(super) struct Bounds {
     pub(super) guard: Arc<Guard>,
-    blocked: HashMap<IpAddr, Vec<Rule>>,
+    pub(super) floor: Arc<Floor>,
+    pub(super) floor_rules: Arc<Indexed>,
+    pub(super) rules: Indexed,
 }
 
 impl Bounds {
-    /// The block rule that names the address, or an IPv4 address it carries.
-    pub(super) fn blocked(&self, address: IpAddr, port: Port) -> Option<&Rule> {
-        if self.blocked.is_empty() {
-            return None;
+    /// The block rule that names the address, or an IPv4 address it carries; the floor's before the agent's.
+    pub(super) fn blocked(&self, address: IpAddr, port: Port, now: SystemTime) -> Option<&Rule> {
+        self.floor_rules.blocked(address, port, now).or_else(|| self.rules.blocked(address, port, now))
+    }
+}
+
+impl Frozen {
+    /// Whether the agent is stopped.
+    pub fn holds(&self, agent: &AgentId) -> bool {
+        match self {
+            Frozen::Nobody => false,
+            Frozen::Everyone => true,
+            Frozen::These(agents) => agents.contains(agent),
         }
-        let named = readings(address).filter_map(|address| self.blocked.get(&address)).flatten();
-        named.filter(|rule| rule.ports.contain(port)).min_by_key(|rule| &rule.place)
     }
 }
 
 impl Policy {
-    /// Puts allowlists in force together. Two files for one agent, or evidence that would prove two agents, are faults.
+    /// As `under`, with no floor.
     pub fn new(allowlists: Vec<Allowlist>, guard: Guard) -> Result<Self, Vec<Fault>> {
+        Self::under(Arc::new(Floor::none()), allowlists, guard)
+    }
+
+    /// Puts allowlists in force together, under one floor. Two files for one agent, or evidence that would prove two agents, are faults.
+    pub fn under(floor: Arc<Floor>, allowlists: Vec<Allowlist>, guard: Guard) -> Result<Self, Vec<Fault>> {
         let mut faults = twice_named(&allowlists);
         faults.extend(contradictions(&allowlists));
         if !faults.is_empty() {
             faults.sort();
             return Err(faults);
         }
-        let rules_hash = digest(&allowlists, &guard);
+        let rules_hash = digest(&floor, &allowlists, &guard);
         let identities = Identities::new(&allowlists);
         let guard = Arc::new(guard);
-        let agents = allowlists.into_iter().map(|allowlist| (allowlist.agent.clone(), Arc::new(Agent::new(allowlist, &guard)))).collect();
-        Ok(Self { inner: Arc::new(Inner::new(agents, identities, rules_hash)) })
+        let floor_rules = Arc::new(Indexed::new(floor.rules.clone()));
+        let agent = |allowlist: Allowlist| {
+            let Allowlist { file, agent, unlisted, addresses, observe_until, limits, rules, .. } = allowlist;
+            let (guard, floor, floor_rules) = (Arc::clone(&guard), Arc::clone(&floor), Arc::clone(&floor_rules));
+            let bounds = Arc::new(Bounds { guard, floor, floor_rules, rules: Indexed::new(rules) });
+            (agent, Arc::new(Agent { file, unlisted, addresses, observe_until, limits, bounds }))
+        };
+        let agents = allowlists.into_iter().map(agent).collect();
+        Ok(Self { inner: Arc::new(Inner { agents, floor, frozen: Frozen::Nobody, identities, rules_hash, hash: "".into() }.named()) })
     }
 
     /// Adds the tokens kept in state. Each proves its agent alone, except where a file names the token: then the file's conditions bind it. A token that two agents
@@ -100,19 +124,27 @@ impl Policy {
                 identities.add_token(token, agent);
             }
         }
-        self.with_identities(identities)
+        self.with(|inner| inner.identities = identities)
     }
 
     /// Binds a listener to an agent: everyone there is this agent. If the agent has no rules, everyone there is nobody.
     pub fn with_listener(&self, listener: &str, agent: AgentId) -> Self {
-        let mut identities = self.inner.identities.clone();
-        identities.add_listener(listener, agent);
-        self.with_identities(identities)
+        self.with(|inner| inner.identities.add_listener(listener, agent))
+    }
+
+    /// Stops agents.
+    pub fn with_frozen(&self, frozen: Frozen) -> Self {
+        self.with(|inner| inner.frozen = frozen)
     }
 
     /// A short name of all that is in force; equal for equal policies.
     pub fn hash(&self) -> &Arc<str> {
         &self.inner.hash
+    }
+
+    /// What binds every agent.
+    pub fn floor(&self) -> &Floor {
+        &self.inner.floor
     }
 
     /// The agents that have rules, in the order of their names.
@@ -126,9 +158,9 @@ impl Policy {
         agent.cloned().ok_or(Reason::UnknownAgent)
     }
 
-    /// An agent's rules, for `explain`.
-    pub fn rules(&self, agent: &AgentId) -> Option<&[Rule]> {
-        self.agent(agent).map(|agent| agent.rules.as_slice())
+    /// The floor's rules and an agent's, for `explain`.
+    pub fn rules(&self, agent: &AgentId) -> Option<impl Iterator<Item = &Rule>> {
+        self.agent(agent).map(|agent| agent.bounds.floor_rules.rules().iter().chain(agent.bounds.rules.rules()))
     }
 
     /// The file an agent's rules come from.
@@ -140,78 +172,30 @@ impl Policy {
         self.inner.agents.get(agent).map(Arc::as_ref)
     }
 
-    fn with_identities(&self, identities: Identities) -> Self {
-        Self { inner: Arc::new(Inner::new(self.inner.agents.clone(), identities, self.inner.rules_hash)) }
+    pub(super) fn frozen(&self, agent: &AgentId) -> bool {
+        self.inner.frozen.holds(agent)
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Inner)) -> Self {
+        let mut inner = self.inner.as_ref().clone();
+        change(&mut inner);
+        Self { inner: Arc::new(inner.named()) }
     }
 }
 
 impl Inner {
-    fn new(agents: BTreeMap<AgentId, Arc<Agent>>, identities: Identities, rules_hash: [u8; 32]) -> Self {
-        let mut hasher = Sha256::new_with_prefix(rules_hash);
-        hasher.update(identities.written());
+    /// Names what it holds.
+    fn named(mut self) -> Self {
+        let mut hasher = Sha256::new_with_prefix(self.rules_hash);
+        hasher.update(self.identities.written());
+        hasher.update(format!("{:?}", self.frozen));
         let mut hash = String::new();
         for byte in hasher.finalize().iter().take(8) {
             let _ = write!(hash, "{byte:02x}");
         }
-        Self { agents, identities, rules_hash, hash: hash.into() }
+        self.hash = hash.into();
+        self
     }
-}
-
-impl Agent {
-    fn new(allowlist: Allowlist, guard: &Arc<Guard>) -> Self {
-        let Allowlist { file, agent: _, agent_line: _, unlisted, addresses, identify: _, rules } = allowlist;
-        let mut patterns: Vec<(Specificity, usize, HostPattern)> = Vec::new();
-        let mut blocked: HashMap<IpAddr, Vec<Rule>> = HashMap::new();
-        for (number, rule) in rules.iter().enumerate() {
-            for host in &rule.hosts {
-                patterns.push((Specificity::of(rule, host), number, host.clone()));
-                if let (Effect::Block { because: _ }, Some(Host::Address(address))) = (&rule.effect, host.exact()) {
-                    blocked.entry(address.to_canonical()).or_default().push(rule.clone());
-                }
-            }
-        }
-        patterns.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-        let entry = |(rank, (_, rule, pattern)): (u32, (Specificity, usize, HostPattern))| {
-            let exact = !pattern.is_wildcard();
-            (pattern, Entry { rule, rank, exact })
-        };
-        let index = (0..).zip(patterns).map(entry).collect();
-        Self { file, rules, index, unlisted, addresses, bounds: Arc::new(Bounds { guard: guard.clone(), blocked }) }
-    }
-}
-
-/// What makes one rule of a kind speak before another. The place comes last: it names a rule, and changes nothing else.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Specificity {
-    exact: Reverse<bool>,
-    labels: Reverse<usize>,
-    opaque: bool,
-    has_networks: bool,
-    public: bool,
-    networks: String,
-    place: RuleRef,
-}
-
-impl Specificity {
-    fn of(rule: &Rule, host: &HostPattern) -> Self {
-        let (speaks, opaque, addresses) = match &rule.effect {
-            Effect::Allow { addresses, spelled: _, opaque } => (true, *opaque, Some(addresses)),
-            Effect::Hold { addresses } => (true, false, addresses.as_ref()),
-            Effect::Block { because: _ } => (false, false, None),
-        };
-        let labels = if speaks { host.to_string().split('.').count() } else { 0 };
-        let networks = addresses.map(|addresses| written(addresses)).unwrap_or_default();
-        let public = addresses.is_some_and(|addresses| addresses.public);
-        let (exact, has_networks) = (Reverse(speaks && !host.is_wildcard()), !networks.is_empty());
-        Self { exact, labels: Reverse(labels), opaque, has_networks, public, networks, place: rule.place.clone() }
-    }
-}
-
-fn written(addresses: &Addresses) -> String {
-    let mut networks = addresses.networks.clone();
-    networks.sort_unstable();
-    networks.dedup();
-    networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 fn twice_named(allowlists: &[Allowlist]) -> Vec<Fault> {
@@ -233,13 +217,13 @@ fn twice_named(allowlists: &[Allowlist]) -> Vec<Fault> {
 }
 
 /// Over all that decides, in an order of its own, so that files may be read in any.
-fn digest(allowlists: &[Allowlist], guard: &Guard) -> [u8; 32] {
+fn digest(floor: &Floor, allowlists: &[Allowlist], guard: &Guard) -> [u8; 32] {
     let mut sorted: Vec<&Allowlist> = allowlists.iter().collect();
     sorted.sort_by(|one, other| one.agent.cmp(&other.agent));
-    let mut text = format!("{guard:?}\n");
+    let mut text = format!("{guard:?}\n{floor:?}\n");
     for allowlist in sorted {
-        let Allowlist { file, agent, agent_line: _, unlisted, addresses, identify: _, rules } = allowlist;
-        let _ = writeln!(text, "{file:?} {agent} {unlisted:?} {addresses:?}");
+        let Allowlist { file, agent, unlisted, addresses, observe_until, limits, rules, .. } = allowlist;
+        let _ = writeln!(text, "{file:?} {agent} {unlisted:?} {addresses:?} {observe_until:?} {limits:?}");
         for rule in rules {
             let _ = writeln!(text, "{rule:?}");
         }

@@ -12,6 +12,10 @@ pub enum Reason {
     Listed,
     /// A live approval covers the attempt.
     Approved,
+    /// It would be held or refused, and passes while the agent is observed.
+    Observed,
+    /// A rule looks at requests, and none is seen yet.
+    Inspect,
     /// No rule lists the destination.
     Unlisted,
     /// A block rule names the destination.
@@ -24,6 +28,8 @@ pub enum Reason {
     Expired,
     /// Nobody can answer at the moment.
     Unattended,
+    /// The agent is stopped: by the file `freeze`.
+    Frozen,
     /// The same question was denied a short while ago.
     Quiet,
     /// The agent is not identified.
@@ -43,6 +49,8 @@ pub enum Reason {
     NotTls,
     /// A limit is reached.
     Overloaded,
+    /// The policy lets no more of it pass at once, or in this minute.
+    Budget,
     /// The answer stopped being allow while the tunnel was open.
     PolicyChanged,
     /// The name could not be resolved.
@@ -55,15 +63,18 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of their declaration.
-    pub const ALL: [Reason; 21] = [
+    pub const ALL: [Reason; 25] = [
         Reason::Listed,
         Reason::Approved,
+        Reason::Observed,
+        Reason::Inspect,
         Reason::Unlisted,
         Reason::Blocked,
         Reason::Refused,
         Reason::Pending,
         Reason::Expired,
         Reason::Unattended,
+        Reason::Frozen,
         Reason::Quiet,
         Reason::UnknownAgent,
         Reason::Malformed,
@@ -73,6 +84,7 @@ impl Reason {
         Reason::NameMismatch,
         Reason::NotTls,
         Reason::Overloaded,
+        Reason::Budget,
         Reason::PolicyChanged,
         Reason::DnsFailed,
         Reason::Unreachable,
@@ -84,12 +96,15 @@ impl Reason {
         match self {
             Reason::Listed => "listed",
             Reason::Approved => "approved",
+            Reason::Observed => "observed",
+            Reason::Inspect => "inspect",
             Reason::Unlisted => "unlisted",
             Reason::Blocked => "blocked",
             Reason::Refused => "refused",
             Reason::Pending => "pending",
             Reason::Expired => "expired",
             Reason::Unattended => "unattended",
+            Reason::Frozen => "frozen",
             Reason::Quiet => "quiet",
             Reason::UnknownAgent => "unknown-agent",
             Reason::Malformed => "malformed",
@@ -99,6 +114,7 @@ impl Reason {
             Reason::NameMismatch => "name-mismatch",
             Reason::NotTls => "not-tls",
             Reason::Overloaded => "overloaded",
+            Reason::Budget => "budget",
             Reason::PolicyChanged => "policy-changed",
             Reason::DnsFailed => "dns-failed",
             Reason::Unreachable => "unreachable",

@@ -1,6 +1,6 @@
-//! Durations and sizes as files write them: a whole number and its unit, never a bare number.
+//! Durations, sizes and moments as files write them: a number has its unit, a moment its offset.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,6 +11,24 @@ pub struct NotADuration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a size is a whole number and a unit: B, KiB, MiB or GiB")]
 pub struct NotASize;
+
+/// The text is neither a day nor a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a moment is written as in RFC 3339: 2027-01-01T12:00:00Z, or 2027-01-01 for where that day begins in UTC")]
+pub struct NotAMoment;
+
+/// Reads `2027-01-01T12:00:00Z`, any offset, or `2027-01-01`, which is where that day begins in UTC.
+pub fn moment(text: &str) -> Result<SystemTime, NotAMoment> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit() || b"-:.+ TtZz".contains(&byte)) {
+        return Err(NotAMoment);
+    }
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(at.into());
+    }
+    let day = if text.len() == 10 { text.parse::<jiff::civil::Date>().ok() } else { None };
+    let day = day.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
+    day.map(|day| day.timestamp().into()).ok_or(NotAMoment)
+}
 
 /// Reads `45s`, `15m`, `1h`, `30d` or `250ms`.
 pub fn duration(text: &str) -> Result<Duration, NotADuration> {

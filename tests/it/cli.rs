@@ -63,13 +63,6 @@ fn check_names_every_error_at_once_with_its_place_and_the_fix() {
 fn every_key_of_a_later_issue_is_an_error_that_says_so() {
     let site = Site::new();
     for (key, tables) in [
-        ("include = [\"preset:git-read\"]", ""),
-        ("observe_until = \"2026-12-01\"", ""),
-        ("", "[[allow]]\nhost = \"x.test\"\nmethod = [\"GET\"]"),
-        ("", "[[allow]]\nhost = \"x.test\"\npath = [\"/x/**\"]"),
-        ("", "[[allow]]\nhost = \"x.test\"\nuntil = \"2027-01-01T00:00:00Z\""),
-        ("", "[[allow]]\nhost = \"x.test\"\nwebsocket = true"),
-        ("", "[[expect]]\ntry = \"CONNECT x.test:443\"\ndecision = \"allow\""),
         ("", "[[inject]]\nhost = \"x.test\"\nheader = \"authorization\"\nvalue = { env = \"X\" }"),
         ("", "[[identify]]\nclient_cert = \"spiffe://x\""),
         ("", "[[identify]]\nservice_account = \"x/y\""),

@@ -20,6 +20,7 @@ mod readme;
 mod records;
 mod regression;
 mod run;
+mod suffixes;
 mod support;
 mod support_itself;
 mod tunnel;

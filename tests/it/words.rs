@@ -63,6 +63,28 @@ fn the_commands_are_listed_in_one_screen() {
     insta::assert_snapshot!(said(&exeat(None).arg("--help").output().unwrap()));
 }
 
+#[test]
+fn presets_are_listed_with_what_they_risk() {
+    insta::assert_snapshot!(said(&exeat(None).args(["preset", "list"]).output().unwrap()));
+}
+
+#[test]
+fn a_preset_is_printed_as_it_is_or_said_to_be_none() {
+    let asked: [&[&str]; 5] = [&["alpine"], &["githb"], &["git-read"], &["npm"], &[]];
+    let told: Vec<String> = asked.iter().map(|name| said(&exeat(None).args(["preset", "show"]).args(*name).output().unwrap())).collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn presets_need_no_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("exeat.toml");
+    fs::write(&broken, "nonsense").unwrap();
+    let listed = said(&exeat(None).arg("preset").output().unwrap());
+    assert!(listed.ends_with("exit 0\n"), "{listed}");
+    assert_eq!(said(&exeat(Some(&broken)).args(["preset", "list"]).output().unwrap()), listed);
+}
+
 fn said(output: &Output) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     format!("{out}{err}exit {}\n", output.status.code().unwrap())

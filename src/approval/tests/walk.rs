@@ -150,7 +150,7 @@ impl Walk {
         let number = which % self.attempts.len();
         let attempt = &self.attempts[number];
         let mut approvals = self.room.approvals.write();
-        let Some(approval) = approvals.live(attempt, now()).map(|approval| approval.id) else { return Ok(()) };
+        let Some(approval) = approvals.live(attempt, Asking::EveryRequest, now()).map(|approval| approval.id) else { return Ok(()) };
         prop_assert!(approvals.claim(approval, attempt, now()), "what covers an attempt can be claimed by it");
         let users = self.once.entry(approval.0).or_default();
         users.insert(number);

@@ -2,7 +2,9 @@
 //!
 //! Stricter than the registries in one way: parts of a listed block that are globally reachable (192.0.0.9, 2001:1::1 and the like) stay closed with it.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
 
 use super::AddressClass;
 
@@ -74,6 +76,26 @@ const BLOCKS_V6: [Block6; 14] = [
     six([0xfe80, 0, 0, 0], 10, "link-local, RFC 4291"),
     six([0xfec0, 0, 0, 0], 10, "deprecated site-local, RFC 3879"),
 ];
+
+/// All that is not global unicast, as blocks.
+const BESIDE_UNICAST: [Block6; 4] = [
+    six([0, 0, 0, 0], 3, "not global unicast"),
+    six([0x4000, 0, 0, 0], 2, "not global unicast"),
+    six([0x8000, 0, 0, 0], 1, "not global unicast"),
+    six([0xff00, 0, 0, 0], 8, "multicast, RFC 4291"),
+];
+
+/// The blocks of the network's family that are not globally reachable. Single addresses of metadata services are not among them.
+pub(super) fn closed(network: &IpNet) -> Vec<(IpNet, AddressClass)> {
+    let block = |address: IpAddr, length: u32, class| Some((IpNet::new(address, u8::try_from(length).ok()?).ok()?, class));
+    match network {
+        IpNet::V4(_) => BLOCKS_V4.iter().filter_map(|(address, length, class)| block((*address).into(), *length, *class)).collect(),
+        IpNet::V6(_) => {
+            let blocks = BLOCKS_V6.iter().chain(&BESIDE_UNICAST);
+            blocks.filter_map(|(address, length, class)| block((*address).into(), *length, *class)).collect()
+        }
+    }
+}
 
 /// The class of an IPv4 address.
 pub(super) fn v4(address: Ipv4Addr) -> AddressClass {

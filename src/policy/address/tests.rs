@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::policy::destination::Port;
 use crate::policy::host::Host;
@@ -299,4 +301,112 @@ fn an_address_is_judged_in_one_order() {
     assert_eq!(judge("2606:4700::1111"), Ok(()));
     let outside = Guard::default().judge(ip("10.0.0.1"), port(80), &Addresses::public());
     assert_eq!(outside, Err(AddressRefusal::Outside(AddressClass::Special("private use, RFC 1918"))));
+}
+
+#[test]
+fn a_network_could_be_held_where_one_of_its_addresses_may_be_dialled() {
+    let rows = [
+        (
+            "public",
+            "8.8.8.0/24 8.0.0.0/5 10.0.0.0/7 2001:4860::/32 2600::/12 64:ff9b::808:0/112 2002::/16 2001::/32 64:ff9b::/64 ::808:0/112",
+        ),
+        (
+            "public",
+            "!10.0.0.0/8 !10.20.0.0/16 !224.0.0.0/3 !240.0.0.0/5 !169.254.0.0/16 !fd00::/8 !fe80::/10 !ff00::/8 !4000::/3 !2001:db8::/48",
+        ),
+        ("public", "!64:ff9b::a00:0/104 !::a00:0/104 !::ffff:0:a00:0/120 !::/127 !64:ff9b::a9fe:0/112"),
+        ("10.20.0.0/16", "10.20.0.0/16 10.0.0.0/8 10.20.30.0/24 64:ff9b::a14:0/112 64:ff9b::/96 2002:a14::/32 64:ff9b:1::/48"),
+        ("10.20.0.0/16", "!10.21.0.0/16 !8.8.8.0/24 !64:ff9b::a15:0/112 !64:ff9b::808:0/112 !2001:4860::/32 !fd00::/8"),
+        ("fd12::/32", "fd12::/32 fd12:0:1::/48 fd00::/8 !fd13::/32 !10.0.0.0/8 !64:ff9b::/96 !2002::/16"),
+        ("::1", "::/127 !::2/127 !127.0.0.0/8"),
+        ("169.254.0.0/16", "!169.254.0.0/16 !169.254.169.0/24 !64:ff9b::a9fe:0/112 168.0.0.0/5"),
+    ];
+    for (entry, networks) in rows {
+        let listed = addresses(&[entry]);
+        for word in networks.split(' ') {
+            let (text, wanted) = word.strip_prefix('!').map_or((word, true), |text| (text, false));
+            assert_eq!(listed.could_hold(&text.parse().unwrap()), wanted, "{entry} and {text}");
+        }
+    }
+}
+
+#[test]
+fn private_space_of_more_than_one_site_is_wide() {
+    for network in [
+        "10.0.0.0/8",
+        "10.0.0.0/15",
+        "172.16.0.0/12",
+        "100.64.0.0/10",
+        "0.0.0.0/0",
+        "8.0.0.0/6",
+        "::/0",
+        "fd00::/8",
+        "fd12::/47",
+        "fc00::/6",
+    ] {
+        assert!(wide_private(&network.parse().unwrap()), "{network}");
+    }
+    for network in
+        ["10.0.0.0/16", "10.20.30.0/24", "192.168.0.0/16", "192.128.0.0/9", "8.0.0.0/7", "11.0.0.0/8", "169.254.0.0/16", "10.0.0.7/32"]
+    {
+        assert!(!wide_private(&network.parse().unwrap()), "{network}");
+    }
+    for network in ["fd12:3456:789a::/48", "fd12::/64", "2600::/12", "2001:4860::/32", "64:ff9b::/96", "2002::/16"] {
+        assert!(!wide_private(&network.parse().unwrap()), "{network}");
+    }
+}
+
+/// An address of every kind, and few bits that differ behind it.
+fn some_address() -> impl Strategy<Value = IpAddr> {
+    let heads = [
+        "8.8.0.0",
+        "10.20.0.0",
+        "169.254.0.0",
+        "192.168.0.0",
+        "223.255.0.0",
+        "2001:4860::",
+        "fd12::",
+        "::",
+        "64:ff9b::",
+        "64:ff9b:1::",
+        "2002:a14::",
+        "2001::",
+        "2607:f8b0::5efe:a14:0",
+        "fe80::",
+        "2001:db8::",
+    ];
+    (prop::sample::select(heads.to_vec()), any::<u16>(), any::<bool>()).prop_map(|(head, low, ten)| match ip(head) {
+        IpAddr::V4(head) => IpAddr::V4((u32::from(head) | u32::from(low)).into()),
+        IpAddr::V6(head) => IpAddr::V6((u128::from(head) | if ten { 0x0a14_0000 } else { 0 } | u128::from(low)).into()),
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_network_is_refused_that_holds_an_address_to_dial(
+        entries in prop::collection::vec((some_address(), 0_u8..=128), 0..3),
+        public in any::<bool>(),
+        address in some_address(),
+        length in 0_u8..=128,
+    ) {
+        let network = |address: IpAddr, length: u8| IpNet::new(address, if address.is_ipv4() { length % 33 } else { length }).unwrap().trunc();
+        let networks = entries.into_iter().map(|(address, length)| network(address, length)).collect();
+        let listed = Addresses { public, networks };
+        let asked = network(address, length);
+        prop_assert!(!listed.allows(address) || listed.could_hold(&asked), "{:?} allows {} of {}", listed, address, asked);
+    }
+
+    #[test]
+    fn of_ipv4_none_is_accepted_that_holds_no_address_to_dial(
+        head in prop::sample::select(vec!["8.8.8.0", "9.255.255.0", "10.20.30.0", "126.255.255.0", "169.253.255.0", "172.15.255.0", "223.255.255.0"]),
+        last in any::<u8>(),
+        length in 22_u8..=31,
+        entry in prop::sample::select(vec!["public", "10.20.30.128/25", "126.255.255.255", "172.16.0.0/12"]),
+    ) {
+        let IpAddr::V4(head) = ip(head) else { unreachable!() };
+        let asked = Ipv4Net::new((u32::from(head) | u32::from(last)).into(), length).unwrap().trunc();
+        let every = (u32::from(asked.network())..=u32::from(asked.broadcast())).map(|bits| IpAddr::V4(bits.into()));
+        let listed = addresses(&[entry]);
+        prop_assert_eq!(listed.could_hold(&IpNet::V4(asked)), every.into_iter().any(|address| listed.allows(address)), "{}", asked);
+    }
 }

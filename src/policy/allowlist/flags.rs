@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Allowlist, Effect, Ports, Rule, Unlisted, read};
+use super::{Allowlist, Unlisted};
 use crate::policy::address::Addresses;
 use crate::policy::attempt::AgentId;
 use crate::policy::destination::{Destination, Port};
 use crate::policy::fault::{Fault, Warning, shown};
+use crate::policy::limits::Limits;
 use crate::policy::pattern::{HostPattern, PatternFault, Use};
-use crate::policy::rule::RuleRef;
+use crate::policy::rule::{self, Allow, Effect, Ports, Rule, RuleRef};
 
 const ALLOW: &str = "--allow";
 
@@ -25,24 +26,30 @@ impl Allowlist {
         let mut addresses = Addresses::public();
         for (network, line) in networks.iter().zip(1..) {
             if let Err(why) = addresses.add(network) {
-                let wrong = [shown(network), "a network or an address".to_owned(), read::fix_of_network(network, why)];
+                let wrong = [shown(network), "a network or an address".to_owned(), rule::fix_of_network(network, why)];
                 faults.push(fault("--addresses", line, wrong));
             }
         }
         let addresses = Arc::new(addresses);
-        let effect = Effect::Allow { addresses: addresses.clone(), spelled: !networks.is_empty(), opaque: false };
+        let effect = Effect::Allow(Allow {
+            addresses: addresses.clone(),
+            spelled: !networks.is_empty(),
+            opaque: false,
+            websocket: false,
+            limits: Limits::default(),
+        });
         let mut rules = Vec::new();
         for (text, line) in hosts.iter().zip(1..) {
             match listed(text, &effect) {
                 Ok((host, ports, warning)) => {
                     let place = RuleRef { file: ALLOW.into(), line };
                     warnings.extend(warning.map(|(code, text)| Warning { file: ALLOW.into(), line, column: 0, code, text }));
-                    rules.push(Rule { place, hosts: vec![host], ports, effect: effect.clone(), note: None });
+                    rules.push(Rule { place, hosts: vec![host], ports, request: None, effect: effect.clone(), until: None, note: None });
                 }
                 Err(wrong) => faults.push(fault(ALLOW, line, wrong)),
             }
         }
-        let allowlist = Self { file: ALLOW.into(), agent, agent_line: 0, unlisted, addresses, identify: Vec::new(), rules };
+        let allowlist = Self { file: ALLOW.into(), unlisted, addresses, rules, ..Self::embedded(agent) };
         if faults.is_empty() { Ok((allowlist, warnings)) } else { Err(faults) }
     }
 }
@@ -52,11 +59,12 @@ fn listed(text: &str, effect: &Effect) -> Result<(HostPattern, Ports, Option<Sec
     let (host, ports) = with_port(text)?;
     let parsed = HostPattern::parse(host, Use::Grant, false).map_err(|why| {
         let found = format!("{}, {}", shown(text), why.found());
-        let slip = if why == PatternFault::CidrNotYet { None } else { slip(text) };
-        slip.unwrap_or_else(|| [found, why.wanted().to_owned(), why.fix().to_owned()])
+        let of_network = matches!(why, PatternFault::Network | PatternFault::HostBits { .. } | PatternFault::WideNetwork);
+        let slip = if of_network { None } else { slip(text) };
+        slip.unwrap_or_else(|| [found, why.wanted().to_owned(), why.fix()])
     })?;
     let fix = "name its network with --addresses, or leave it out";
-    let warning = read::usable(&parsed.pattern, effect).map_err(|[found, wanted, _]| [found, wanted, fix.to_owned()])?;
+    let warning = rule::usable(&parsed.pattern, effect).map_err(|[found, wanted, _]| [found, wanted, fix.to_owned()])?;
     Ok((parsed.pattern, ports, warning))
 }
 

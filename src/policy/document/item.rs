@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -92,6 +92,25 @@ impl<'d> Item<'d> {
         })
     }
 
+    /// A day or a moment in UTC: RFC 3339, as a text or as TOML has it.
+    pub fn moment(self) -> Option<SystemTime> {
+        let written = match self.value.get_ref() {
+            DeValue::Datetime(date) => Some(date.to_string()),
+            DeValue::String(text) => Some(text.to_string()),
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+        };
+        let moment = written.and_then(|text| units::moment(&text).ok());
+        if moment.is_none() {
+            self.wrong("a day or a moment", r#"write it like "2027-01-01" or "2027-01-01T12:00:00Z""#);
+        }
+        moment
+    }
+
+    /// The key it stands under.
+    pub fn key(self) -> &'d str {
+        self.key
+    }
+
     /// A size in bytes with its unit.
     pub fn size(self) -> Option<u64> {
         self.united("a size", r#"write a number and a unit in quotes, like "32KiB", "64MiB" or "10GiB""#, |text| units::size(text).ok())
@@ -115,6 +134,11 @@ impl<'d> Item<'d> {
     /// The line of the value, from 1.
     pub fn line(self) -> u32 {
         self.document.place(self.value.span().start).0
+    }
+
+    /// The column of the value in characters, from 1.
+    pub fn column(self) -> u32 {
+        self.document.place(self.value.span().start).1
     }
 
     fn united<T>(self, wanted: &str, fix: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use ipnet::IpNet;
+
+use crate::policy::host::Host;
 use crate::policy::malformed::Malformed;
 use crate::policy::suffix;
 
@@ -13,8 +16,15 @@ pub enum PatternFault {
     TooLong,
     /// A part without wildcards is no host.
     Malformed(Malformed),
-    /// A network, which a later version reads.
-    CidrNotYet,
+    /// An address and a length that are no network.
+    Network,
+    /// A network with bits set behind its prefix: another network, another length or the address alone was meant.
+    HostBits {
+        /// As it was written.
+        written: IpNet,
+    },
+    /// A network that no one party holds.
+    WideNetwork,
     /// A scheme, path or port beside the host.
     MoreThanHost,
     /// An address with wildcards.
@@ -80,7 +90,9 @@ impl PatternFault {
         match self {
             Self::TooLong => "a pattern longer than any name".to_owned(),
             Self::Malformed(fault) => format!("no host ({fault})"),
-            Self::CidrNotYet => "a network".to_owned(),
+            Self::Network => "no network".to_owned(),
+            Self::HostBits { .. } => "a network with bits set behind its prefix".to_owned(),
+            Self::WideNetwork => "a network wider than anybody holds".to_owned(),
             Self::MoreThanHost => "more than a host".to_owned(),
             Self::AddressWildcard => "an address with wildcards".to_owned(),
             Self::Everything => "a pattern for everything".to_owned(),
@@ -103,10 +115,12 @@ impl PatternFault {
     pub fn wanted(&self) -> &'static str {
         match self {
             Self::TooLong => "at most 1024 characters",
-            Self::Malformed(_) => "a name, an IPv4 address, or an IPv6 address in brackets",
-            Self::CidrNotYet => "a name or one address: networks as hosts come with a later version",
+            Self::Malformed(_) => "a name, an IPv4 address, an IPv6 address in brackets, or a network",
+            Self::Network => "an address and the length of its prefix, such as `10.20.0.0/16` or `[2001:db8::]/32`",
+            Self::HostBits { .. } => "a network's first address",
+            Self::WideNetwork => "at most a /8 of IPv4 or a /32 of IPv6 in a rule that lets pass",
             Self::MoreThanHost => "a host alone",
-            Self::AddressWildcard => "an exact address: no wildcard matches one",
+            Self::AddressWildcard => "an exact address or a network: no wildcard matches one",
             Self::Everything => "a pattern that spells out part of a name",
             Self::DoubleStar => "`**.` in front of a name, or single stars inside a label",
             Self::Set => "characters or ranges of a-z, 0-9 and `-`, such as `[a-f0-9]`, without negation",
@@ -121,14 +135,18 @@ impl PatternFault {
     }
 
     /// What to do about it.
-    pub fn fix(&self) -> &'static str {
-        match self {
+    pub fn fix(&self) -> String {
+        let words = match self {
             Self::TooLong | Self::TooMany => "write a list of shorter patterns",
             Self::Malformed(Malformed::BareIpv6) => "write `[address]`; ports stand in `port`",
             Self::Malformed(_) => "correct the host",
-            Self::CidrNotYet => "list the addresses one by one; what a name may resolve to stands in `addresses`",
+            Self::Network => "write the address in full, a slash, and 0 to 32 for IPv4 or 0 to 128 for IPv6",
+            Self::HostBits { written } => {
+                return format!("write `{}`, or `{}` for that address alone", written.trunc(), Host::Address(written.addr()));
+            }
+            Self::WideNetwork => "list the networks that are meant",
             Self::MoreThanHost => "leave out scheme, path and port; ports stand in `port`",
-            Self::AddressWildcard => "list the addresses one by one",
+            Self::AddressWildcard => "list the addresses, or write their network, such as `10.20.0.0/16`",
             Self::Everything => "leave the rule out: what no rule lists is judged by `unlisted`",
             Self::DoubleStar => "write `**.example.com` for a name and all below it, `*.example.com` for all below it",
             Self::Set => "list the characters the set may match",
@@ -138,6 +156,7 @@ impl PatternFault {
             Self::PublicSuffix { base } if suffix::is_of_a_public_zone(base) => "list the hosts, or put a wildcard under your own domain",
             Self::PublicSuffix { .. } => "list the hosts, or write the name in front of the zone too",
             Self::Shared(_) => "list the hosts, or say `shared_ok = \"why\"` on the rule",
-        }
+        };
+        words.to_owned()
     }
 }

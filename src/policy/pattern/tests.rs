@@ -41,6 +41,13 @@ fn a_pattern_matches_the_hosts_it_stands_for() {
         ("8.8.8.8", "8.8.8.8 8.8.4.4:no [::ffff:8.8.8.8]"),
         ("[::1]", "[::1] [0:0::1] 127.0.0.1:no"),
         ("[::ffff:10.0.0.1]", "10.0.0.1 [::ffff:a00:1]"),
+        ("10.20.0.0/16", "10.20.0.0 10.20.255.255 [::ffff:10.20.0.1] 10.19.255.255:no 10.21.0.0:no example.com:no [64:ff9b::10.20.0.1]:no"),
+        ("::ffff:10.20.0.0/112", "10.20.0.0 10.20.255.255 10.21.0.0:no"),
+        ("[2001:db8::]/32", "[2001:db8::1] [2001:db8:ffff::] [2001:db9::]:no 32.1.13.184:no"),
+        ("10.0.0.7/32", "10.0.0.7 10.0.0.6:no"),
+        ("2001:db8::7/128", "[2001:db8::7] [2001:db8::6]:no"),
+        ("0.0.0.0/0", "0.0.0.0 255.255.255.255 [::ffff:8.8.8.8] [::1]:no [64:ff9b::808:808]:no example.com:no"),
+        ("::/0", "[::1] [64:ff9b::808:808] 8.8.8.8:no [::ffff:8.8.8.8]:no example.com:no"),
         ("b\u{fc}cher.test", "xn--bcher-kva.test bucher.test:no"),
         ("*.B\u{dc}CHER.test", "a.xn--bcher-kva.test"),
         ("Example.COM.", "example.com"),
@@ -74,6 +81,11 @@ fn a_pattern_has_one_canonical_text() {
         ("API-[A-C].{EU,us}.Example.com", "api-[a-c].{eu,us}.example.com"),
         ("*.B\u{dc}CHER.x*.example.com", "*.xn--bcher-kva.x*.example.com"),
         ("[::FFFF:10.0.0.1]", "10.0.0.1"),
+        ("10.0.0.7/32", "10.0.0.7"),
+        ("2001:DB8:0::7/128", "[2001:db8::7]"),
+        ("10.20.0.0/16", "10.20.0.0/16"),
+        ("[2001:DB8:0:0::]/32", "2001:db8::/32"),
+        ("[::ffff:a14:0]/112", "10.20.0.0/16"),
     ];
     for (given, wanted) in rows {
         assert_eq!(read(given, Use::Grant).as_deref(), Ok(wanted), "{given}");
@@ -122,9 +134,6 @@ fn what_stands_for_everything_or_nothing_never_loads() {
         ("*.exa mple.com", PatternFault::Malformed(Malformed::Space)),
         ("*.xn--a.com", PatternFault::Malformed(Malformed::ALabel)),
         ("*.-example.com", PatternFault::Malformed(Malformed::LeadingHyphen)),
-        ("10.0.0.0/8", PatternFault::CidrNotYet),
-        ("[fd00::]/8", PatternFault::CidrNotYet),
-        ("fd00::/8", PatternFault::CidrNotYet),
         ("https://example.com", PatternFault::MoreThanHost),
         ("example.com/path", PatternFault::MoreThanHost),
         ("*.example.com/**", PatternFault::MoreThanHost),
@@ -244,8 +253,76 @@ fn a_fault_says_what_was_found_what_was_wanted_and_the_fix() {
         "a wildcard over `github.io`, a public suffix: anyone can register a name there: wanted a wildcard under a domain somebody registered; \
          list the hosts, or put a wildcard under your own domain"
     );
-    let cidr = HostPattern::parse("10.0.0.0/8", Use::Grant, false).unwrap_err();
-    assert!(cidr.wanted().contains("later version"), "{cidr}");
+    let bits = HostPattern::parse("[2001:db8::7]/32", Use::Block, false).unwrap_err();
+    assert_eq!(
+        bits.to_string(),
+        "a network with bits set behind its prefix: wanted a network's first address; write `2001:db8::/32`, or `[2001:db8::7]` for that address alone"
+    );
+}
+
+#[test]
+fn a_network_is_an_address_and_a_length_without_bits_behind_it() {
+    let bits = |written: &str| PatternFault::HostBits { written: written.parse().unwrap() };
+    let rows = [
+        ("10.20.0.1/16", bits("10.20.0.1/16")),
+        ("[2001:db8::1]/32", bits("2001:db8::1/32")),
+        ("::ffff:10.20.0.1/112", bits("10.20.0.1/16")),
+        ("[::ffff:10.20.0.1]/112", bits("10.20.0.1/16")),
+        ("::ffff:0:0/95", bits("::ffff:0:0/95")),
+        ("10.20.0.0/33", PatternFault::Network),
+        ("10.20.0.0/08", PatternFault::Network),
+        ("10.20.0.0/8/8", PatternFault::Network),
+        ("10.20.0.0/255.255.0.0", PatternFault::Network),
+        ("10.20/16", PatternFault::Network),
+        ("010.20.0.0/16", PatternFault::Network),
+        ("2001:db8::/129", PatternFault::Network),
+        ("2001:db8/32", PatternFault::Network),
+        ("[2001:db8]/32", PatternFault::Malformed(Malformed::Ipv6)),
+        ("[10.20.0.0]/16", PatternFault::Malformed(Malformed::Ipv6)),
+        ("[fe80::%eth0]/64", PatternFault::Malformed(Malformed::Zone)),
+        ("[2001:db8::/32]", PatternFault::Network),
+        ("10.20.0.0/", PatternFault::MoreThanHost),
+        ("10.20.0.0/+8", PatternFault::MoreThanHost),
+        ("10.20.0.0/x", PatternFault::MoreThanHost),
+        ("example.com/24", PatternFault::MoreThanHost),
+        ("10.20.*.0/24", PatternFault::MoreThanHost),
+        ("/24", PatternFault::MoreThanHost),
+    ];
+    for (given, wanted) in rows {
+        for wanted_for in [Use::Grant, Use::Block] {
+            assert_eq!(read(given, wanted_for), Err(wanted.clone()), "{given} as {wanted_for:?}");
+        }
+    }
+}
+
+#[test]
+fn a_grant_names_no_network_wider_than_anybody_holds() {
+    for given in ["0.0.0.0/0", "10.0.0.0/7", "128.0.0.0/1", "::/0", "fd00::/8", "2001:db8::/31"] {
+        assert_eq!(read(given, Use::Grant), Err(PatternFault::WideNetwork), "{given}");
+        assert_eq!(read(given, Use::Block).as_deref(), Ok(given), "a block may be as broad as {given}");
+    }
+    for given in ["10.0.0.0/8", "10.20.0.0/16", "8.8.8.8", "2001:db8::/32", "fd12:3456:789a::/48"] {
+        assert_eq!(read(given, Use::Grant).as_deref(), Ok(given));
+    }
+}
+
+#[test]
+fn a_network_is_a_wildcard_unless_it_is_one_address() {
+    let said =
+        |text: &str| (block(text).network().map(|network| network.to_string()), block(text).exact().cloned(), block(text).is_wildcard());
+    assert_eq!(said("[2001:db8::]/32"), (Some("2001:db8::/32".to_owned()), None, true));
+    assert_eq!(said("10.0.0.7/32"), (None, Some(host("10.0.0.7")), false));
+    assert_eq!(block("10.0.0.7/32"), block("10.0.0.7"));
+    assert_eq!(said("example.com"), (None, Some(host("example.com")), false));
+    assert_eq!(said("*.example.com"), (None, None, true));
+}
+
+#[test]
+fn more_labels_and_longer_prefixes_say_more() {
+    let rows = [("*.example.com", 3), ("**.a.example.com", 4), ("10.0.0.0/8", 8), ("10.20.0.0/16", 16), ("2001:db8::/32", 32)];
+    for (given, wanted) in rows {
+        assert_eq!(block(given).spelled(), wanted, "{given}");
+    }
 }
 
 /// The pattern as globset reads it: a dot is the separator, a leading `*` stands for one label or more.

@@ -1,4 +1,5 @@
 mod identity;
+mod networks;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
@@ -12,6 +13,8 @@ use super::super::approvals::{Approval, ApprovalId, Approvals, Scope, Subject};
 use super::super::attempt::{Attempt, AttemptId, Instance, Offered, Sight};
 use super::super::decide::{Basis, Block, Decision, Grant};
 use super::super::destination::Destination;
+use super::super::host::Host;
+use super::super::rule::RuleRef;
 use super::*;
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
@@ -74,8 +77,10 @@ fn word(decision: &Decision) -> String {
     match decision {
         Decision::Allow(grant) => match grant.basis() {
             Basis::Listed(rule) => format!("allow{}", line(Some(rule))),
+            Basis::Observed(would) => format!("observed {would:?}"),
             Basis::Approved(_) => "approved".to_owned(),
         },
+        Decision::Look(look) => format!("look {}", look.rule.line),
         Decision::Hold(terms) => format!("hold{}", line(terms.rule.as_ref())),
         Decision::Block(Block { reason, rule, because: _ }) => format!("{reason}{}", line(rule.as_ref())),
     }
@@ -88,7 +93,7 @@ fn decided(policy: &Policy, target: &str) -> String {
 fn grant(policy: &Policy, target: &str, approvals: &Approvals) -> Grant {
     match policy.decide(&attempt(target), approvals, NOW) {
         Decision::Allow(grant) => grant,
-        other @ (Decision::Hold(_) | Decision::Block(_)) => panic!("{target}: {}", word(&other)),
+        other @ (Decision::Look(_) | Decision::Hold(_) | Decision::Block(_)) => panic!("{target}: {}", word(&other)),
     }
 }
 

@@ -1,0 +1,94 @@
+//! What is judged of an allowlist as a whole: with all it includes, under its floor, at a time.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{Allowlist, Reading};
+use crate::policy::address::Addresses;
+use crate::policy::destination::Port;
+use crate::policy::fault::Fault;
+use crate::policy::pattern::HostPattern;
+use crate::policy::rule::{Effect, Ports, Rule, RuleRef};
+
+/// The longest an agent may be observed.
+const OBSERVED_AT_MOST: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Everything that is wrong with the whole, but for its expectations.
+pub(super) fn whole(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<Fault> {
+    let mut faults = contradictions(&allowlist.rules);
+    faults.extend(observation(allowlist, reading));
+    faults.extend(beyond_the_floor(allowlist, reading));
+    faults
+}
+
+fn observation(allowlist: &Allowlist, reading: &Reading<'_>) -> Option<Fault> {
+    let until = allowlist.observe_until?;
+    let place = RuleRef { file: allowlist.file.clone(), line: allowlist.observe_line };
+    if reading.floor.forbid.observe {
+        let found = format!("observe_until, which the floor {} forbids", reading.floor.file);
+        return Some(fault(&place, found, "no observation", "remove it, or have the floor changed"));
+    }
+    let too_long = until.duration_since(reading.now).is_ok_and(|left| left > OBSERVED_AT_MOST);
+    too_long.then(|| {
+        fault(&place, "observe_until more than 14 days ahead".into(), "14 days at most", "write an earlier day, and renew it when it comes")
+    })
+}
+
+/// What the floor does not let an allowlist say.
+fn beyond_the_floor(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<Fault> {
+    let floor = reading.floor;
+    let mut faults = Vec::new();
+    let mut outside = |place: &RuleRef, addresses: &Addresses| {
+        for network in addresses.networks.iter().filter(|network| !floor.permits_network(network)) {
+            let found = format!("addresses with {network}, which the floor {} does not list as private", floor.file);
+            faults.push(fault(place, found, "networks within `private` of the floor", "narrow it, or have the floor changed"));
+        }
+    };
+    outside(&RuleRef { file: allowlist.file.clone(), line: allowlist.agent_line }, &allowlist.addresses);
+    for rule in &allowlist.rules {
+        match &rule.effect {
+            Effect::Allow(allow) => outside(&rule.place, &allow.addresses),
+            Effect::Hold { addresses: Some(addresses) } => outside(&rule.place, addresses),
+            Effect::Hold { addresses: None } | Effect::Block { because: _ } => {}
+        }
+    }
+    let opaque = allowlist.rules.iter().filter(|rule| matches!(&rule.effect, Effect::Allow(allow) if allow.opaque));
+    for rule in opaque.filter(|_| floor.forbid.opaque) {
+        let found = format!("opaque = true, which the floor {} forbids", floor.file);
+        faults.push(fault(&rule.place, found, "tunnels of TLS or HTTP", "remove it, or have the floor changed"));
+    }
+    faults
+}
+
+/// Allow rules that say of one host and port that it may resolve to this and to that, or is opaque and is not: one of them would never speak.
+fn contradictions(rules: &[Rule]) -> Vec<Fault> {
+    let mut said: HashMap<(&HostPattern, Option<Port>), &Rule> = HashMap::new();
+    let mut faults = Vec::new();
+    for rule in rules.iter().filter(|rule| matches!(rule.effect, Effect::Allow(_))) {
+        let ports: Vec<Option<Port>> = match &rule.ports {
+            Ports::Every => vec![None],
+            Ports::These(ports) => ports.iter().copied().map(Some).collect(),
+        };
+        let clashes = rule.hosts.iter().find_map(|host| {
+            let first = ports.iter().map(|port| *said.entry((host, *port)).or_insert(rule)).find(|first| said_of(first) != said_of(rule));
+            first.map(|first| (host, first))
+        });
+        if let Some((host, first)) = clashes {
+            let found = format!("a second [[allow]] for {host}, unlike {}", first.place);
+            faults.push(fault(&rule.place, found, "one word on its addresses and opaque", "merge the two rules"));
+        }
+    }
+    faults
+}
+
+fn said_of(rule: &Rule) -> Option<(&Addresses, bool)> {
+    match &rule.effect {
+        Effect::Allow(allow) => Some((&allow.addresses, allow.opaque)),
+        Effect::Hold { addresses: _ } | Effect::Block { because: _ } => None,
+    }
+}
+
+fn fault(place: &RuleRef, found: String, wanted: &str, fix: &str) -> Fault {
+    let RuleRef { file, line } = place.clone();
+    Fault { file, line, column: 1, found, wanted: wanted.to_owned(), fix: fix.to_owned() }
+}

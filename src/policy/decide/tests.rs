@@ -1,0 +1,326 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::policy::address::Guard;
+use crate::policy::allowlist::{Allowlist, NoLibrary, Reading};
+use crate::policy::approvals::{Scope, Subject};
+use crate::policy::attempt::{AgentId, Seen, Sight};
+use crate::policy::fault::Fault;
+use crate::policy::floor::Floor;
+use crate::policy::policy::Frozen;
+use crate::policy::tried::Tried;
+
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn floor(text: &str) -> Floor {
+    Floor::parse("floor.toml", text).map_or_else(|faults| panic!("{}", said(&faults)), |(floor, _)| floor)
+}
+
+fn said(faults: &[Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn policy_under(floor: Floor, rules: &str) -> Policy {
+    let text = format!("agent = \"a\"\n{rules}");
+    let reading = Reading { now: NOW, floor: &floor, library: &NoLibrary };
+    let (allowlist, _) = Allowlist::read("a.toml", &text, &reading).unwrap_or_else(|faults| panic!("{}", said(&faults)));
+    Policy::under(floor.into(), vec![allowlist], Guard::default()).unwrap()
+}
+
+fn policy(rules: &str) -> Policy {
+    policy_under(Floor::none(), rules)
+}
+
+fn attempt(text: &str) -> Attempt {
+    Tried::parse(text).unwrap().attempt(&AgentId::parse("a").unwrap())
+}
+
+fn word(decision: &Decision) -> String {
+    let line = |rule: Option<&RuleRef>| rule.map(|rule| format!(" {rule}")).unwrap_or_default();
+    match decision {
+        Decision::Allow(grant) => match grant.basis() {
+            Basis::Listed(rule) => format!("allow {rule}"),
+            Basis::Approved(_) => "approved".to_owned(),
+            Basis::Observed(Would::Hold(rule)) => format!("observed hold{}", line(rule.as_ref())),
+            Basis::Observed(Would::Block) => "observed block".to_owned(),
+        },
+        Decision::Look(look) => format!("look {}", look.rule),
+        Decision::Hold(terms) => {
+            format!("hold{}{}", line(terms.rule.as_ref()), if terms.asking == Asking::ThisRequest { " this" } else { "" })
+        }
+        Decision::Block(Block { reason, rule, because: _ }) => format!("{reason}{}", line(rule.as_ref())),
+    }
+}
+
+fn decided_at(policy: &Policy, attempt: &Attempt, now: SystemTime) -> String {
+    word(&policy.decide(attempt, &Approvals::default(), now))
+}
+
+fn table(policy: &Policy, rows: &[(&str, &str)]) {
+    for (tried, wanted) in rows {
+        assert_eq!(decided_at(policy, &attempt(tried), NOW), *wanted, "{tried}");
+    }
+}
+
+fn seen(change: impl FnOnce(&mut Seen), tried: &str) -> Attempt {
+    let mut attempt = attempt(tried);
+    let mut request = attempt.sight.seen().unwrap().clone();
+    change(&mut request);
+    attempt.sight = Sight::Seen(request.into());
+    attempt
+}
+
+const REQUESTS: &str = r#"[[allow]]
+host = "api.example.com"
+port = 80
+method = ["GET", "HEAD"]
+path = ["/repos/acme/**", "/user"]
+[[allow]]
+host = "git.example.com"
+port = 80
+query = { service = ["git-upload-pack"] }
+[[hold]]
+host = "api.example.com"
+port = 80
+path = "/repos/acme/secret/**"
+[[block]]
+host = "*.example.com"
+port = 80
+method = "DELETE"
+"#;
+
+#[test]
+fn request_rules_look_at_method_path_and_query() {
+    table(
+        &policy(REQUESTS),
+        &[
+            ("GET http://api.example.com/repos/acme/x", "allow a.toml:2"),
+            ("HEAD http://api.example.com/user?x=1", "allow a.toml:2"),
+            ("GET http://api.example.com/repos/%61cme/./x", "allow a.toml:2"),
+            ("GET http://api.example.com/repos/acme/../other/x", "unlisted a.toml:2"),
+            ("GET http://api.example.com/repos/acme", "unlisted a.toml:2"),
+            ("POST http://api.example.com/repos/acme/x", "unlisted a.toml:2"),
+            ("GET http://api.example.com/repos/acme/secret/x", "hold a.toml:11 this"),
+            ("POST http://api.example.com/REPOS/acme/Secret/x", "hold a.toml:11 this"),
+            ("DELETE http://api.example.com/repos/acme/x", "blocked a.toml:15"),
+            ("GET http://git.example.com/x/info/refs?service=git-upload-pack", "allow a.toml:7"),
+            ("GET http://git.example.com/x/info/refs?service=git-receive-pack", "unlisted a.toml:7"),
+            ("GET http://git.example.com/x?service=git-upload-pack&service=git-receive-pack", "unlisted a.toml:7"),
+            ("GET http://git.example.com/x/info/refs", "unlisted a.toml:7"),
+        ],
+    );
+}
+
+#[test]
+fn a_tunnel_to_where_requests_are_judged_is_looked_into() {
+    let text = format!("{REQUESTS}[[allow]]\nhost = \"plain.example.com\"\nport = 8080\n[[block]]\nhost = \"x.example.com\"\n");
+    table(
+        &policy(&text),
+        &[
+            ("CONNECT api.example.com:80", "look a.toml:2"),
+            ("CONNECT other.example.com:80", "look a.toml:15"),
+            ("CONNECT plain.example.com:8080", "allow a.toml:19"),
+            ("CONNECT api.example.com:443", "unlisted a.toml:2"),
+            ("CONNECT x.example.com:80", "blocked a.toml:22"),
+            ("CONNECT example.org:80", "unlisted"),
+        ],
+    );
+}
+
+#[test]
+fn a_path_that_servers_read_in_two_ways_is_blocked_where_a_rule_looks_at_paths() {
+    let policy = policy(
+        "[[allow]]\nhost = [\"a.example.com\", \"b.example.com\"]\nport = 80\n[[block]]\nhost = \"a.example.com\"\nport = 80\npath = \"/admin/**\"\n",
+    );
+    for path in ["/x/%2e%2e/admin/", "/x%2fadmin", "/admin;v=1/x", "//admin/x", "/x\\..\\admin", "/x/..;/admin"] {
+        assert_eq!(decided_at(&policy, &attempt(&format!("GET http://a.example.com{path}")), NOW), "blocked a.toml:5", "{path}");
+        assert_eq!(decided_at(&policy, &attempt(&format!("GET http://b.example.com{path}")), NOW), "allow a.toml:2", "{path}");
+    }
+    assert_eq!(decided_at(&policy, &attempt("GET http://a.example.com/x/../Admin/x"), NOW), "blocked a.toml:5");
+    let Decision::Allow(grant) = policy.decide(&attempt("GET http://a.example.com/x"), &Approvals::default(), NOW) else {
+        panic!("an allow")
+    };
+    assert!(grant.normal_path());
+    let Decision::Allow(grant) = policy.decide(&attempt("GET http://b.example.com/x"), &Approvals::default(), NOW) else {
+        panic!("an allow")
+    };
+    assert!(!grant.normal_path());
+}
+
+#[test]
+fn fields_that_rewrite_the_request_are_blocked_where_a_rule_looks_at_it() {
+    let rewriting = |tried: &str| seen(|seen| seen.rewrites = true, tried);
+    let policy =
+        policy("[[allow]]\nhost = \"a.example.com\"\nport = 80\nmethod = \"GET\"\n[[allow]]\nhost = \"b.example.com\"\nport = 80\n");
+    assert_eq!(decided_at(&policy, &rewriting("GET http://a.example.com/"), NOW), "blocked a.toml:2");
+    assert_eq!(decided_at(&policy, &rewriting("GET http://b.example.com/"), NOW), "allow a.toml:6");
+}
+
+#[test]
+fn a_rule_that_lists_methods_lets_no_content_pass_with_a_safe_one() {
+    let with_content = |tried: &str| seen(|seen| seen.content = true, tried);
+    let rules = "[[allow]]\nhost = \"a.example.com\"\nport = 80\nmethod = [\"GET\", \"POST\"]\n";
+    let one = policy(&format!("unlisted = \"hold\"\n{rules}"));
+    assert_eq!(decided_at(&one, &with_content("GET http://a.example.com/"), NOW), "blocked a.toml:3");
+    assert_eq!(decided_at(&one, &with_content("POST http://a.example.com/"), NOW), "allow a.toml:3");
+    let two = policy(&format!("{rules}[[allow]]\nhost = \"a.example.com\"\nport = 80\n"));
+    assert_eq!(decided_at(&two, &with_content("GET http://a.example.com/"), NOW), "allow a.toml:6");
+}
+
+#[test]
+fn a_websocket_passes_by_a_rule_that_says_so_whatever_else_allows() {
+    let upgrading = |tried: &str| seen(|seen| seen.websocket = true, tried);
+    let policy = policy(
+        "[[allow]]\nhost = \"a.example.com\"\n[[allow]]\nhost = \"*.example.com\"\nwebsocket = true\n[[allow]]\nhost = \"b.example.org\"\n",
+    );
+    for (attempt, wanted, websocket) in [
+        (upgrading("GET http://a.example.com/"), "allow a.toml:4", true),
+        (attempt("GET http://a.example.com/"), "allow a.toml:2", false),
+        (upgrading("GET http://b.example.org/"), "allow a.toml:7", false),
+    ] {
+        let decision = policy.decide(&attempt, &Approvals::default(), NOW);
+        assert_eq!(word(&decision), wanted);
+        assert!(matches!(decision, Decision::Allow(grant) if grant.websocket() == websocket), "{wanted}");
+    }
+}
+
+#[test]
+fn a_rule_says_nothing_once_its_end_has_come() {
+    let policy = policy(
+        "unlisted = \"hold\"\n[[allow]]\nhost = \"a.example.com\"\nuntil = \"1970-01-01T01:00:00Z\"\n[[block]]\nhost = \"b.example.com\"\nuntil = 1970-01-02\n[[block]]\nhost = \"9.9.9.9\"\nuntil = 1970-01-02\n[[allow]]\nhost = \"c.example.com\"\n",
+    );
+    let day = NOW + 24 * HOUR;
+    for (tried, early, late) in [
+        ("a.example.com", "allow a.toml:3", "hold"),
+        ("b.example.com", "blocked a.toml:6", "hold"),
+        ("9.9.9.9", "blocked a.toml:9", "hold"),
+    ] {
+        assert_eq!(decided_at(&policy, &attempt(tried), day - HOUR * 23 - Duration::from_secs(1)), early, "{tried}");
+        assert_eq!(decided_at(&policy, &attempt(tried), day), late, "{tried}");
+    }
+    let grant = |now| match policy.decide(&attempt("c.example.com"), &Approvals::default(), now) {
+        Decision::Allow(grant) => grant,
+        other @ (Decision::Look(_) | Decision::Hold(_) | Decision::Block(_)) => panic!("{}", word(&other)),
+    };
+    let nine = "9.9.9.9".parse().unwrap();
+    assert!(!grant(NOW).covers(nine) && grant(day).covers(nine), "a name that resolves there");
+    let Decision::Allow(ends) = policy.decide(&attempt("a.example.com"), &Approvals::default(), NOW) else { panic!("an allow") };
+    assert_eq!(ends.until(), Some(NOW + HOUR));
+}
+
+#[test]
+fn what_is_unlisted_or_held_passes_while_it_is_observed_and_what_is_blocked_does_not() {
+    let rules = "observe_until = \"1970-01-08\"\n[[hold]]\nhost = \"a.example.com\"\n[[block]]\nhost = \"b.example.com\"\n[[allow]]\nhost = \"c.example.com\"\n";
+    let policy = policy(rules);
+    table(
+        &policy,
+        &[
+            ("a.example.com", "observed hold a.toml:3"),
+            ("b.example.com", "blocked a.toml:5"),
+            ("c.example.com", "allow a.toml:7"),
+            ("d.example.com", "observed block"),
+            ("localhost", "special-name"),
+            ("10.0.0.1", "forbidden-address"),
+        ],
+    );
+    let later = NOW + 7 * 24 * HOUR;
+    assert_eq!(decided_at(&policy, &attempt("d.example.com"), later), "unlisted");
+    let Decision::Allow(grant) = policy.decide(&attempt("d.example.com"), &Approvals::default(), NOW) else { panic!("an allow") };
+    assert_eq!(grant.until(), Some(later));
+    assert!(!grant.covers("10.0.0.1".parse().unwrap()));
+}
+
+#[test]
+fn the_floor_comes_before_the_allowlist() {
+    let floor = floor(
+        "private = [\"10.20.0.0/16\"]\n[[block]]\nhost = [\"paste.example.com\", \"10.20.9.0/24\"]\nbecause = \"never\"\n[[hold]]\nhost = \"*.ask.example.com\"\nnote = \"tell the team\"\n[limits]\nopen = 5\n",
+    );
+    let policy = policy_under(
+        floor,
+        "[limits]\nper_minute = 9\n[[allow]]\nhost = [\"paste.example.com\", \"x.ask.example.com\"]\nlimits = { open = 2 }\n[[allow]]\nhost = [\"db.example.com\", \"10.20.0.0/16\"]\nport = 5432\naddresses = \"10.20.0.0/16\"\nlimits = { open = 2 }\n",
+    );
+    table(
+        &policy,
+        &[
+            ("paste.example.com", "blocked floor.toml:2"),
+            ("x.ask.example.com", "hold floor.toml:5"),
+            ("10.20.0.1:5432", "allow a.toml:7"),
+            ("10.20.9.1:5432", "blocked floor.toml:2"),
+        ],
+    );
+    let Decision::Allow(grant) = policy.decide(&attempt("db.example.com:5432"), &Approvals::default(), NOW) else { panic!("an allow") };
+    assert!(grant.covers("10.20.0.1".parse().unwrap()) && !grant.covers("10.20.9.1".parse().unwrap()));
+    let place = RuleRef { file: "a.toml".into(), line: 7 };
+    let wanted = [
+        (LimitedBy::Floor, Limits { open: Some(5), per_minute: None }),
+        (LimitedBy::Agent, Limits { open: None, per_minute: Some(9) }),
+        (LimitedBy::Rule(place), Limits { open: Some(2), per_minute: None }),
+    ];
+    assert_eq!(grant.limits(), wanted);
+}
+
+fn yes(tried: &str, asking: Asking, scope: Scope) -> Approvals {
+    let mut approvals = Approvals::default();
+    approvals.insert(Approval {
+        id: ApprovalId(Uuid::from_u128(7)),
+        subject: Subject::asked(&attempt(tried), asking),
+        scope,
+        addresses: Arc::new(Addresses { public: true, networks: vec!["10.0.0.0/8".parse().unwrap()] }),
+        approver: "p".into(),
+        at: NOW,
+        note: None,
+        claimed: BTreeSet::new(),
+    });
+    approvals
+}
+
+#[test]
+fn the_floor_bounds_every_yes() {
+    let decided = |floor: &str, scope: Scope, now| {
+        let policy = policy_under(self::floor(floor), "unlisted = \"hold\"");
+        match policy.decide(&attempt("x.example.com"), &yes("x.example.com", Asking::EveryRequest, scope), now) {
+            Decision::Allow(grant) => (true, grant.until(), grant.covers("10.0.0.1".parse().unwrap())),
+            Decision::Look(_) | Decision::Hold(_) | Decision::Block(_) => (false, None, false),
+        }
+    };
+    let long = || Scope::For { until: NOW + 9 * HOUR };
+    assert_eq!(decided("", long(), NOW), (true, Some(NOW + 9 * HOUR), true));
+    assert_eq!(decided("max_for = \"2h\"", long(), NOW), (true, Some(NOW + 2 * HOUR), true));
+    assert_eq!(decided("max_for = \"2h\"", long(), NOW + 2 * HOUR), (false, None, false));
+    assert_eq!(decided("max_for = \"2h\"", Scope::Always, NOW), (true, Some(NOW + 2 * HOUR), true));
+    assert_eq!(decided("forbid = \"always\"", Scope::Always, NOW), (false, None, false));
+    assert_eq!(decided("private = []", long(), NOW), (true, Some(NOW + 9 * HOUR), false));
+}
+
+#[test]
+fn a_yes_to_every_request_is_none_where_a_rule_looks_at_requests() {
+    let policy = policy("unlisted = \"hold\"\n[[hold]]\nhost = \"a.example.com\"\nport = 80\nmethod = \"POST\"\n");
+    let decided = |tried: &str, approvals: &Approvals| word(&policy.decide(&attempt(tried), approvals, NOW));
+    let (post, other) = ("POST http://a.example.com/x", "POST http://a.example.com/y");
+    let every = yes(post, Asking::EveryRequest, Scope::Always);
+    assert_eq!(decided(post, &every), "hold a.toml:3 this");
+    let this = yes(post, Asking::ThisRequest, Scope::Always);
+    assert_eq!(decided(post, &this), "approved");
+    assert_eq!(decided(&format!("{post}?q=1"), &this), "approved", "a query is not shown, so not asked about");
+    assert_eq!(decided(other, &this), "hold a.toml:3 this");
+    assert_eq!(decided("PUT http://a.example.com/x", &this), "hold this");
+    assert_eq!(decided("CONNECT a.example.com:80", &every), "look a.toml:3");
+}
+
+#[test]
+fn an_agent_that_is_frozen_gets_nothing() {
+    let policy = policy("[[allow]]\nhost = \"a.example.com\"\n");
+    let (one, other) = (AgentId::parse("a").unwrap(), AgentId::parse("b").unwrap());
+    for (frozen, wanted) in
+        [(Frozen::Everyone, "frozen"), (Frozen::These([one].into()), "frozen"), (Frozen::These([other].into()), "allow a.toml:2")]
+    {
+        let frozen = policy.with_frozen(frozen);
+        assert_eq!(decided_at(&frozen, &attempt("a.example.com"), NOW), wanted);
+        assert_ne!(frozen.hash(), policy.hash());
+        assert_eq!(frozen.with_frozen(Frozen::Nobody).hash(), policy.hash());
+    }
+}

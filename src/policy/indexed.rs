@@ -1,0 +1,117 @@
+//! Rules filed so that those about a host are found at a cost that does not grow with their number.
+
+use std::cmp::Reverse;
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use super::address::{Addresses, readings};
+use super::destination::Port;
+use super::host::Host;
+use super::index::{AddressIndex, HostIndex};
+use super::pattern::HostPattern;
+use super::rule::{Effect, Rule, RuleRef};
+
+/// The rules of an allowlist or of the floor.
+#[derive(Debug)]
+pub(super) struct Indexed {
+    rules: Vec<Rule>,
+    index: HostIndex<Entry>,
+    /// Block rules about addresses.
+    blocked: AddressIndex<usize>,
+}
+
+/// One pattern of one rule.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    rule: usize,
+    /// The lowest of its kind speaks.
+    pub(super) rank: u32,
+    /// The pattern has no wildcard.
+    pub(super) exact: bool,
+}
+
+impl Indexed {
+    pub(super) fn new(rules: Vec<Rule>) -> Self {
+        let mut patterns: Vec<(Specificity, usize, HostPattern)> = Vec::new();
+        let mut blocked = AddressIndex::default();
+        for (number, rule) in rules.iter().enumerate() {
+            for host in &rule.hosts {
+                patterns.push((Specificity::of(rule, host), number, host.clone()));
+                if let (Effect::Block { because: _ }, Some(network)) = (&rule.effect, host.addresses()) {
+                    blocked.insert(network, number);
+                }
+            }
+        }
+        patterns.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        let entry = |(rank, (_, rule, pattern)): (u32, (Specificity, usize, HostPattern))| {
+            let exact = !pattern.is_wildcard();
+            (pattern, Entry { rule, rank, exact })
+        };
+        let index = (0..).zip(patterns).map(entry).collect();
+        Self { rules, index, blocked }
+    }
+
+    /// The rules about the host, on whatever port and for whatever request, in no promised order.
+    pub(super) fn about<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = (Entry, &'a Rule)> {
+        self.index.lookup(host).filter_map(|entry| Some((*entry, self.rules.get(entry.rule)?)))
+    }
+
+    /// The first block rule of the file that names the address or a network it is in, also by an IPv4 address it carries.
+    pub(super) fn blocked(&self, address: IpAddr, port: Port, now: SystemTime) -> Option<&Rule> {
+        if self.blocked.is_empty() {
+            return None;
+        }
+        let numbers = readings(address).flat_map(|address| self.blocked.lookup(address));
+        let rules = numbers.filter_map(|number| self.rules.get(*number));
+        rules.filter(|rule| rule.ports.contain(port) && rule.in_force(now)).min_by_key(|rule| &rule.place)
+    }
+
+    pub(super) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+}
+
+/// What makes one rule of a kind speak before another. The place comes last: it names a rule, and changes nothing else.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Specificity {
+    exact: Reverse<bool>,
+    labels: Reverse<usize>,
+    request: Reverse<bool>,
+    opaque: bool,
+    has_networks: bool,
+    public: bool,
+    limited: Reverse<bool>,
+    networks: String,
+    place: RuleRef,
+}
+
+impl Specificity {
+    fn of(rule: &Rule, host: &HostPattern) -> Self {
+        let (speaks, opaque, limited, addresses) = match &rule.effect {
+            Effect::Allow(allow) => (true, allow.opaque, !allow.limits.is_none(), Some(&allow.addresses)),
+            Effect::Hold { addresses } => (true, false, false, addresses.as_ref()),
+            Effect::Block { because: _ } => (false, false, false, None),
+        };
+        let labels = if speaks { host.spelled() } else { 0 };
+        let networks = addresses.map(|addresses| written(addresses)).unwrap_or_default();
+        let public = addresses.is_some_and(|addresses| addresses.public);
+        Self {
+            exact: Reverse(speaks && !host.is_wildcard()),
+            labels: Reverse(labels),
+            request: Reverse(speaks && rule.request.is_some()),
+            opaque,
+            has_networks: !networks.is_empty(),
+            public,
+            limited: Reverse(limited),
+            networks,
+            place: rule.place.clone(),
+        }
+    }
+}
+
+fn written(addresses: &Addresses) -> String {
+    let mut networks = addresses.networks.clone();
+    networks.sort_unstable();
+    networks.dedup();
+    networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}

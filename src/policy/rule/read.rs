@@ -1,0 +1,178 @@
+//! `[[allow]]`, `[[hold]]` and `[[block]]` as files write them.
+
+use std::sync::Arc;
+
+use super::usable::{addresses, usable};
+use super::{Allow, Effect, Ports, Rule, RuleRef, keys};
+use crate::policy::address::Addresses;
+use crate::policy::document::{Document, Item, Table};
+use crate::policy::fault::shown;
+use crate::policy::pattern::{HostPattern, Use};
+use crate::policy::request::RequestRule;
+
+const WAIT: &str = "; how long an attempt waits is `wait` in [hold] of exeat.toml";
+
+/// The port whose requests are inside TLS.
+const TLS: u16 = 443;
+
+/// What stands beside the keys that every rule has.
+struct Kind {
+    effect: Effect,
+    wanted: Use,
+    shared_ok: bool,
+}
+
+/// Reads every rule of an allowlist, or of a file that one includes.
+pub(in crate::policy) fn rules(document: &Document<'_>, root: &mut Table<'_>) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    rules.extend(root.tables("allow").into_iter().filter_map(|table| rule(document, table, allow)));
+    rules.extend(root.tables_or("hold", WAIT).into_iter().filter_map(|table| rule(document, table, hold)));
+    rules.extend(root.tables("block").into_iter().filter_map(|table| rule(document, table, block)));
+    rules
+}
+
+/// Reads the rules of the floor, which asks and refuses, and lets nothing pass.
+pub(in crate::policy) fn floor_rules(document: &Document<'_>, root: &mut Table<'_>) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    root.refuse("allow", "[[block]] and [[hold]]: the floor lets nothing pass", "move it to the allowlist of the agent it is for");
+    rules.extend(root.tables("hold").into_iter().filter_map(|table| rule(document, table, floor_hold)));
+    rules.extend(root.tables("block").into_iter().filter_map(|table| rule(document, table, block)));
+    rules
+}
+
+/// What the three kinds of rule share; `kind` takes the keys that are a kind's own.
+fn rule(document: &Document<'_>, mut table: Table<'_>, kind: fn(&mut Table<'_>) -> Kind) -> Option<Rule> {
+    let place = RuleRef { file: document.file().clone(), line: table.line() };
+    let Kind { effect, wanted, shared_ok } = kind(&mut table);
+    let written = table.require("host", r#"write host = "NAME", or a list of them"#);
+    let ports = table.take("port").map(keys::ports).unwrap_or_else(|| match wanted {
+        Use::Grant => Ports::web(),
+        Use::Block => Ports::Every,
+    });
+    let request = keys::request(&mut table);
+    let until = table.take("until").and_then(Item::moment);
+    let note = table.take("note").and_then(keys::words);
+    table.not_yet(&["inject", "exclude"]);
+    let mut hosts = Vec::new();
+    for item in written?.filled_list("at least one host") {
+        hosts.extend(host(item, wanted, shared_ok, &effect));
+    }
+    if let Some((request, first)) = &request {
+        in_plain_sight(*first, &ports);
+        possible(&table, &effect, request, &hosts);
+    }
+    let request = request.map(|(request, _)| request);
+    (!hosts.is_empty()).then_some(Rule { place, hosts, ports, request, effect, until, note })
+}
+
+fn in_plain_sight(first: Item<'_>, ports: &Ports) {
+    let tls = match ports {
+        Ports::Every => true,
+        Ports::These(ports) => ports.iter().any(|port| port.number() == TLS),
+    };
+    if tls {
+        first.fault(
+            "method, path or query in a rule for port 443",
+            "ports whose requests are in plain sight",
+            "write port = [80], or drop method, path and query: requests inside TLS are seen once inspection comes with a later version",
+        );
+    }
+}
+
+/// Rules whose keys leave nothing that they could be about.
+fn possible(table: &Table<'_>, effect: &Effect, request: &RequestRule, hosts: &[HostPattern]) {
+    match effect {
+        Effect::Allow(allow) if allow.opaque => table.fault(
+            "opaque beside method, path or query",
+            "either: an opaque tunnel shows no request",
+            "remove opaque, or remove method, path and query",
+        ),
+        Effect::Allow(allow)
+            if allow.websocket && !request.methods.is_empty() && !request.methods.iter().any(|method| &**method == "GET") =>
+        {
+            table.fault(
+                "websocket without GET",
+                "GET among the methods: a WebSocket begins with it",
+                "add \"GET\" to method, or remove websocket",
+            );
+        }
+        Effect::Block { because: _ } if hosts.iter().any(|host| host.addresses().is_some()) => table.fault(
+            "method, path or query in a block rule for addresses",
+            "a block of addresses as a whole: it holds for what a name resolves to, whatever the request",
+            "remove method, path and query, or block names",
+        ),
+        Effect::Allow(_) | Effect::Hold { addresses: _ } | Effect::Block { because: _ } => {}
+    }
+}
+
+fn allow(table: &mut Table<'_>) -> Kind {
+    let spelled = table.take("addresses").map(addresses);
+    let opaque = table.take("opaque").and_then(Item::flag).unwrap_or(false);
+    let websocket = table.take("websocket").and_then(Item::flag).unwrap_or(false);
+    let limits = keys::limits(table);
+    let shared_ok = table.take("shared_ok").and_then(keys::why_shared).is_some();
+    table.refuse("because", "because only in [[block]]", "write note, or remove it");
+    let effect = Effect::Allow(Allow {
+        spelled: spelled.is_some(),
+        addresses: Arc::new(spelled.unwrap_or_else(Addresses::public)),
+        opaque,
+        websocket,
+        limits,
+    });
+    Kind { effect, wanted: Use::Grant, shared_ok }
+}
+
+fn hold(table: &mut Table<'_>) -> Kind {
+    let addresses = table.take("addresses").map(|item| Arc::new(addresses(item)));
+    asked(table, addresses)
+}
+
+fn floor_hold(table: &mut Table<'_>) -> Kind {
+    table.refuse("addresses", "addresses only in an allowlist", "remove it: what a destination may resolve to is the allowlist's to say");
+    asked(table, None)
+}
+
+fn asked(table: &mut Table<'_>, addresses: Option<Arc<Addresses>>) -> Kind {
+    let shared_ok = table.take("shared_ok").and_then(keys::why_shared).is_some();
+    table.refuse("because", "because only in [[block]]", "write note: it is shown to the approver");
+    for key in ["opaque", "websocket", "limits"] {
+        table.refuse(key, &format!("{key} only in [[allow]]"), "remove it");
+    }
+    Kind { effect: Effect::Hold { addresses }, wanted: Use::Grant, shared_ok }
+}
+
+fn block(table: &mut Table<'_>) -> Kind {
+    let because = table.take("because").and_then(keys::words);
+    table.refuse("addresses", "addresses only in [[allow]] and [[hold]]", "to block an address, write it as host");
+    for key in ["opaque", "websocket", "limits"] {
+        table.refuse(key, &format!("{key} only in [[allow]]"), "remove it");
+    }
+    table.refuse("shared_ok", "shared_ok only in [[allow]] and [[hold]]", "remove it: a block may be as broad as wanted");
+    Kind { effect: Effect::Block { because }, wanted: Use::Block, shared_ok: false }
+}
+
+fn host(item: Item<'_>, wanted: Use, shared_ok: bool, effect: &Effect) -> Option<HostPattern> {
+    let text = item.text()?;
+    let parsed = match HostPattern::parse(text, wanted, shared_ok) {
+        Ok(parsed) => parsed,
+        Err(why) => {
+            item.fault(format!("{}, {}", shown(text), why.found()), why.wanted(), why.fix());
+            return None;
+        }
+    };
+    if let Some(shared) = parsed.warning {
+        item.warn("shared-hosting", format!("{}: {shared}", shown(text)));
+    }
+    match usable(&parsed.pattern, effect) {
+        Ok(warning) => {
+            if let Some((code, text)) = warning {
+                item.warn(code, text);
+            }
+            Some(parsed.pattern)
+        }
+        Err([found, wanted, fix]) => {
+            item.fault(found, wanted, fix);
+            None
+        }
+    }
+}

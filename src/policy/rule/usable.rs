@@ -1,0 +1,71 @@
+//! What a rule's addresses say, and hosts that a rule can never open.
+
+use ipnet::IpNet;
+
+use super::Effect;
+use crate::policy::address::{AddressClass, Addresses, AddressesFault};
+use crate::policy::document::Item;
+use crate::policy::host::Host;
+use crate::policy::pattern::HostPattern;
+use crate::policy::special::{Special, special};
+
+/// Reads `addresses`.
+pub(in crate::policy) fn addresses(item: Item<'_>) -> Addresses {
+    let mut addresses = Addresses::none();
+    for entry in item.filled_list(r#""public" or a network"#) {
+        if let Some(text) = entry.text()
+            && let Err(why) = addresses.add(text)
+        {
+            entry.wrong(r#""public" or a network"#, &fix_of_network(text, why));
+        }
+    }
+    addresses
+}
+
+/// What to write in place of an entry of `addresses`.
+pub(in crate::policy) fn fix_of_network(text: &str, why: AddressesFault) -> String {
+    let written = text.parse::<IpNet>().ok().filter(|_| why == AddressesFault::HostBits);
+    match (why, written) {
+        (AddressesFault::HostBits, Some(network)) => format!("write {}, or {} for that address alone", network.trunc(), network.addr()),
+        (AddressesFault::HostBits | AddressesFault::Unreadable, _) => "write one such as 10.20.0.0/16 or 10.20.0.7".to_owned(),
+        (AddressesFault::Metadata, _) => why.to_string(),
+    }
+}
+
+/// A host that the rule can never open is a fault (found, wanted, fix); one of which only a part is useless is a warning (code, text).
+pub(in crate::policy) fn usable(pattern: &HostPattern, effect: &Effect) -> Result<Option<(&'static str, String)>, [String; 3]> {
+    let (addresses, spelled) = match effect {
+        Effect::Allow(allow) => (Some(&allow.addresses), allow.spelled),
+        Effect::Hold { addresses } => (addresses.as_ref(), addresses.is_some()),
+        Effect::Block { because: _ } => return Ok(None),
+    };
+    let said = |found: String, wanted: &str, fix: String| Err([found, wanted.to_owned(), fix]);
+    let text = pattern.to_string();
+    match pattern.exact() {
+        Some(Host::Address(address)) => match AddressClass::of(*address) {
+            AddressClass::Metadata(name) => {
+                said(format!("{text}, {name}"), "any other address: metadata services are never dialled", "remove it".to_owned())
+            }
+            AddressClass::Public | AddressClass::Special(_) if addresses.is_some_and(|addresses| !addresses.allows(*address)) => {
+                let fix = format!("add addresses = [\"{}\"] to the rule", IpNet::from(*address));
+                said(format!("{text}, which the rule's addresses do not hold"), "addresses that hold it", fix)
+            }
+            AddressClass::Public | AddressClass::Special(_) => Ok(None),
+        },
+        Some(Host::Name(name)) => match special(name) {
+            Some(Special::Never) => said(format!("{text}, a name no rule opens"), "any other name", "remove it".to_owned()),
+            Some(Special::NeedsAddresses) if !spelled => {
+                let fix = "add addresses = [\"CIDR\"] with the network it is in".to_owned();
+                said(format!("{text}, a name of a local network"), "a rule with addresses", fix)
+            }
+            Some(Special::NeedsAddresses) | None => Ok(None),
+        },
+        None => {
+            let base = Host::parse(text.trim_start_matches("*").trim_start_matches('.'));
+            let local = matches!(base, Ok(Host::Name(name)) if special(&name).is_some());
+            let words =
+                format!("{text} lies in a local zone: its names stay refused, only rules that spell a name and have addresses open one");
+            Ok(local.then_some(("special-name", words)))
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! An attempt as people write it: `GET http://host/path`, `https://host`, `CONNECT host:port`, `host`.
+
+use std::num::NonZeroU16;
+
+use uuid::Uuid;
+
+use super::attempt::{AgentId, Attempt, AttemptId, Instance, Scheme, Seen, Sight};
+use super::destination::{Destination, Port};
+use super::malformed::Malformed;
+
+/// An attempt of nobody in particular.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// Where to.
+    pub destination: Destination,
+    /// `http` where the request would be in plain sight.
+    pub scheme: Option<Scheme>,
+    /// The request, where it would be in plain sight.
+    pub sight: Sight,
+}
+
+/// Why the text is no attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTried {
+    /// The target cannot be read.
+    #[error("the target cannot be read: {0}")]
+    Malformed(#[from] Malformed),
+    /// Neither a URL nor host and port.
+    #[error("the target is not a URL that exeat carries; write HOST, HOST:PORT, http://HOST/PATH or https://HOST/PATH")]
+    NotATarget,
+}
+
+impl Tried {
+    /// Reads `[METHOD] URL` or `[CONNECT] HOST[:PORT]`. Without a port it is that of the scheme, or 443. What TLS would hide is not in sight.
+    pub fn parse(text: &str) -> Result<Self, NotTried> {
+        let is_method = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let (method, target) = text.split_once(' ').filter(|(word, _)| is_method(word)).unwrap_or(("GET", text));
+        let method = method.to_ascii_uppercase();
+        if ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"].contains(&target) {
+            return Err(NotTried::NotATarget);
+        }
+        let Some((scheme, rest)) = target.split_once("://") else {
+            return Ok(Self::tunnel(Destination::parse_with_default_port(target, port(443))?));
+        };
+        let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        match scheme.to_ascii_lowercase().as_str() {
+            "https" => Ok(Self::tunnel(Destination::parse_with_default_port(authority, port(443))?)),
+            "http" if method == "CONNECT" => Err(NotTried::NotATarget),
+            "http" => {
+                let destination = Destination::parse_with_default_port(authority, port(80))?;
+                let target = target.split('#').next().unwrap_or_default();
+                let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+                let path = if path.is_empty() { "/" } else { path };
+                Ok(Self { destination, scheme: Some(Scheme::Http), sight: Sight::Seen(Seen::bare(&method, path, query).into()) })
+            }
+            _ => Err(NotTried::NotATarget),
+        }
+    }
+
+    /// As an attempt of an agent, which is made by nobody and never dialled.
+    pub fn attempt(&self, agent: &AgentId) -> Attempt {
+        let Self { destination, scheme, sight } = self.clone();
+        let instance = Instance("explain".into());
+        Attempt { id: AttemptId(Uuid::nil()), agent: agent.clone(), instance, destination, scheme, sight, within: None }
+    }
+
+    fn tunnel(destination: Destination) -> Self {
+        Self { destination, scheme: None, sight: Sight::NotYet }
+    }
+}
+
+const fn port(number: u16) -> Port {
+    Port(NonZeroU16::new(number).expect("a port that is not 0"))
+}
