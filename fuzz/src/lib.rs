@@ -7,17 +7,19 @@ pub mod client_hello;
 pub mod decide;
 pub mod destination;
 pub mod model;
+pub mod path;
 pub mod pattern;
 pub mod request_head;
 mod scene;
 mod wire;
 
 /// Every target: its name, and what it checks.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, fn(&[u8])); 7] = [
     ("allowlist", allowlist::check),
     ("client_hello", client_hello::check),
     ("decide", decide::check),
     ("destination", destination::check),
+    ("path", path::check),
     ("pattern", pattern::check),
     ("request_head", request_head::check),
 ];

@@ -5,5 +5,6 @@ pub mod approval;
 pub mod decide;
 pub mod head;
 pub mod name;
+pub mod path;
 pub mod pattern;
 pub mod written;
