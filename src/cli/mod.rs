@@ -22,6 +22,7 @@ pub mod deny;
 pub mod env;
 pub mod explain;
 pub mod holds;
+pub mod init;
 mod loaded;
 pub mod log;
 pub mod preset;
@@ -81,6 +82,8 @@ enum Command {
     /// Say what an agent would get for a destination, and why
     #[command(after_help = AFTER_EXPLAIN)]
     Explain(ExplainArgs),
+    /// Write a first allowlist from what this machine and the working directory show
+    Init(init::InitArgs),
     /// List the questions that wait for an answer, or watch them come
     Holds(holds::HoldsArgs),
     /// Answer questions with yes
@@ -175,6 +178,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             None => anyhow::bail!("there is no configuration, so there are no allowlists to check; name a file or a folder"),
         },
         Command::Explain(args) => explained(&args, &config, out),
+        Command::Init(args) => wait_for(init::init(&args, &config, named.as_deref(), token::Streams { out, err: &mut io::stderr() }))
+            .map(|()| ExitCode::SUCCESS),
         Command::Holds(args) => wait_for(holds::run(args, &state, named.as_deref(), out)),
         Command::Approve(args) => wait_for(approve::run(args, &state, out)),
         Command::Deny(args) => wait_for(deny::run(args, &state, out)),

@@ -22,7 +22,8 @@ pub(super) struct Surroundings {
     /// `HOME`, where it is an absolute path.
     pub(super) home: Option<PathBuf>,
     config: Option<String>,
-    user: Option<PathBuf>,
+    /// The user's own file, there or not.
+    pub(super) user: Option<PathBuf>,
     /// Every other `EXEAT_` variable, without the two that are no keys and those of the test suite.
     pub(super) keys: BTreeMap<String, String>,
 }

@@ -32,6 +32,11 @@ const EMBEDDED: &str = "[listen.main]\naddress = [\"127.0.0.1:3128\", \"[::1]:31
 /// What to say of the embedded default.
 pub const NO_FILE: &str = "there is no exeat.toml in the user's configuration folder or in /etc/exeat";
 
+/// The user's own `exeat.toml`, whether it is there or not; `None` where the environment names no folder for it.
+pub fn user_file(environment: impl IntoIterator<Item = (String, String)>) -> Option<PathBuf> {
+    Surroundings::new(environment).user
+}
+
 /// The configuration of one process, valid as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {

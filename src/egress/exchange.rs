@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use http::header::TRANSFER_ENCODING;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -34,6 +34,10 @@ impl Connected {
         if body.size_hint().exact().is_none() {
             // Without it hyper would send a GET without the body it came with.
             parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            if ![Method::POST, Method::PUT, Method::PATCH].contains(&parts.method) {
+                // Some origins ignore the coding of such a method, and would read its body as the next request.
+                parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
         }
         let carried = Arc::clone(&open.carried);
         let request = Request::from_parts(parts, Upload::new(body, Arc::clone(&carried)));

@@ -68,7 +68,8 @@ pub(super) fn named_inside<B>(request: &Request<B>, tunnel: &Destination) -> Res
     framing(request.headers())?;
     let host = host_field(request, tunnel.port)?.ok_or(Malformed::HostField)?;
     let target = match (request.uri().scheme_str(), request.uri().authority()) {
-        (None, None) => return Ok(host),
+        (None, None) if request.uri().path().starts_with('/') || request.method() == Method::OPTIONS => return Ok(host),
+        (None, None) => return Err(Malformed::TargetForm),
         (Some("http"), Some(authority)) => Destination::parse_with_default_port(authority.as_str(), tunnel.port)?,
         (Some(_) | None, _) => return Err(Malformed::Scheme),
     };
@@ -211,10 +212,11 @@ mod tests {
     #[test]
     fn a_request_in_a_tunnel_names_one_host() {
         let tunnel = Destination::parse("plain.allowed.test:8080").unwrap();
-        let table: [Row<&str>; 5] = [
+        let table: [Row<&str>; 6] = [
             ("/", &[("host", "plain.allowed.test:8080")], Ok("plain.allowed.test:8080")),
             ("/", &[HOST], Ok("plain.allowed.test:8080")),
             ("/", &[("host", "evil.test")], Ok("evil.test:8080")),
+            ("*", &[HOST], Err(Malformed::TargetForm)),
             ("http://evil.test/", &[HOST], Err(Malformed::HostField)),
             ("/", &[], Err(Malformed::HostField)),
         ];

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::Full;
 use hyper::ext::ReasonPhrase;
@@ -12,11 +12,12 @@ use serde::Serialize;
 use super::words::{self, Words};
 use crate::egress::{Cause, Refusal};
 use crate::policy::host::Host;
+use crate::policy::reason::Reason;
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 const ATTEMPT: HeaderName = HeaderName::from_static("exeat-attempt");
 
-/// The refusal as a response that leaves the connection usable.
+/// The refusal as a response. It leaves the connection usable, unless nobody can tell where the refused message ends.
 pub(super) fn response(refusal: &Refusal) -> Response<Full<Bytes>> {
     let words = words::of(refusal);
     let mut body = serde_json::to_vec(&Problem::new(refusal, &words)).expect("a problem has string keys only");
@@ -38,6 +39,10 @@ fn fields(headers: &mut HeaderMap, refusal: &Refusal, words: &Words) {
     headers.insert(ATTEMPT, HeaderValue::try_from(refusal.id.to_string()).expect("an id is ASCII"));
     if words.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
         headers.insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"exeat\""));
+    }
+    if refusal.reason == Reason::Malformed {
+        // RFC 9112 section 11.2: what follows may be a part of it, and is read as nothing.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if let (StatusCode::SERVICE_UNAVAILABLE, Some(seconds)) = (words.status, words.retry_after) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

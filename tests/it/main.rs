@@ -7,6 +7,8 @@
 mod addresses;
 mod cli;
 mod clients;
+mod corpus;
+mod differential;
 mod every_front;
 mod forgery;
 mod fuzz;
@@ -15,6 +17,7 @@ mod hold;
 mod hostile;
 mod identity;
 mod idle;
+mod init;
 mod itself;
 mod readme;
 mod records;

@@ -1,3 +1,5 @@
+mod language;
+
 use super::*;
 use crate::policy::destination::Port;
 use crate::policy::rule::{Allow, Effect, Ports};

@@ -4,40 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::Lab;
 use crate::support::p0::a;
-use crate::support::proxy::of_kind;
-
-#[test]
-fn other_versions_and_other_protocols_are_refused() {
-    let mut lab = Lab::new();
-    let host = lab.p0.at_plain("plain.allowed.test");
-    for version in ["HTTP/1.2", "HTTP/2.0", "HTTP/3", "http/1.1", "HTTP/01.1", "HTTP/1.1 ", "HTTP/1.10", "ICY/1.1"] {
-        lab.assert_bad(format!("GET http://{host}/ {version}\r\nHost: {host}\r\n{}\r\n", a()).as_bytes());
-    }
-    for garbage in [
-        &b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03\r\n\r\n"[..],
-        b"\x05\x01\x00\r\n\r\n",
-        b"\x04\x01\x00\x50\x7f\x00\x00\x01\x00\r\n\r\n",
-        b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
-        b"GET\r\n\r\n",
-        b" GET / HTTP/1.1\r\n\r\n",
-        b"\0\0\0\0\r\n\r\n",
-        b"G=\":<>(e),[T];?\" http://plain.allowed.test/ HTTP/1.1\r\n\r\n",
-    ] {
-        lab.assert_bad(garbage);
-    }
-    lab.assert_bad(format!("GET http://{host}/\r\n\r\n").as_bytes());
-}
-
-#[test]
-fn a_preface_of_http_2_is_recorded_and_ends_the_connection() {
-    let mut lab = Lab::new();
-    let mut talk = lab.proxy.talk();
-    talk.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    let rest = String::from_utf8_lossy(&talk.rest()).into_owned();
-    assert!(rest.starts_with("HTTP/1.1 505 "), "{rest}");
-    lab.proxy.until("the refusal", |records| of_kind(records, "decided").iter().any(|decided| decided["reason"] == "malformed"));
-    assert!(lab.proxy.is_alive());
-}
 
 #[test]
 fn http_1_0_is_served_and_not_kept_open_unasked() {
@@ -51,17 +17,6 @@ fn http_1_0_is_served_and_not_kept_open_unasked() {
     let mut talk = lab.proxy.talk();
     talk.send(format!("CONNECT {target} HTTP/1.0\r\n{}\r\n", a()));
     assert_eq!(talk.answer_to("CONNECT").status, 200, "Python's http.client sends CONNECT with 1.0");
-}
-
-#[test]
-fn a_few_empty_lines_before_a_request_are_forgiven() {
-    let lab = Lab::new();
-    let host = lab.p0.at_plain("plain.allowed.test");
-    let request = format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n{}\r\n", a());
-    let answers = lab.throw(format!("\r\n\r\n{request}").as_bytes());
-    assert!([200, 400].contains(&answers[0].status), "{answers:?}");
-    let answers = lab.throw("\r\n".repeat(20_000).as_bytes());
-    assert!(answers.iter().all(|answer| answer.status == 400 || answer.status == 431), "{answers:?}");
 }
 
 #[test]

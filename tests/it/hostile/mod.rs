@@ -1,9 +1,7 @@
-//! The attack corpus as raw bytes: what may not pass reaches no resolver and no origin, is recorded once, and ends nothing.
+//! Raw bytes beyond the rows of `corpus`: what may not pass reaches no resolver and no origin, is recorded once, and ends nothing.
 
-mod framing;
 mod heads;
 mod hygiene;
-mod targets;
 mod tunnels;
 
 use std::time::Duration;

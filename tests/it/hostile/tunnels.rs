@@ -6,19 +6,6 @@ use crate::support::p0::{P0, a, assert_refused};
 use crate::support::proxy::of_kind;
 
 #[test]
-fn a_connect_with_a_body_is_malformed_and_its_body_reaches_no_tunnel() {
-    let mut lab = Lab::new();
-    let target = lab.p0.at_secure("api.allowed.test");
-    for (header, body) in [
-        ("Content-Length: 5\r\n", "EARLY"),
-        ("Transfer-Encoding: chunked\r\n", "5\r\nEARLY\r\n0\r\n\r\n"),
-        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
-    ] {
-        lab.assert_bad(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{}{header}\r\n{body}", a()).as_bytes());
-    }
-}
-
-#[test]
 fn early_bytes_of_a_refused_connect_are_discarded() {
     let lab = Lab::new();
     let target = lab.p0.at_secure("blocked.test");

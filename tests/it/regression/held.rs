@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Stage, approve, connect_from};
+use super::{Stage, approve};
 use crate::support::p0::{P0, a, assert_refused};
 use crate::support::proxy::{Proxy, decided, ended, of_kind};
 use crate::support::site::offer;
+use crate::support::talk::Talk;
 
 /// Issues a token of agent `a`: the header line that offers it.
 fn issued(proxy: &Proxy) -> String {
@@ -94,7 +95,7 @@ fn a_no_stays_quiet_for_the_same_agent_from_another_loopback_address() {
     let holds = stage.proxy.until_held(1, 1);
     stage.proxy.said(&["deny", holds[0]["id"].as_str().unwrap()]);
     assert_refused(&agent.answer_to("CONNECT"), 403, "refused");
-    assert_refused(&connect_from([127, 0, 0, 2], stage.proxy.address).connect(&target, &a()), 403, "quiet");
+    assert_refused(&Talk::from([127, 0, 0, 2], stage.proxy.address).connect(&target, &a()), 403, "quiet");
     assert_eq!(of_kind(&stage.proxy.journal(), "held").len(), 1);
 }
 

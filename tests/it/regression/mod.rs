@@ -7,11 +7,10 @@ mod held;
 mod starts;
 mod stops;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, SocketType};
 use serde_json::Value;
 
 use crate::support::dns::Reply;
@@ -96,12 +95,4 @@ fn approve(proxy: &Proxy, scope: &[&str]) -> String {
 fn approvals(proxy: &Proxy) -> Vec<String> {
     let all: Vec<Value> = serde_json::from_str(&proxy.said(&["approvals", "--json"])).unwrap();
     all.iter().map(|approval| approval["id"].as_str().unwrap().to_owned()).collect()
-}
-
-/// Connects from an address of the caller's choice.
-fn connect_from(source: [u8; 4], to: SocketAddr) -> Talk {
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    rustix::net::bind(&socket, &SocketAddr::from((Ipv4Addr::from(source), 0))).unwrap();
-    rustix::net::connect(&socket, &to).unwrap();
-    Talk::over(TcpStream::from(socket))
 }

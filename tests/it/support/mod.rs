@@ -6,5 +6,6 @@ pub(crate) mod p0;
 pub(crate) mod proxy;
 pub(crate) mod pty;
 pub(crate) mod site;
+pub(crate) mod strict;
 pub(crate) mod talk;
 pub(crate) mod tls;

@@ -145,6 +145,18 @@ impl Origin {
         self.log.lock().unwrap().connections.clone()
     }
 
+    /// How much each connection has brought so far.
+    pub(crate) fn mark(&self) -> Vec<usize> {
+        self.log.lock().unwrap().connections.iter().map(Vec::len).collect()
+    }
+
+    /// What came after a mark, a piece for each connection that brought any.
+    pub(crate) fn since(&self, mark: &[usize]) -> Vec<Vec<u8>> {
+        let log = self.log.lock().unwrap();
+        let pieces = log.connections.iter().enumerate().map(|(index, bytes)| &bytes[mark.get(index).copied().unwrap_or(0)..]);
+        pieces.filter(|piece| !piece.is_empty()).map(<[u8]>::to_vec).collect()
+    }
+
     /// Every request so far, over all connections.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.log.lock().unwrap().requests.clone()

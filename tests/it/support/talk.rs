@@ -1,9 +1,10 @@
 //! Raw conversations with the proxy: exact bytes out, whole answers in.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, SocketType};
 use rustls::{AlertDescription, ClientConnection, StreamOwned};
 use serde_json::Value;
 
@@ -70,6 +71,11 @@ impl Talk {
         TcpStream::connect(address).ok().map(Self::over)
     }
 
+    /// Connects from an address of the caller's choice.
+    pub(crate) fn from(source: [u8; 4], to: SocketAddr) -> Self {
+        Self::over(connect_from(source.into(), to))
+    }
+
     /// Either end of a connection that is there already.
     pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -78,9 +84,9 @@ impl Talk {
         Self { stream, ahead: Vec::new() }
     }
 
-    /// Says that nothing more will be sent.
+    /// Says that nothing more will be sent. A peer that has hung up needs not be told.
     pub(crate) fn finish(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// A second handle on the same connection, for a second thread.
@@ -128,6 +134,14 @@ impl Talk {
         }
         Ok(Talk { stream: tls, ahead: Vec::new() })
     }
+}
+
+/// Connects from an address of the caller's choice.
+pub(crate) fn connect_from(source: Ipv4Addr, to: SocketAddr) -> TcpStream {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&socket, &SocketAddr::from((source, 0))).unwrap();
+    rustix::net::connect(&socket, &to).unwrap();
+    TcpStream::from(socket)
 }
 
 fn alert(error: &std::io::Error) -> Option<AlertDescription> {
