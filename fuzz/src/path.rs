@@ -51,9 +51,8 @@ fn assert_normal(normal: &str) {
 fn assert_one_reading(raw: &str, normal: &str) {
     let sent = if raw.is_empty() { "/" } else { raw };
     let wanted: Vec<Vec<u8>> = normal.split('/').skip(1).map(slow::decoded).collect();
-    let dots_first: Option<Vec<Vec<u8>>> = slow::without_dots(sent.as_bytes()).map(|parts| {
-        parts.into_iter().map(|part| slow::decoded(std::str::from_utf8(part).expect("slashes cut no character"))).collect()
-    });
+    let dots_first: Option<Vec<Vec<u8>>> = slow::without_dots(sent.as_bytes())
+        .map(|parts| parts.into_iter().map(|part| slow::decoded(std::str::from_utf8(part).expect("slashes cut no character"))).collect());
     assert_eq!(dots_first.as_ref(), Some(&wanted), "{sent:?}, dots first");
     let once = slow::decoded(sent);
     let escapes_first = slow::without_dots(&once).map(|parts| parts.into_iter().map(<[u8]>::to_vec).collect());

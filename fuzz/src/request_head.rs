@@ -67,8 +67,9 @@ fn heads(parts: Parts) -> Vec<Read> {
         ledger.assert_refused(read.len(), read.iter().filter(|read| read.wanted.is_ok() && !read.came_back).count());
         answered
     });
-    // How the connection ends says nothing of the heads before.
-    let _ended = runtime.block_on(builder(&SETTINGS).serve_connection(parts, service));
+    // Time passes when nothing else happens: the connection is given up. How it ends says nothing of the heads before.
+    let _ended =
+        runtime.block_on(async { tokio::time::timeout(2 * SETTINGS.idle, builder(&SETTINGS).serve_connection(parts, service)).await });
     read.into_inner()
 }
 

@@ -5,16 +5,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use arbitrary::{Result, Unstructured};
 
 use super::model::approval::{Ask, No, ONCE, Scope, Shown, Yes};
+use super::model::decide::{World, decide};
+use super::model::loads::may_open;
 use super::model::pattern::{instances, is_wild};
-use super::model::written::{File, Kind, Rule};
+use super::model::request::{PATHS, QUERIES, Request};
+use super::model::written::{Expect, File, Floor, Kind, Rule};
 use super::model::{address, name};
 
 /// All that one decision needs, and the attempts that need it.
 #[derive(Debug)]
 pub struct Scene {
+    pub floor: Floor,
     pub file: File,
     /// Hosts are spelled in capitals and with a final dot.
     pub loud: bool,
+    pub frozen: bool,
     pub yeses: Vec<Yes>,
     pub noes: Vec<No>,
     pub asks: Vec<Ask>,
@@ -24,9 +29,14 @@ pub struct Scene {
 }
 
 const NOW: u64 = 1_000;
+const FORTNIGHT: u64 = 14 * 86_400;
 /// The attempt that is judged, a tunnel around it, and another.
 const IDS: [u128; 3] = [1, 2, 3];
-const PORTS: [u16; 9] = [443, 443, 443, 80, 80, 22, 3128, 9464, 65535];
+const PORTS: [u16; 10] = [80, 80, 80, 443, 443, 443, 22, 3128, 9464, 65535];
+/// Those where requests are in plain sight.
+const PLAIN: [u16; 4] = [80, 80, 80, 3128];
+const METHODS: [&str; 5] = ["GET", "GET", "HEAD", "POST", "PUT"];
+const PATTERNS: [&str; 9] = ["/", "/a", "/a/b", "/a/*", "/a/**", "/**", "/**/b", "/*/*/c", "/a/%C3%A9"];
 
 const FRONTS: [&str; 7] = ["", "a.", "b.", "ab.", "a.b.", "x.a.", "api-1."];
 const BASES: [&str; 14] = [
@@ -49,6 +59,21 @@ const BASES: [&str; 14] = [
 const OWNED: usize = 7;
 const WILD: [&str; 11] = ["*.", "**.", "a*.", "{a,b}.", "?.", "a?.", "[a-b].", "*.a.", "**.{a,api-1}.", "*.?.", "a.*."];
 const BROAD: [&str; 6] = ["*.com", "**.arpa", "a*.*", "*example.com", "**.test", "{example,acme}.*"];
+
+/// The first four are broad: for block rules alone.
+const HOST_NETWORKS: [&str; 10] = [
+    "0.0.0.0/0",
+    "::/0",
+    "fd00::/8",
+    "2002::/16",
+    "10.0.0.0/8",
+    "10.1.2.0/24",
+    "9.0.0.0/8",
+    "9.9.9.8/29",
+    "2001:db8::/32",
+    "2606:4700::/48",
+];
+const BROAD_NETWORKS: usize = 4;
 
 const ADDRESSES: [&str; 26] = [
     "8.8.8.8",
@@ -94,24 +119,18 @@ const NETWORKS: [&str; 10] = [
 ];
 
 pub fn scene(from: &mut Unstructured<'_>) -> Result<Scene> {
-    let file = file(from)?;
-    let loud = from.ratio(1, 8)?;
-    let asks = several(from, 1, 4, |from| ask(from, &file))?;
-    let mut yeses: Vec<Yes> = Vec::new();
-    let count = if from.arbitrary()? { from.int_in_range(1..=3)? } else { 0 };
-    for id in 0..count {
-        let mut yes = yes(from, 100 + id, &asks)?;
-        // An attempt uses one yes and waits for one.
-        yes.used_by.retain(|id| yeses.iter().all(|other| !other.used_by.contains(id)));
-        if let Scope::Waiting(waiting) = &mut yes.scope {
-            waiting.retain(|id| yeses.iter().all(|other| !matches!(&other.scope, Scope::Waiting(taken) if taken.contains(id))));
-        }
-        yeses.push(yes);
-    }
-    let quiet = usize::from(from.ratio(1, 4)?) * 2;
-    let noes = several(from, 0, quiet, |from| Ok(No { shown: shown(from, &asks)?, until: from.int_in_range(NOW - 1..=NOW + 1)? }))?;
+    let floor = if from.ratio(1, 3)? { floor(from)? } else { Floor::default() };
+    let mut file = file(from, &floor)?;
+    let (loud, frozen) = (from.ratio(1, 8)?, from.ratio(1, 64)?);
+    let asks = several(from, 1, 4, |from| ask(from, &floor, &file))?;
+    let yeses = if from.arbitrary()? { yeses(from, &asks)? } else { Vec::new() };
+    let most = usize::from(from.ratio(1, 4)?) * 2;
+    let noes = several(from, 0, most, |from| Ok(No { shown: shown(from, &asks)?, until: from.int_in_range(NOW - 1..=NOW + 1)? }))?;
     let addresses = several(from, 0, 8, any_address)?;
-    Ok(Scene { file, loud, yeses, noes, asks, addresses, now: NOW })
+    let most = usize::from(from.ratio(1, 4)?);
+    let expects = several(from, 0, most, |from| expect(from, &floor, &file))?;
+    file.expects.extend(expects.into_iter().flatten());
+    Ok(Scene { floor, file, loud, frozen, yeses, noes, asks, addresses, now: NOW })
 }
 
 fn several<T>(from: &mut Unstructured<'_>, least: usize, most: usize, each: impl Fn(&mut Unstructured<'_>) -> Result<T>) -> Result<Vec<T>> {
@@ -119,31 +138,120 @@ fn several<T>(from: &mut Unstructured<'_>, least: usize, most: usize, each: impl
     (0..count).map(|_| each(from)).collect()
 }
 
-fn file(from: &mut Unstructured<'_>) -> Result<File> {
-    Ok(File { hold_unlisted: from.arbitrary()?, addresses: networks(from)?, rules: several(from, 0, 6, rule)? })
+fn perhaps<T>(from: &mut Unstructured<'_>, of: u8, some: impl Fn(&mut Unstructured<'_>) -> Result<T>) -> Result<Option<T>> {
+    if from.ratio(1, of)? { some(from).map(Some) } else { Ok(None) }
 }
 
-fn rule(from: &mut Unstructured<'_>) -> Result<Rule> {
-    let kind = *from.choose(&[Kind::Allow, Kind::Allow, Kind::Hold, Kind::Block])?;
-    let mut rule = Rule {
-        kind,
-        hosts: several(from, 1, 3, |from| pattern(from, kind))?,
-        ports: if from.arbitrary()? { several(from, 1, 2, port)? } else { Vec::new() },
-        addresses: if kind == Kind::Block { None } else { networks(from)? },
-        opaque: kind == Kind::Allow && from.ratio(1, 8)?,
-    };
-    // Most files are to load, so that there is something to decide.
-    if !from.ratio(1, 32)? {
-        let hosts = std::mem::take(&mut rule.hosts);
-        rule.hosts = hosts.into_iter().filter(|host| rule.may_open(host)).collect();
-        if rule.hosts.is_empty() {
-            rule.hosts.push(BASES[0].to_owned());
+fn floor(from: &mut Unstructured<'_>) -> Result<Floor> {
+    let rules = several(from, 0, 2, |from| {
+        let kind = *from.choose(&[Kind::Hold, Kind::Block])?;
+        Ok(Rule { included: false, addresses: None, ..rule(from, kind, true)? })
+    })?;
+    // Without its addresses a rule may have hosts left that it cannot open.
+    let rules = rules.into_iter().map(|rule| Rule { hosts: openable(&rule), ..rule }).collect();
+    Ok(Floor {
+        rules,
+        private: perhaps(from, 4, networks)?.flatten().map(|mut listed| {
+            listed.retain(|entry| *entry != "public");
+            listed
+        }),
+        forbid: ["observe", "opaque", "always"].into_iter().filter(|_| from.ratio(1, 4).unwrap_or_default()).collect(),
+        max_for: perhaps(from, 3, |from| from.int_in_range(1..=NOW))?,
+        limit: perhaps(from, 8, |_| Ok(7))?,
+    })
+}
+
+fn file(from: &mut Unstructured<'_>, floor: &Floor) -> Result<File> {
+    // What the floor does not let pass is rare, so that most files load.
+    let obedient = !from.ratio(1, 16)?;
+    let narrowed = |listed: Option<Vec<&'static str>>| listed.filter(|_| !obedient || floor.private.is_none());
+    let rules = several(from, 0, 6, |from| {
+        let kind = *from.choose(&[Kind::Allow, Kind::Allow, Kind::Hold, Kind::Block])?;
+        let mut rule = rule(from, kind, obedient)?;
+        if obedient && floor.private.is_some() {
+            rule.addresses = None;
+            rule.hosts = openable(&rule);
         }
+        rule.opaque &= !(obedient && floor.forbid.contains(&"opaque"));
+        Ok(rule)
+    })?;
+    let observe = perhaps(from, 6, |from| Ok(*from.choose(&[NOW, NOW + 1, NOW + FORTNIGHT, NOW + FORTNIGHT + 1])?))?;
+    Ok(File {
+        hold_unlisted: from.arbitrary()?,
+        addresses: narrowed(networks(from)?),
+        observe_until: observe.filter(|_| !obedient || !floor.forbid.contains(&"observe")),
+        limit: perhaps(from, 8, |_| Ok(8))?,
+        rules,
+        expects: Vec::new(),
+    })
+}
+
+fn rule(from: &mut Unstructured<'_>, kind: Kind, obedient: bool) -> Result<Rule> {
+    let mut rule = Rule::plain(kind, several(from, 1, 3, |from| pattern(from, kind))?);
+    rule.included = from.ratio(1, 6)?;
+    rule.until = perhaps(from, 6, |from| from.int_in_range(NOW - 1..=NOW + 1))?;
+    rule.addresses = if kind == Kind::Block { None } else { networks(from)? };
+    let looks = from.ratio(1, 3)?;
+    if looks {
+        let parts = from.int_in_range(1..=7_u8)?;
+        let methods: Vec<&str> = several(from, 1, 2, |from| Ok(*from.choose(&METHODS)?))?;
+        let paths: Vec<&str> = several(from, 1, 2, |from| Ok(*from.choose(&PATTERNS)?))?;
+        rule.methods = if parts & 1 == 1 { methods } else { Vec::new() };
+        rule.paths = if parts & 2 == 2 { paths } else { Vec::new() };
+        rule.query = parts & 4 == 4;
+    }
+    let plain = looks && obedient;
+    rule.ports = if plain {
+        several(from, 1, 2, |from| Ok(*from.choose(&PLAIN)?))?
+    } else if from.arbitrary()? {
+        several(from, 1, 2, port)?
+    } else {
+        Vec::new()
+    };
+    if kind == Kind::Allow {
+        rule.opaque = !plain && from.ratio(1, 8)?;
+        rule.websocket = from.ratio(1, 8)? && (!obedient || rule.methods.is_empty() || rule.methods.contains(&"GET"));
+        rule.limit = perhaps(from, 8, |_| Ok(9))?;
+    }
+    if obedient {
+        rule.hosts = openable(&rule);
     }
     Ok(rule)
 }
 
+/// The hosts that the rule can hold, at least one.
+fn openable(rule: &Rule) -> Vec<String> {
+    let mut hosts: Vec<String> = rule.hosts.iter().filter(|host| may_open(rule, host)).cloned().collect();
+    if hosts.is_empty() {
+        hosts.push(BASES[0].to_owned());
+    }
+    hosts
+}
+
+/// Mostly one that comes true.
+fn expect(from: &mut Unstructured<'_>, floor: &Floor, file: &File) -> Result<Option<Expect>> {
+    let mut ask = ask(from, floor, file)?;
+    ask.within = None;
+    if let Some(seen) = &mut ask.seen {
+        (seen.content, seen.websocket, seen.rewrites) = (false, false, false);
+        seen.method = METHODS.into_iter().find(|method| method.eq_ignore_ascii_case(seen.method)).unwrap_or_default();
+    }
+    let world = World { floor, file, yeses: &[], noes: &[], now: None, guarded: false, frozen: false };
+    let word = decide(&world, &ask).map(|answer| match answer.word {
+        "listed" => "allow",
+        "hold" | "look" => answer.word,
+        _ => "block",
+    });
+    let wrong = *from.choose(&["allow", "hold", "block", "look"])?;
+    let decision = if from.ratio(1, 8)? { Some(wrong) } else { word };
+    Ok(decision.map(|decision| Expect { ask, decision }))
+}
+
 fn pattern(from: &mut Unstructured<'_>, kind: Kind) -> Result<String> {
+    if from.ratio(1, 8)? {
+        let broad = if kind == Kind::Block { 0 } else { BROAD_NETWORKS };
+        return Ok((*from.choose(&HOST_NETWORKS[broad..])?).to_owned());
+    }
     match (from.int_in_range(0..=3)?, kind) {
         (0, Kind::Block) => Ok((*from.choose(&BROAD)?).to_owned()),
         (0 | 1, _) => {
@@ -183,25 +291,62 @@ fn networks(from: &mut Unstructured<'_>) -> Result<Option<Vec<&'static str>>> {
 }
 
 /// Mostly what some rule is about, or close by.
-fn ask(from: &mut Unstructured<'_>, file: &File) -> Result<Ask> {
-    let http = from.arbitrary()?;
-    let within = (http && from.arbitrary()?).then_some(IDS[1]);
+fn ask(from: &mut Unstructured<'_>, floor: &Floor, file: &File) -> Result<Ask> {
+    let seen = perhaps(from, 2, request)?;
+    let within = (seen.is_some() && from.arbitrary()?).then_some(IDS[1]);
     let (mut host, mut port) = (host(from)?, port(from)?);
-    if !file.rules.is_empty() && from.ratio(3, 4)? {
-        let Rule { hosts, ports, .. } = from.choose(&file.rules)?;
-        let pattern = from.choose(hosts)?;
-        let near: Vec<String> = if is_wild(pattern) { instances(pattern) } else { vec![pattern.clone()] };
-        let near: Vec<String> = near.into_iter().filter(|near| address::read(near).is_some() || name::is_plain(near)).collect();
+    let rules: Vec<&Rule> = floor.rules.iter().chain(&file.rules).collect();
+    if !rules.is_empty() && from.ratio(3, 4)? {
+        let Rule { hosts, ports, .. } = from.choose(&rules)?;
+        let near = near(from.choose(hosts)?);
         host = from.choose(&near)?.clone();
         port = if ports.is_empty() { port } else { *from.choose(ports)? };
     }
-    Ok(Ask { host, port, http, id: IDS[0], within })
+    Ok(Ask { host, port, seen, id: IDS[0], within })
+}
+
+/// Hosts that a pattern stands for, or close by.
+fn near(pattern: &str) -> Vec<String> {
+    if let Some((first, _)) = pattern.split_once('/') {
+        let inside = ADDRESSES.iter().filter_map(|address| address.parse().ok()).filter(|one| address::inside(pattern, *one));
+        return inside.chain(first.parse()).map(address::spelled).collect();
+    }
+    let near = if is_wild(pattern) { instances(pattern) } else { vec![pattern.to_owned()] };
+    near.into_iter().filter(|near| address::read(near).is_some() || name::is_plain(near)).collect()
+}
+
+fn request(from: &mut Unstructured<'_>) -> Result<Request> {
+    let method = if from.ratio(1, 16)? { "get" } else { *from.choose(&METHODS)? };
+    Ok(Request {
+        method,
+        path: from.choose(&PATHS)?.0,
+        query: from.choose(&QUERIES)?.0,
+        content: from.ratio(1, 8)?,
+        websocket: from.ratio(1, 8)?,
+        rewrites: from.ratio(1, 16)?,
+    })
 }
 
 fn shown(from: &mut Unstructured<'_>, asks: &[Ask]) -> Result<Shown> {
-    let Ask { host, port, http, id: _, within: _ } = from.choose(asks)?;
-    let http = if from.ratio(1, 4)? { !http } else { *http };
-    Ok(Shown { host: host.clone(), port: *port, http, agent: !from.ratio(1, 8)?, instance: !from.ratio(1, 4)? })
+    let Ask { host, port, seen, id: _, within: _ } = from.choose(asks)?;
+    let http = if from.ratio(1, 4)? { seen.is_none() } else { seen.is_some() };
+    let other = (METHODS[0], PATHS[0].0);
+    let line = if http && from.arbitrary()? { Some(seen.as_ref().map_or(other, |seen| (seen.method, seen.path))) } else { None };
+    Ok(Shown { host: host.clone(), port: *port, http, line, agent: !from.ratio(1, 8)?, instance: !from.ratio(1, 4)? })
+}
+
+fn yeses(from: &mut Unstructured<'_>, asks: &[Ask]) -> Result<Vec<Yes>> {
+    let mut yeses: Vec<Yes> = Vec::new();
+    for id in 0..from.int_in_range(1..=3)? {
+        let mut yes = yes(from, 100 + id, asks)?;
+        // An attempt uses one yes and waits for one, and a tunnel uses one to a tunnel.
+        yes.used_by.retain(|id| yeses.iter().all(|other| !other.used_by.contains(id)) && (*id != IDS[1] || !yes.shown.http));
+        if let Scope::Waiting(waiting) = &mut yes.scope {
+            waiting.retain(|id| yeses.iter().all(|other| !matches!(&other.scope, Scope::Waiting(taken) if taken.contains(id))));
+        }
+        yeses.push(yes);
+    }
+    Ok(yeses)
 }
 
 fn yes(from: &mut Unstructured<'_>, id: u128, asks: &[Ask]) -> Result<Yes> {

@@ -24,23 +24,31 @@ use tokio::sync::watch;
 
 const FILE: &str = "agent = \"coder\"\nunlisted = \"hold\"\n[[identify]]\nlistener = \"main\"\n[[block]]\nhost = \"**.blocked.test\"\n";
 
-/// A connection whose bytes arrive in these parts, then end. What is written is dropped.
-pub struct Parts(VecDeque<Vec<u8>>);
+/// A connection whose bytes arrive in these parts, one after the other, and that stays open then. What is written is dropped.
+pub struct Parts {
+    parts: VecDeque<Vec<u8>>,
+    /// The next part has yet to arrive.
+    between: bool,
+}
 
 impl Parts {
     pub fn new<const N: usize>(parts: [&[u8]; N]) -> Self {
-        Self(parts.iter().filter(|part| !part.is_empty()).map(|part| part.to_vec()).collect())
+        Self { parts: parts.iter().filter(|part| !part.is_empty()).map(|part| part.to_vec()).collect(), between: false }
     }
 }
 
 impl Read for Parts {
-    fn poll_read(mut self: Pin<&mut Self>, _cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        if let Some(part) = self.0.front_mut() {
-            let taken: Vec<u8> = part.drain(..part.len().min(buf.remaining())).collect();
-            buf.put_slice(&taken);
-            if part.is_empty() {
-                self.0.pop_front();
-            }
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        if std::mem::take(&mut self.between) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let Some(part) = self.parts.front_mut() else { return Poll::Pending };
+        let taken: Vec<u8> = part.drain(..part.len().min(buf.remaining())).collect();
+        buf.put_slice(&taken);
+        if part.is_empty() {
+            self.parts.pop_front();
+            self.between = true;
         }
         Poll::Ready(Ok(()))
     }

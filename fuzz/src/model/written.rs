@@ -1,28 +1,60 @@
-//! An allowlist as data, its text, and whether it is one that loads.
+//! Allowlist and floor as data, and their text.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt::{Debug, Write as _};
+use std::net::IpAddr;
 
-use super::{address, name, pattern};
+use super::address;
+use super::approval::Ask;
+use super::request::QUERY;
 
-/// What an allowlist says.
+/// What an allowlist says, what it includes counted in.
 #[derive(Debug, Default)]
 pub struct File {
     pub hold_unlisted: bool,
     pub addresses: Option<Vec<&'static str>>,
+    /// In seconds, as all times.
+    pub observe_until: Option<u64>,
+    /// Attempts a minute.
+    pub limit: Option<u32>,
     pub rules: Vec<Rule>,
+    pub expects: Vec<Expect>,
 }
 
-/// One table of the file.
+/// What the floor says.
+#[derive(Debug, Default)]
+pub struct Floor {
+    pub rules: Vec<Rule>,
+    pub private: Option<Vec<&'static str>>,
+    pub forbid: Vec<&'static str>,
+    pub max_for: Option<u64>,
+    pub limit: Option<u32>,
+}
+
+/// One table of a file.
 #[derive(Debug)]
 pub struct Rule {
     pub kind: Kind,
+    /// It stands in the file that the allowlist includes.
+    pub included: bool,
     /// Patterns in their canonical spelling.
     pub hosts: Vec<String>,
     /// None: the kind's default.
     pub ports: Vec<u16>,
     pub addresses: Option<Vec<&'static str>>,
     pub opaque: bool,
+    pub websocket: bool,
+    pub methods: Vec<&'static str>,
+    pub paths: Vec<&'static str>,
+    pub query: bool,
+    pub limit: Option<u32>,
+    pub until: Option<u64>,
+}
+
+/// An expectation: an attempt, and the word for what it should get.
+#[derive(Debug)]
+pub struct Expect {
+    pub ask: Ask,
+    pub decision: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,44 +64,101 @@ pub enum Kind {
     Block,
 }
 
+/// The names of the three files.
+pub const FILES: [&str; 3] = ["base.toml", "f.toml", "floor.toml"];
+
+/// Where a rule stands: file and line.
+pub type Place = (&'static str, u32);
+
+/// The three texts, and where each rule stands, those of the floor first.
+#[derive(Debug)]
+pub struct Written {
+    pub base: String,
+    pub file: String,
+    pub floor: String,
+    pub places: Vec<Place>,
+}
+
+/// Writes all that binds an agent. `loud` spells every host another way that means the same.
+pub fn written(floor: &Floor, file: &File, loud: bool) -> Written {
+    let mut texts = [String::new(), String::new(), String::new()];
+    let includes = file.rules.iter().any(|rule| rule.included);
+    file.write(&mut texts[1], includes);
+    floor.write(&mut texts[2]);
+    let mut places = Vec::new();
+    for (rule, of_floor) in floor.rules.iter().map(|rule| (rule, true)).chain(file.rules.iter().map(|rule| (rule, false))) {
+        let at = if of_floor { 2 } else { usize::from(!rule.included) };
+        places.push((FILES[at], u32::try_from(texts[at].lines().count() + 1).expect("files of the model are short")));
+        rule.write(&mut texts[at], loud);
+    }
+    let [base, file, floor] = texts;
+    Written { base, file, floor, places }
+}
+
 impl File {
-    /// The text, and the line of each rule. `loud` spells every host another way that means the same.
-    pub fn written(&self, loud: bool) -> (String, Vec<u32>) {
-        let Self { hold_unlisted, addresses, rules } = self;
-        let mut text = format!("agent = \"a\"\nunlisted = \"{}\"\n", if *hold_unlisted { "hold" } else { "block" });
-        key(&mut text, "addresses", addresses.as_deref());
-        let mut lines = Vec::new();
-        for rule in rules {
-            lines.push(u32::try_from(text.lines().count() + 1).expect("files of the model are short"));
-            rule.write(&mut text, loud);
-        }
-        (text, lines)
-    }
-
-    /// Whether there is nothing wrong with it.
-    pub fn loads(&self) -> bool {
-        self.rules.iter().all(Rule::loads) && !self.contradicts_itself()
-    }
-
     /// What a destination that no rule lists may resolve to.
     pub fn addresses(&self) -> Vec<&'static str> {
         self.addresses.clone().unwrap_or_else(|| vec!["public"])
     }
 
-    /// Two allow rules for one pattern and port that differ in `addresses` or `opaque`.
-    fn contradicts_itself(&self) -> bool {
-        let allows: Vec<&Rule> = self.rules.iter().filter(|rule| rule.kind == Kind::Allow).collect();
-        let meet = |one: &Rule, other: &Rule| {
-            one.hosts.iter().any(|host| other.hosts.contains(host)) && one.ports().iter().any(|port| other.ports().contains(port))
-        };
-        allows.iter().any(|one| allows.iter().any(|other| meet(one, other) && one.said() != other.said()))
+    /// All but the rules.
+    fn write(&self, text: &mut String, includes: bool) {
+        let Self { hold_unlisted, addresses, observe_until, limit, rules: _, expects } = self;
+        let _ = writeln!(text, "agent = \"a\"\nunlisted = \"{}\"", if *hold_unlisted { "hold" } else { "block" });
+        key(text, "addresses", addresses.as_deref());
+        if let Some(until) = observe_until {
+            let _ = writeln!(text, "observe_until = {:?}", moment(*until));
+        }
+        if includes {
+            text.push_str("include = [\"base\"]\n");
+        }
+        limits(text, *limit);
+        for Expect { ask, decision } in expects {
+            let _ = writeln!(text, "[[expect]]\ntry = {:?}\ndecision = {decision:?}", ask.tried());
+        }
+    }
+}
+
+impl Floor {
+    /// All but the rules.
+    fn write(&self, text: &mut String) {
+        let Self { rules: _, private, forbid, max_for, limit } = self;
+        key(text, "private", private.as_deref());
+        key(text, "forbid", Some(forbid.as_slice()).filter(|forbid| !forbid.is_empty()));
+        if let Some(longest) = max_for {
+            let _ = writeln!(text, "max_for = \"{longest}s\"");
+        }
+        limits(text, *limit);
     }
 }
 
 impl Rule {
-    /// The ports it is about; `None` for all.
+    /// A rule for every request to the hosts on the kind's own ports.
+    pub fn plain(kind: Kind, hosts: Vec<String>) -> Self {
+        Self {
+            kind,
+            included: false,
+            hosts,
+            ports: Vec::new(),
+            addresses: None,
+            opaque: false,
+            websocket: false,
+            methods: Vec::new(),
+            paths: Vec::new(),
+            query: false,
+            limit: None,
+            until: None,
+        }
+    }
+
+    /// Whether it is about the port.
     pub fn holds_for(&self, port: u16) -> bool {
         self.kind == Kind::Block && self.ports.is_empty() || self.ports().contains(&port)
+    }
+
+    /// The ports of an allow or hold rule.
+    pub fn ports(&self) -> Vec<u16> {
+        if self.ports.is_empty() { vec![80, 443] } else { self.ports.clone() }
     }
 
     /// What a destination it opens may resolve to.
@@ -78,33 +167,18 @@ impl Rule {
         self.addresses.clone().or(default)
     }
 
-    fn ports(&self) -> Vec<u16> {
-        if self.ports.is_empty() { vec![80, 443] } else { self.ports.clone() }
+    /// Whether it looks at requests.
+    pub fn looks(&self) -> bool {
+        !self.methods.is_empty() || !self.paths.is_empty() || self.query
     }
 
-    fn said(&self) -> (BTreeSet<&'static str>, bool) {
-        (self.addresses().into_iter().flatten().collect(), self.opaque)
-    }
-
-    fn loads(&self) -> bool {
-        self.hosts.iter().all(|host| self.may_open(host))
-    }
-
-    /// Whether the host can be in this rule: a block may name anything, the others what can pass.
-    pub fn may_open(&self, host: &str) -> bool {
-        if self.kind == Kind::Block || pattern::is_wild(host) {
-            return true;
-        }
-        match address::read(host) {
-            Some(literal) => {
-                !address::is_metadata(literal) && self.addresses().is_none_or(|addresses| address::covered(&addresses, literal))
-            }
-            None => !name::is_never(host) && (!name::is_local(host) || self.addresses.is_some()),
-        }
+    /// Whether it still says something.
+    pub fn in_force(&self, now: Option<u64>) -> bool {
+        now.is_none_or(|now| self.until.is_none_or(|until| now < until))
     }
 
     fn write(&self, text: &mut String, loud: bool) {
-        let Self { kind, hosts, ports, addresses, opaque } = self;
+        let Self { kind, included: _, hosts, ports, addresses, opaque, websocket, methods, paths, query, limit, until } = self;
         let table = match kind {
             Kind::Allow => "allow",
             Kind::Hold => "hold",
@@ -117,23 +191,45 @@ impl Rule {
             let _ = writeln!(text, "port = {ports:?}");
         }
         key(text, "addresses", addresses.as_deref());
-        if *opaque {
-            text.push_str("opaque = true\n");
+        key(text, "method", Some(methods.as_slice()).filter(|methods| !methods.is_empty()));
+        key(text, "path", Some(paths.as_slice()).filter(|paths| !paths.is_empty()));
+        for (flag, line) in [(opaque, "opaque = true\n"), (websocket, "websocket = true\n"), (query, QUERY)] {
+            text.push_str(if *flag { line } else { "" });
+        }
+        if let Some(until) = until {
+            let _ = writeln!(text, "until = {:?}", moment(*until));
+        }
+        if let Some(limit) = limit {
+            let _ = writeln!(text, "limits = {{ per_minute = {limit} }}");
         }
     }
 }
 
-fn key(text: &mut String, key: &str, values: Option<&[impl std::fmt::Debug]>) {
+fn key(text: &mut String, key: &str, values: Option<&[impl Debug]>) {
     if let Some(values) = values {
         let _ = writeln!(text, "{key} = {values:?}");
     }
 }
 
+fn limits(text: &mut String, limit: Option<u32>) {
+    if let Some(limit) = limit {
+        let _ = writeln!(text, "[limits]\nper_minute = {limit}");
+    }
+}
+
+/// A time of January 1970.
+fn moment(seconds: u64) -> String {
+    let (day, hour, minute) = (1 + seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    format!("1970-01-{day:02}T{hour:02}:{minute:02}:{:02}Z", seconds % 60)
+}
+
 /// Another spelling of a host: capitals and a final dot, or an address as IPv6 maps it.
 pub fn louder(host: &str) -> String {
-    match address::read(host) {
-        Some(std::net::IpAddr::V4(four)) => format!("[::FFFF:{four}]"),
-        Some(std::net::IpAddr::V6(_)) => host.to_ascii_uppercase(),
-        None => format!("{}.", host.to_ascii_uppercase()),
+    match (address::read(host), host.split_once('/')) {
+        (Some(IpAddr::V4(four)), _) => format!("[::FFFF:{four}]"),
+        (Some(IpAddr::V6(_)), _) => host.to_ascii_uppercase(),
+        (None, Some((first, length))) if first.contains(':') => format!("[{}]/{length}", first.to_ascii_uppercase()),
+        (None, Some(_)) => host.to_owned(),
+        (None, None) => format!("{}.", host.to_ascii_uppercase()),
     }
 }
