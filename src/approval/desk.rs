@@ -21,7 +21,7 @@ use super::shown::{HoldView, PlaceView};
 use super::state::{State, Waiter};
 use crate::egress::hold::{Asked, Desk, HoldInfo, Waiting, Word};
 use crate::egress::record::{self, Place, Record, Recorder};
-use crate::policy::approvals::{ApprovalId, Approvals, Asking, Subject};
+use crate::policy::approvals::{ApprovalId, Approvals, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId};
 use crate::policy::decide::HoldTerms;
 
@@ -279,10 +279,10 @@ impl HoldDesk {
     }
 
     /// Whether an answer came between the attempt's decision and its question.
-    fn settled(&self, attempt: &Attempt, asking: Asking) -> bool {
+    fn settled(&self, attempt: &Attempt, terms: &HoldTerms) -> bool {
         let now = (self.clock)();
         let approvals = self.approvals.read();
-        approvals.quiet(attempt, asking, now) || approvals.live(attempt, asking, now).is_some()
+        approvals.quiet(attempt, terms.asking, now) || approvals.live_under(&terms.floor, attempt, terms.asking, now).is_some()
     }
 }
 
@@ -292,7 +292,7 @@ impl Desk for HoldDesk {
         let (tell, word) = oneshot::channel();
         let mut state = self.state.lock();
         self.bury(&mut state, now);
-        if self.settled(attempt, terms.asking) {
+        if self.settled(attempt, terms) {
             drop(state);
             let _ = tell.send(Word::DecideAgain);
             let nowhere = HoldInfo { id: "".into(), expires_at: now };
