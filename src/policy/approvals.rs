@@ -126,7 +126,7 @@ impl Approvals {
             return None;
         }
         let counts = |approval: &&Approval| approval.answers(asking) && floor.caps(approval, now).is_some();
-        let claimed = self.claimed(attempt, now).filter(counts);
+        let claimed = self.claimed(attempt, now, counts);
         claimed.or_else(|| self.seat(attempt, now).filter(counts)).or_else(|| self.free_for(attempt, asking, now, counts))
     }
 
@@ -149,7 +149,7 @@ impl Approvals {
     /// Claiming again what the attempt holds already, or what the tunnel around it holds, is the same use.
     #[must_use]
     pub fn claim(&mut self, id: ApprovalId, attempt: &Attempt, now: SystemTime) -> bool {
-        if self.claimed(attempt, now).is_some_and(|held| held.id == id) {
+        if self.claimed(attempt, now, |_| true).is_some_and(|held| held.id == id) {
             return true;
         }
         let seated = self.seat(attempt, now).is_some_and(|given| given.id == id);
@@ -222,8 +222,9 @@ impl Approvals {
         approval.into_iter().chain(silence).min()
     }
 
-    fn claimed(&self, attempt: &Attempt, now: SystemTime) -> Option<&Approval> {
-        let by = |id: AttemptId| self.get(*self.claims.get(&id)?).filter(|approval| approval.fits(attempt) && approval.lasts(now));
+    fn claimed(&self, attempt: &Attempt, now: SystemTime, counts: impl Fn(&&Approval) -> bool) -> Option<&Approval> {
+        let covers = |approval: &&Approval| approval.fits(attempt) && approval.lasts(now) && counts(approval);
+        let by = |id: AttemptId| self.get(*self.claims.get(&id)?).filter(covers);
         by(attempt.id).or_else(|| attempt.within.and_then(by))
     }
 
