@@ -57,6 +57,8 @@ const BASES: [&str; 14] = [
 ];
 /// Those that an allow or hold rule may put a wildcard on.
 const OWNED: usize = 7;
+/// Those that any rule may open.
+const ORDINARY: usize = 5;
 const WILD: [&str; 11] = ["*.", "**.", "a*.", "{a,b}.", "?.", "a?.", "[a-b].", "*.a.", "**.{a,api-1}.", "*.?.", "a.*."];
 const BROAD: [&str; 6] = ["*.com", "**.arpa", "a*.*", "*example.com", "**.test", "{example,acme}.*"];
 
@@ -119,15 +121,15 @@ const NETWORKS: [&str; 10] = [
 ];
 
 pub fn scene(from: &mut Unstructured<'_>) -> Result<Scene> {
-    let floor = if from.ratio(1, 3)? { floor(from)? } else { Floor::default() };
+    let floor = if one_in(from, 3)? { floor(from)? } else { Floor::default() };
     let mut file = file(from, &floor)?;
-    let (loud, frozen) = (from.ratio(1, 8)?, from.ratio(1, 64)?);
+    let (loud, frozen) = (one_in(from, 8)?, one_in(from, 64)?);
     let asks = several(from, 1, 4, |from| ask(from, &floor, &file))?;
     let yeses = if from.arbitrary()? { yeses(from, &asks)? } else { Vec::new() };
-    let most = usize::from(from.ratio(1, 4)?) * 2;
+    let most = usize::from(one_in(from, 4)?) * 2;
     let noes = several(from, 0, most, |from| Ok(No { shown: shown(from, &asks)?, until: from.int_in_range(NOW - 1..=NOW + 1)? }))?;
     let addresses = several(from, 0, 8, any_address)?;
-    let most = usize::from(from.ratio(1, 4)?);
+    let most = usize::from(one_in(from, 4)?);
     let expects = several(from, 0, most, |from| expect(from, &floor, &file))?;
     file.expects.extend(expects.into_iter().flatten());
     Ok(Scene { floor, file, loud, frozen, yeses, noes, asks, addresses, now: NOW })
@@ -138,8 +140,13 @@ fn several<T>(from: &mut Unstructured<'_>, least: usize, most: usize, each: impl
     (0..count).map(|_| each(from)).collect()
 }
 
+/// Bytes that have run out are never the one.
+fn one_in(from: &mut Unstructured<'_>, count: u8) -> Result<bool> {
+    Ok(from.int_in_range(1..=count)? == count)
+}
+
 fn perhaps<T>(from: &mut Unstructured<'_>, of: u8, some: impl Fn(&mut Unstructured<'_>) -> Result<T>) -> Result<Option<T>> {
-    if from.ratio(1, of)? { some(from).map(Some) } else { Ok(None) }
+    if one_in(from, of)? { some(from).map(Some) } else { Ok(None) }
 }
 
 fn floor(from: &mut Unstructured<'_>) -> Result<Floor> {
@@ -155,7 +162,7 @@ fn floor(from: &mut Unstructured<'_>) -> Result<Floor> {
             listed.retain(|entry| *entry != "public");
             listed
         }),
-        forbid: ["observe", "opaque", "always"].into_iter().filter(|_| from.ratio(1, 4).unwrap_or_default()).collect(),
+        forbid: ["observe", "opaque", "always"].into_iter().filter(|_| one_in(from, 4).unwrap_or_default()).collect(),
         max_for: perhaps(from, 3, |from| from.int_in_range(1..=NOW))?,
         limit: perhaps(from, 8, |_| Ok(7))?,
     })
@@ -163,7 +170,7 @@ fn floor(from: &mut Unstructured<'_>) -> Result<Floor> {
 
 fn file(from: &mut Unstructured<'_>, floor: &Floor) -> Result<File> {
     // What the floor does not let pass is rare, so that most files load.
-    let obedient = !from.ratio(1, 16)?;
+    let obedient = !one_in(from, 16)?;
     let narrowed = |listed: Option<Vec<&'static str>>| listed.filter(|_| !obedient || floor.private.is_none());
     let rules = several(from, 0, 6, |from| {
         let kind = *from.choose(&[Kind::Allow, Kind::Allow, Kind::Hold, Kind::Block])?;
@@ -188,10 +195,10 @@ fn file(from: &mut Unstructured<'_>, floor: &Floor) -> Result<File> {
 
 fn rule(from: &mut Unstructured<'_>, kind: Kind, obedient: bool) -> Result<Rule> {
     let mut rule = Rule::plain(kind, several(from, 1, 3, |from| pattern(from, kind))?);
-    rule.included = from.ratio(1, 6)?;
+    rule.included = one_in(from, 6)?;
     rule.until = perhaps(from, 6, |from| from.int_in_range(NOW - 1..=NOW + 1))?;
     rule.addresses = if kind == Kind::Block { None } else { networks(from)? };
-    let looks = from.ratio(1, 3)?;
+    let looks = one_in(from, 3)?;
     if looks {
         let parts = from.int_in_range(1..=7_u8)?;
         let methods: Vec<&str> = several(from, 1, 2, |from| Ok(*from.choose(&METHODS)?))?;
@@ -209,8 +216,8 @@ fn rule(from: &mut Unstructured<'_>, kind: Kind, obedient: bool) -> Result<Rule>
         Vec::new()
     };
     if kind == Kind::Allow {
-        rule.opaque = !plain && from.ratio(1, 8)?;
-        rule.websocket = from.ratio(1, 8)? && (!obedient || rule.methods.is_empty() || rule.methods.contains(&"GET"));
+        rule.opaque = !plain && one_in(from, 8)?;
+        rule.websocket = one_in(from, 8)? && (!obedient || rule.methods.is_empty() || rule.methods.contains(&"GET"));
         rule.limit = perhaps(from, 8, |_| Ok(9))?;
     }
     if obedient {
@@ -243,12 +250,12 @@ fn expect(from: &mut Unstructured<'_>, floor: &Floor, file: &File) -> Result<Opt
         _ => "block",
     });
     let wrong = *from.choose(&["allow", "hold", "block", "look"])?;
-    let decision = if from.ratio(1, 8)? { Some(wrong) } else { word };
+    let decision = if one_in(from, 8)? { Some(wrong) } else { word };
     Ok(decision.map(|decision| Expect { ask, decision }))
 }
 
 fn pattern(from: &mut Unstructured<'_>, kind: Kind) -> Result<String> {
-    if from.ratio(1, 8)? {
+    if one_in(from, 8)? {
         let broad = if kind == Kind::Block { 0 } else { BROAD_NETWORKS };
         return Ok((*from.choose(&HOST_NETWORKS[broad..])?).to_owned());
     }
@@ -264,10 +271,10 @@ fn pattern(from: &mut Unstructured<'_>, kind: Kind) -> Result<String> {
 
 /// A name or an address, canonical.
 fn host(from: &mut Unstructured<'_>) -> Result<String> {
-    if from.ratio(1, 5)? {
+    if one_in(from, 5)? {
         return Ok(address::spelled(any_address(from)?));
     }
-    let bases = if from.ratio(2, 3)? { &BASES[..OWNED] } else { &BASES[..] };
+    let bases = if from.ratio(3, 4)? { &BASES[..ORDINARY] } else { &BASES[..] };
     Ok(format!("{}{}", from.choose(&FRONTS)?, from.choose(bases)?))
 }
 
@@ -285,7 +292,7 @@ fn port(from: &mut Unstructured<'_>) -> Result<u16> {
 
 /// A list in the order of `NETWORKS`, or none.
 fn networks(from: &mut Unstructured<'_>) -> Result<Option<Vec<&'static str>>> {
-    let chosen: u16 = if from.ratio(1, 3)? { from.arbitrary()? } else { 0 };
+    let chosen: u16 = if one_in(from, 3)? { from.arbitrary()? } else { 0 };
     let listed: Vec<&str> = (0..NETWORKS.len()).filter(|at| chosen >> at & 1 == 1).map(|at| NETWORKS[at]).collect();
     Ok(Some(listed).filter(|listed| !listed.is_empty()))
 }
@@ -316,23 +323,23 @@ fn near(pattern: &str) -> Vec<String> {
 }
 
 fn request(from: &mut Unstructured<'_>) -> Result<Request> {
-    let method = if from.ratio(1, 16)? { "get" } else { *from.choose(&METHODS)? };
+    let method = if one_in(from, 16)? { "get" } else { *from.choose(&METHODS)? };
     Ok(Request {
         method,
         path: from.choose(&PATHS)?.0,
         query: from.choose(&QUERIES)?.0,
-        content: from.ratio(1, 8)?,
-        websocket: from.ratio(1, 8)?,
-        rewrites: from.ratio(1, 16)?,
+        content: one_in(from, 8)?,
+        websocket: one_in(from, 8)?,
+        rewrites: one_in(from, 16)?,
     })
 }
 
 fn shown(from: &mut Unstructured<'_>, asks: &[Ask]) -> Result<Shown> {
     let Ask { host, port, seen, id: _, within: _ } = from.choose(asks)?;
-    let http = if from.ratio(1, 4)? { seen.is_none() } else { seen.is_some() };
+    let http = if one_in(from, 4)? { seen.is_none() } else { seen.is_some() };
     let other = (METHODS[0], PATHS[0].0);
     let line = if http && from.arbitrary()? { Some(seen.as_ref().map_or(other, |seen| (seen.method, seen.path))) } else { None };
-    Ok(Shown { host: host.clone(), port: *port, http, line, agent: !from.ratio(1, 8)?, instance: !from.ratio(1, 4)? })
+    Ok(Shown { host: host.clone(), port: *port, http, line, agent: !one_in(from, 8)?, instance: !one_in(from, 4)? })
 }
 
 fn yeses(from: &mut Unstructured<'_>, asks: &[Ask]) -> Result<Vec<Yes>> {
