@@ -78,9 +78,10 @@ struct Specificity<'r> {
     labels: Reverse<usize>,
     request: Reverse<bool>,
     opaque: bool,
-    networks: String,
+    has_networks: bool,
     public: bool,
     limited: Reverse<bool>,
+    networks: String,
     place: &'r RuleRef,
 }
 
@@ -99,9 +100,10 @@ impl<'r> Specificity<'r> {
             labels: Reverse(labels),
             request: Reverse(speaks && rule.request.is_some()),
             opaque,
-            networks,
+            has_networks: !networks.is_empty(),
             public,
             limited: Reverse(limited),
+            networks,
             place: &rule.place,
         }
     }

@@ -11,6 +11,7 @@ mod corpus;
 mod differential;
 mod every_front;
 mod forgery;
+mod fuzz;
 mod hello;
 mod hold;
 mod hostile;

@@ -182,6 +182,8 @@ fn a_token_in_a_file_is_never_shown() {
         let said = faults(&format!("agent = \"a\"\n[[identify]]\ntoken = \"{value}\"\n"));
         assert!(said.len() == 1 && !said[0].contains("verysecret") && said[0].contains("3:9"), "{said:?}");
     }
+    let said = faults("agent = \"a\"\ninclude = \"exeat_verysecret\"\n");
+    assert!(said.len() == 1 && !said[0].contains("verysecret") && said[0].contains("2:11"), "{said:?}");
 }
 
 #[test]

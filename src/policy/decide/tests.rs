@@ -297,6 +297,16 @@ fn the_floor_bounds_every_yes() {
 }
 
 #[test]
+fn a_yes_that_the_floor_ends_hides_none_that_is_in_force() {
+    let policy = policy_under(floor("forbid = \"always\""), "unlisted = \"hold\"");
+    let mut approvals = yes("x.example.com", Asking::EveryRequest, Scope::Always);
+    let endless = approvals.get(ApprovalId(Uuid::from_u128(7))).unwrap().clone();
+    approvals.insert(Approval { id: ApprovalId(Uuid::from_u128(8)), scope: Scope::For { until: NOW + HOUR }, ..endless });
+    let Decision::Allow(grant) = policy.decide(&attempt("x.example.com"), &approvals, NOW) else { panic!("an allow") };
+    assert_eq!((grant.basis(), grant.until()), (&Basis::Approved(ApprovalId(Uuid::from_u128(8))), Some(NOW + HOUR)));
+}
+
+#[test]
 fn a_yes_to_every_request_is_none_where_a_rule_looks_at_requests() {
     let policy = policy("unlisted = \"hold\"\n[[hold]]\nhost = \"a.example.com\"\nport = 80\nmethod = \"POST\"\n");
     let decided = |tried: &str, approvals: &Approvals| word(&policy.decide(&attempt(tried), approvals, NOW));
