@@ -293,6 +293,11 @@ fn the_floor_bounds_every_yes() {
     assert_eq!(decided("max_for = \"2h\"", long(), NOW + 2 * HOUR), (false, None, false));
     assert_eq!(decided("max_for = \"2h\"", Scope::Always, NOW), (true, Some(NOW + 2 * HOUR), true));
     assert_eq!(decided("forbid = \"always\"", Scope::Always, NOW), (false, None, false));
+    let waited = || Scope::Once { waiting: [attempt("x.example.com").id].into(), next_until: None };
+    assert_eq!(decided("", waited(), NOW), (true, None, true));
+    assert_eq!(decided("max_for = \"2h\"", waited(), NOW), (true, Some(NOW + 2 * HOUR), true), "its tunnel is cut then");
+    assert_eq!(decided("max_for = \"1m\"", waited(), NOW + Duration::from_secs(60)), (false, None, false));
+    assert_eq!(decided("max_for = \"213503982334601d\"", Scope::Always, NOW), (true, None, true), "past the end of time");
     assert_eq!(decided("private = []", long(), NOW), (true, Some(NOW + 9 * HOUR), false));
 }
 
