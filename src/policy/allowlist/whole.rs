@@ -1,6 +1,6 @@
 //! What is judged of an allowlist as a whole: with all it includes, under its floor, at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::{Allowlist, Reading};
@@ -16,6 +16,7 @@ const OBSERVED_AT_MOST: Duration = Duration::from_secs(14 * 24 * 3600);
 /// Everything that is wrong with the whole, but for its expectations.
 pub(super) fn whole(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<Fault> {
     let mut faults = contradictions(&allowlist.rules);
+    faults.extend(crowded(&allowlist.rules));
     faults.extend(observation(allowlist, reading));
     faults.extend(beyond_the_floor(allowlist, reading));
     faults
@@ -79,6 +80,15 @@ fn contradictions(rules: &[Rule]) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// Rules of one place: what is cited, limited and counted by its place would be of both.
+fn crowded(rules: &[Rule]) -> Vec<Fault> {
+    let mut places = HashSet::new();
+    let mut twice: Vec<&RuleRef> = rules.iter().map(|rule| &rule.place).filter(|place| !places.insert(*place)).collect();
+    twice.dedup();
+    let told = |place| fault(place, "a second rule on this line".into(), "a line for each rule", "put it on a line of its own");
+    twice.into_iter().map(told).collect()
 }
 
 fn said_of(rule: &Rule) -> Option<(&Addresses, bool)> {
