@@ -133,7 +133,7 @@ impl<'d> Item<'d> {
 
     /// The line of the value, from 1.
     pub fn line(self) -> u32 {
-        self.document.place(self.value.span().start).0
+        self.document.line(self.value.span().start)
     }
 
     /// The column of the value in characters, from 1.
