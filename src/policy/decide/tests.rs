@@ -329,3 +329,40 @@ fn an_agent_that_is_frozen_gets_nothing() {
         assert_eq!(frozen.with_frozen(Frozen::Nobody).hash(), policy.hash());
     }
 }
+
+#[test]
+fn of_two_rules_for_one_host_the_lower_limits_and_the_earlier_end_speak_in_any_order() {
+    let rules = |keys: &str| format!("[[allow]]\nhost = \"a.example.com\"\n{keys}\n");
+    let said = |rules: String| match policy(&rules).decide(&attempt("a.example.com"), &Approvals::default(), NOW) {
+        Decision::Allow(grant) => (grant.limits().first().map(|(_, limits)| *limits), grant.until()),
+        other @ (Decision::Look(_) | Decision::Hold(_) | Decision::Block(_)) => panic!("{}", word(&other)),
+    };
+    let limits = |open, per_minute| Some(Limits { open, per_minute });
+    for (speaks, silent, wanted) in [
+        ("limits = { open = 1 }", "limits = { open = 100 }", (limits(Some(1), None), None)),
+        ("limits = { open = 1 }", "limits = { per_minute = 1 }", (limits(Some(1), None), None)),
+        ("limits = { per_minute = 1 }", "limits = { per_minute = 2 }", (limits(None, Some(1)), None)),
+        ("limits = { open = 9 }", "", (limits(Some(9), None), None)),
+        ("until = 1970-01-02", "until = 1970-01-03", (None, Some(NOW + 24 * HOUR))),
+        ("until = 1970-01-02", "", (None, Some(NOW + 24 * HOUR))),
+    ] {
+        let (speaks, silent) = (rules(speaks), rules(silent));
+        assert_eq!(said(format!("{speaks}{silent}")), wanted, "{speaks}{silent}");
+        assert_eq!(said(format!("{silent}{speaks}")), wanted, "{silent}{speaks}");
+    }
+}
+
+#[test]
+fn a_request_to_a_literal_outside_the_addresses_is_refused_and_not_asked_about() {
+    let rule = "[[allow]]\nhost = \"10.0.0.5\"\nport = 80\npath = \"/x\"\naddresses = \"10.0.0.5\"\n";
+    for unlisted in ["unlisted = \"hold\"\n", "observe_until = \"1970-01-08\"\n"] {
+        table(
+            &policy(&format!("{unlisted}{rule}")),
+            &[
+                ("GET http://10.0.0.5/x", "allow a.toml:3"),
+                ("GET http://10.0.0.5/y", "forbidden-address"),
+                ("CONNECT 10.0.0.5:80", "look a.toml:3"),
+            ],
+        );
+    }
+}
