@@ -180,7 +180,7 @@ impl Policy {
         let asking = found.asking();
         let approval = approvals.live_under(&agent.bounds.floor, attempt, asking, now);
         let capped = approval.and_then(|approval| Some((approval, agent.bounds.floor.caps(approval, now)?)));
-        if let Some(block) = found.never(agent, &attempt.destination, capped.map(|(approval, _)| approval)) {
+        if let Some(block) = found.never(agent, attempt, capped.map(|(approval, _)| approval)) {
             return Decision::Block(block);
         }
         if let Some(block) = found.blocked(&attempt.sight) {

@@ -106,9 +106,15 @@ impl<'t> Document<'t> {
     }
 
     fn place(&self, at: usize) -> (u32, u32) {
-        let index = self.line_starts.partition_point(|start| *start <= at).saturating_sub(1);
-        let column = self.text.get(self.line_starts[index]..at).map_or(1, |before| before.chars().count() + 1);
-        (u32::try_from(index + 1).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+        let line = self.line(at);
+        let start = self.line_starts.get(line as usize - 1).copied().unwrap_or(at);
+        let column = self.text.get(start..at).map_or(1, |before| before.chars().count() + 1);
+        (line, u32::try_from(column).unwrap_or(u32::MAX))
+    }
+
+    /// The line alone: a column costs as much as the line is long, and a file may have all its tables on one.
+    fn line(&self, at: usize) -> u32 {
+        u32::try_from(self.line_starts.partition_point(|start| *start <= at).max(1)).unwrap_or(u32::MAX)
     }
 
     /// A line that is no TOML has its fault; what the parser guessed for the rest of it deserves none.
@@ -258,7 +264,7 @@ impl<'d> Table<'d> {
 
     /// The line of its header, from 1.
     pub fn line(&self) -> u32 {
-        self.document.place(self.at).0
+        self.document.line(self.at)
     }
 
     /// Nothing stands in it.
@@ -313,7 +319,8 @@ fn listed<T: Display>(words: impl Iterator<Item = T>) -> String {
 }
 
 fn is_near(written: &str, known: &str) -> bool {
-    strsim::osa_distance(written, known) <= 1 + known.len() / 6
+    let far = 1 + known.len() / 6;
+    written.chars().nth(known.len() + far).is_none() && strsim::osa_distance(written, known) <= far
 }
 
 #[cfg(test)]

@@ -80,9 +80,10 @@ impl Floor {
 
     /// When a yes given under this floor ends, or `None` where the floor has it in force no more.
     pub fn caps(&self, approval: &Approval, now: SystemTime) -> Option<Option<SystemTime>> {
-        let longest = self.max_for.map(|longest| approval.at + longest);
+        // A bound past the end of time bounds nothing.
+        let longest = self.max_for.and_then(|longest| approval.at.checked_add(longest));
         let end = match &approval.scope {
-            Scope::Once { waiting: _, next_until: _ } => return Some(None),
+            Scope::Once { waiting: _, next_until: _ } => longest,
             Scope::For { until } => Some(longest.map_or(*until, |longest| longest.min(*until))),
             Scope::Always if self.forbid.always => return None,
             Scope::Always => longest,

@@ -8,6 +8,7 @@ use super::address::{Addresses, readings};
 use super::destination::Port;
 use super::host::Host;
 use super::index::{AddressIndex, HostIndex};
+use super::limits::Limits;
 use super::pattern::HostPattern;
 use super::rule::{Effect, Rule, RuleRef};
 
@@ -80,18 +81,20 @@ struct Specificity<'r> {
     opaque: bool,
     has_networks: bool,
     public: bool,
-    limited: Reverse<bool>,
+    limits: (u32, u32),
+    until: (bool, Option<SystemTime>),
     networks: String,
     place: &'r RuleRef,
 }
 
 impl<'r> Specificity<'r> {
     fn of(rule: &'r Rule, host: &HostPattern) -> Self {
-        let (speaks, opaque, limited, addresses) = match &rule.effect {
-            Effect::Allow(allow) => (true, allow.opaque, !allow.limits.is_none(), Some(&allow.addresses)),
-            Effect::Hold { addresses } => (true, false, false, addresses.as_ref()),
-            Effect::Block { because: _ } => (false, false, false, None),
+        let (speaks, opaque, limits, addresses) = match &rule.effect {
+            Effect::Allow(allow) => (true, allow.opaque, allow.limits, Some(&allow.addresses)),
+            Effect::Hold { addresses } => (true, false, Limits::default(), addresses.as_ref()),
+            Effect::Block { because: _ } => (false, false, Limits::default(), None),
         };
+        let until = rule.until.filter(|_| matches!(rule.effect, Effect::Allow(_)));
         let labels = if speaks { host.spelled() } else { 0 };
         let networks = addresses.map(|addresses| written(addresses)).unwrap_or_default();
         let public = addresses.is_some_and(|addresses| addresses.public);
@@ -102,7 +105,8 @@ impl<'r> Specificity<'r> {
             opaque,
             has_networks: !networks.is_empty(),
             public,
-            limited: Reverse(limited),
+            limits: (limits.open.unwrap_or(u32::MAX), limits.per_minute.unwrap_or(u32::MAX)),
+            until: (until.is_none(), until),
             networks,
             place: &rule.place,
         }

@@ -1,6 +1,6 @@
 //! What is judged of an allowlist as a whole: with all it includes, under its floor, at a time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use super::{Allowlist, Reading};
@@ -17,6 +17,7 @@ const OBSERVED_AT_MOST: Duration = Duration::from_secs(14 * 24 * 3600);
 /// Everything that is wrong with the whole, but for its expectations.
 pub(super) fn whole(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<Fault> {
     let mut faults = between(&allowlist.rules);
+    faults.extend(crowded(&allowlist.rules));
     faults.extend(observation(allowlist, reading));
     faults.extend(beyond_the_floor(allowlist, reading));
     faults
@@ -139,6 +140,15 @@ fn meetings<'a>(some: &'a [Rule], others: &'a [Rule]) -> Vec<(&'a Rule, &'a Rule
         }
     }
     met.into_iter().map(|(request_at, opaque_at)| (opaque[opaque_at], requests[request_at])).collect()
+}
+
+/// Rules of one place: what is cited, limited and counted by its place would be of both.
+fn crowded(rules: &[Rule]) -> Vec<Fault> {
+    let mut places = HashSet::new();
+    let mut twice: Vec<&RuleRef> = rules.iter().map(|rule| &rule.place).filter(|place| !places.insert(*place)).collect();
+    twice.dedup();
+    let told = |place| fault(place, "a second rule on this line".into(), "a line for each rule", "put it on a line of its own");
+    twice.into_iter().map(told).collect()
 }
 
 fn said_of(rule: &Rule) -> Option<(&Addresses, bool)> {

@@ -129,7 +129,7 @@ impl<'d> Item<'d> {
 
     /// The line of the value, from 1.
     pub fn line(self) -> u32 {
-        self.document.place(self.node.at).0
+        self.document.line(self.node.at)
     }
 
     /// The column of the value in characters, from 1.

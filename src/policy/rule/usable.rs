@@ -1,9 +1,11 @@
 //! What a rule's addresses say, and hosts that a rule can never open.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 use super::Effect;
-use crate::policy::address::{AddressClass, Addresses, AddressesFault, wide_private};
+use crate::policy::address::{AddressClass, Addresses, AddressesFault, readings, wide_private};
 use crate::policy::document::Item;
 use crate::policy::fault::code;
 use crate::policy::host::Host;
@@ -35,10 +37,18 @@ pub(in crate::policy) fn addresses(item: Item<'_>) -> Addresses {
 pub(in crate::policy) fn fix_of_network(text: &str, why: AddressesFault) -> String {
     let written = text.parse::<IpNet>().ok().filter(|_| why == AddressesFault::HostBits);
     match (why, written) {
+        (AddressesFault::HostBits, Some(network)) if matches!(AddressClass::of(network.addr()), AddressClass::Metadata(_)) => {
+            AddressesFault::Metadata.to_string()
+        }
         (AddressesFault::HostBits, Some(network)) => format!("write {}, or {} for that address alone", network.trunc(), network.addr()),
         (AddressesFault::HostBits | AddressesFault::Unreadable, _) => "write one such as 10.20.0.0/16 or 10.20.0.7".to_owned(),
         (AddressesFault::Metadata, _) => why.to_string(),
     }
+}
+
+/// The networks of an address and of the IPv4 addresses it carries: `addresses` must hold them all.
+fn alone(address: IpAddr) -> Vec<String> {
+    readings(address).map(|address| IpNet::from(address).to_string()).collect()
 }
 
 /// A host that the rule can never open is a fault (found, wanted, fix); one of which only a part is useless is a warning (code, text).
@@ -56,7 +66,7 @@ pub(in crate::policy) fn usable(pattern: &HostPattern, effect: &Effect) -> Resul
                 said(format!("{text}, {name}"), "any other address: metadata services are never dialled", "remove it".to_owned())
             }
             AddressClass::Public | AddressClass::Special(_) if addresses.is_some_and(|addresses| !addresses.allows(*address)) => {
-                let fix = format!("add addresses = [\"{}\"] to the rule", IpNet::from(*address));
+                let fix = format!("add addresses = {:?} to the rule", alone(*address));
                 said(format!("{text}, which the rule's addresses do not hold"), "addresses that hold it", fix)
             }
             AddressClass::Public | AddressClass::Special(_) => Ok(None),
