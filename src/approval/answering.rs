@@ -10,6 +10,8 @@ use super::state::State;
 use crate::egress::hold::Word;
 use crate::egress::record::{self, Place, Record};
 use crate::policy::approvals::{Approval, ApprovalId, Subject, Withdrawn};
+use crate::policy::attempt::Attempt;
+use crate::policy::decide::HoldTerms;
 
 impl HoldDesk {
     /// Answers a question. The answer is written down, then takes effect, then those who wait are told.
@@ -69,12 +71,14 @@ impl HoldDesk {
             let alike =
                 |question: &&Question| question.subject.agent == subject.agent && question.subject.destination == subject.destination;
             for question in state.holds.iter().filter(alike) {
-                if approvals.live(&question.next(), question.terms.asking, now).is_some() {
+                let HoldTerms { floor, asking, .. } = &question.terms;
+                let covers = |attempt: &Attempt| approvals.live_under(floor, attempt, *asking, now).is_some();
+                if covers(&question.next()) {
                     over.push(Arc::clone(&question.id));
                     continue;
                 }
                 let waiters = question.waiting.iter().filter_map(|attempt| state.words.get(attempt));
-                let told = waiters.filter(|waiter| approvals.live(&waiter.attempt, question.terms.asking, now).is_some());
+                let told = waiters.filter(|waiter| covers(&waiter.attempt));
                 covered.extend(told.map(|waiter| (Arc::clone(&question.id), waiter.attempt.id)));
             }
         }

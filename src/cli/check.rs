@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -32,18 +33,25 @@ pub struct Checked {
     pub agent: AgentId,
     /// The file.
     pub file: String,
-    /// How many rules it has.
+    /// How many rules it has, with those it includes.
     pub rules: usize,
+    /// How many expectations hold.
+    pub expectations: usize,
+    /// The files it includes.
+    pub includes: Vec<Arc<str>>,
 }
 
-/// Loads files and folders together.
-pub fn check(paths: &[PathBuf]) -> Report {
+/// Loads files and folders together; `beside` are warnings of the configuration.
+pub fn check(paths: &[PathBuf], beside: &[Warning]) -> Report {
     let loaded = load_paths(paths);
-    let (mut faults, warnings) = (loaded.faults, loaded.warnings);
+    let (mut faults, mut warnings) = (loaded.faults, loaded.warnings);
+    warnings.splice(0..0, beside.iter().cloned());
     let checked = loaded.allowlists.iter().map(|allowlist| Checked {
         agent: allowlist.agent.clone(),
         file: allowlist.file.to_string(),
         rules: allowlist.rules.len(),
+        expectations: allowlist.expectations.len(),
+        includes: allowlist.includes.clone(),
     });
     let agents = checked.collect();
     if let Err(together) = Policy::new(loaded.allowlists, Guard::default()) {
@@ -69,8 +77,14 @@ impl Report {
         for fault in &self.faults {
             writeln!(out, "{fault}")?;
         }
-        for Checked { agent, file, rules } in &self.agents {
-            writeln!(out, "{}: agent {agent}, {}", named(file), counted(*rules, "rule"))?;
+        for Checked { agent, file, rules, expectations, includes } in &self.agents {
+            let expectations = match expectations {
+                0 => String::new(),
+                1 => ", 1 expectation holds".to_owned(),
+                more => format!(", {more} expectations hold"),
+            };
+            let includes = if includes.is_empty() { String::new() } else { format!(", {}", counted(includes.len(), "included file")) };
+            writeln!(out, "{}: agent {agent}, {}{includes}{expectations}", named(file), counted(*rules, "rule"))?;
         }
         let (faults, warnings) = (counted(self.faults.len(), "error"), counted(self.warnings.len(), "warning"));
         writeln!(out, "{}, {faults}, {warnings}", counted(self.agents.len(), "agent"))
@@ -91,7 +105,7 @@ mod tests {
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        let report = check(&[folder.path().to_owned()]);
+        let report = check(&[folder.path().to_owned()], &[]);
         let mut out = Vec::new();
         report.write(&mut out, json).unwrap();
         let text = String::from_utf8(out).unwrap().replace(&format!("{}/", folder.path().display()), "");
@@ -105,6 +119,15 @@ mod tests {
             said(&files, false),
             (0, "a.toml: agent a, 1 rule\nb.toml: agent b, 0 rules\n2 agents, 0 errors, 0 warnings\n".to_owned())
         );
+    }
+
+    #[test]
+    fn expectations_that_hold_are_counted_and_those_that_fail_are_errors() {
+        let of = |decision: &str| format!("agent = \"a\"\n[[expect]]\ntry = \"https://x.example/\"\ndecision = \"{decision}\"\n");
+        let good = "a.toml: agent a, 0 rules, 1 expectation holds\n1 agent, 0 errors, 0 warnings\n".to_owned();
+        assert_eq!(said(&[("a.toml", &of("block"))], false), (0, good));
+        let (code, text) = said(&[("a.toml", &of("allow"))], false);
+        assert!(code == 1 && text.starts_with("a.toml:2:1: found block by unlisted for \"https://x.example/\"; wanted allow;"), "{text}");
     }
 
     #[test]

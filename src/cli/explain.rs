@@ -1,5 +1,8 @@
 //! `exeat explain`: what an agent would get, from which rule, why the other rules do not speak, and what would allow it. Asks nobody and sends nothing.
 
+mod remedy;
+mod why;
+
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,19 +12,20 @@ use serde::Serialize;
 use crate::policy::Policy;
 use crate::policy::address::Addresses;
 use crate::policy::approvals::Approvals;
-use crate::policy::attempt::AgentId;
-use crate::policy::decide::{Basis, Block, Decision};
-use crate::policy::destination::Destination;
-use crate::policy::host::Host;
+use crate::policy::attempt::{AgentId, Attempt, Sight};
+use crate::policy::decide::{Basis, Block, Decision, Grant, Would};
+use crate::policy::limits::{LimitedBy, Limits};
 use crate::policy::reason::Reason;
-use crate::policy::rule::{Ports, Rule, RuleRef};
-use crate::policy::special::{Special, special};
+use crate::policy::rule::RuleRef;
 use crate::policy::tried::{NotTried, Tried};
-
-/// The most other rules that are told one by one.
-const OTHERS_MAX: usize = 50;
+use crate::text::ascii_json;
+pub use remedy::Remedy;
+pub use why::{Looked, Other};
+use why::{Others, Speaking};
 
 const BY_THE_FILES: &str = "this goes by the files: approvals and the quiet time of a running exeat are not considered";
+
+const INSIDE: &str = "each plain HTTP request in the tunnel is judged by itself; TLS in it is refused in this version:";
 
 /// What an agent would get. The field names are promises: `--json` prints them.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -32,33 +36,51 @@ pub struct Explanation {
     pub host: String,
     /// The port.
     pub port: u16,
+    /// The method, where the request is in plain sight.
+    pub method: Option<Arc<str>>,
+    /// The path's normal form, where the request is in plain sight and its path has one.
+    pub path: Option<String>,
+    /// Why its path has none: a rule that looks at paths refuses it.
+    pub path_unclear: Option<String>,
     /// `allow`, `look`, `hold` or `block`.
     pub decision: &'static str,
     /// Why; absent where a hold rule asks.
     pub reason: Option<Reason>,
     /// `file:line` of the rule that decides, where one does.
     pub rule: Option<String>,
+    /// The rule is the floor's.
+    pub by_floor: bool,
     /// The rule's words for the agent.
     pub because: Option<Arc<str>>,
+    /// `hold` or `block`: what it would get were the agent not observed.
+    pub would: Option<&'static str>,
+    /// When that decision ends by itself.
+    pub until: Option<String>,
     /// What the host may resolve to; empty for a block.
     pub addresses: Vec<String>,
-    /// Why the others do not speak; those about the host first.
+    /// What bounds how much of it passes.
+    pub limits: Vec<Limit>,
+    /// Where requests lead that are not in sight yet; empty unless the decision is `look`.
+    pub looked_at: Vec<Looked>,
+    /// Why the others do not speak: those about the host first, then the nearest.
     pub others: Vec<Other>,
     /// How many more there are.
     pub others_left_out: usize,
-    /// What would allow it; absent where it is allowed.
+    /// The rule that would allow it, as TOML, where one would.
     pub to_allow: Option<String>,
+    /// Why no rule would, and what does.
+    pub in_the_way: Option<String>,
 }
 
-/// A rule that does not decide.
+/// One bound.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Other {
-    /// `file:line`.
-    pub rule: String,
-    /// `allow`, `hold` or `block`.
-    pub kind: &'static str,
-    /// Why not.
-    pub why: String,
+pub struct Limit {
+    /// Whose it is, in words.
+    pub by: String,
+    /// Attempts open at once.
+    pub open: Option<u32>,
+    /// Attempts within any 60 seconds.
+    pub per_minute: Option<u32>,
 }
 
 /// Why nothing can be explained.
@@ -86,39 +108,79 @@ pub fn explain(policy: &Policy, agent: &AgentId, target: &str, now: SystemTime) 
         return Err(Unexplained::NoSuchAgent { agent: agent.clone(), known });
     };
     let attempt = Tried::parse(target)?.attempt(agent);
-    let decided = match policy.decide(&attempt, &Approvals::default(), now) {
-        Decision::Allow(grant) => match grant.basis() {
-            Basis::Listed(rule) => decided("allow", Some(Reason::Listed), Some(rule), Some(grant.addresses())),
-            Basis::Approved(_) => decided("allow", Some(Reason::Approved), None, Some(grant.addresses())),
-            Basis::Observed(_) => decided("allow", Some(Reason::Observed), grant.rule(), Some(grant.addresses())),
-        },
-        Decision::Look(look) => decided("look", Some(Reason::Inspect), Some(&look.rule), None),
+    let decision = policy.decide(&attempt, &Approvals::default(), now);
+    let speaking = Speaking::of(&decision);
+    let Others { listed, left_out } = Others::of(rules.zip(0..), policy, &attempt, (&speaking, now));
+    let Remedy { to_allow, in_the_way } = Remedy::of(policy, &attempt, &decision, now);
+    let floor_file = &policy.floor().file;
+    let found = Explanation {
+        method: attempt.sight.line().map(|line| line.method),
+        path: attempt.sight.seen().and_then(|seen| seen.path.normal().ok()).map(str::to_owned),
+        path_unclear: attempt.sight.seen().and_then(|seen| seen.path.normal().err()).map(|why| why.to_string()),
+        by_floor: speaking.rule.as_ref().is_some_and(|rule| rule.file == *floor_file),
+        rule: speaking.rule.as_ref().map(RuleRef::to_string),
+        others: listed,
+        others_left_out: left_out,
+        to_allow,
+        in_the_way,
+        ..nothing(&attempt)
+    };
+    Ok(match decision {
+        Decision::Allow(grant) => granted(&grant, found),
+        Decision::Look(_) => {
+            Explanation { decision: "look", reason: Some(Reason::Inspect), looked_at: why::looked_at(policy, &attempt, now), ..found }
+        }
         Decision::Hold(terms) => {
             let reason = terms.rule.is_none().then_some(Reason::Unlisted);
-            decided("hold", reason, terms.rule.as_ref(), Some(&terms.addresses))
+            Explanation { decision: "hold", reason, addresses: written(&terms.addresses), ..found }
         }
-        Decision::Block(Block { reason, rule, because }) => Decided { because, ..decided("block", Some(reason), rule.as_ref(), None) },
-    };
-    let Decided { decision, reason, rule, because, addresses } = decided;
-    let Destination { host, port } = &attempt.destination;
-    let to_allow = (decision != "allow").then(|| to_allow(&attempt.destination, reason, rule.as_ref()));
-    let mut others: Vec<(bool, Other)> =
-        rules.filter(|other| Some(&other.place) != rule.as_ref()).map(|rule| other(rule, &attempt.destination)).collect();
-    others.sort_by_key(|(elsewhere, _)| *elsewhere);
-    let others_left_out = others.len().saturating_sub(OTHERS_MAX);
-    Ok(Explanation {
-        agent: agent.clone(),
-        host: host.to_string(),
-        port: port.number(),
-        decision,
-        reason,
-        rule: rule.map(|rule| rule.to_string()),
-        because,
-        addresses,
-        others: others.into_iter().take(OTHERS_MAX).map(|(_, other)| other).collect(),
-        others_left_out,
-        to_allow,
+        Decision::Block(Block { reason, rule: _, because }) => Explanation { decision: "block", reason: Some(reason), because, ..found },
     })
+}
+
+fn nothing(attempt: &Attempt) -> Explanation {
+    Explanation {
+        agent: attempt.agent.clone(),
+        host: attempt.destination.host.to_string(),
+        port: attempt.destination.port.number(),
+        method: None,
+        path: None,
+        path_unclear: None,
+        decision: "block",
+        reason: None,
+        rule: None,
+        by_floor: false,
+        because: None,
+        would: None,
+        until: None,
+        addresses: Vec::new(),
+        limits: Vec::new(),
+        looked_at: Vec::new(),
+        others: Vec::new(),
+        others_left_out: 0,
+        to_allow: None,
+        in_the_way: None,
+    }
+}
+
+fn granted(grant: &Grant, found: Explanation) -> Explanation {
+    let (reason, would) = match grant.basis() {
+        Basis::Listed(_) => (Reason::Listed, None),
+        Basis::Approved(_) => (Reason::Approved, None),
+        Basis::Observed(Would::Hold(_)) => (Reason::Observed, Some("hold")),
+        Basis::Observed(Would::Block) => (Reason::Observed, Some("block")),
+    };
+    let limit =
+        |(by, Limits { open, per_minute }): &(LimitedBy, Limits)| Limit { by: by.to_string(), open: *open, per_minute: *per_minute };
+    Explanation {
+        decision: "allow",
+        reason: Some(reason),
+        would,
+        until: grant.until().map(moment),
+        addresses: written(grant.addresses()),
+        limits: grant.limits().iter().map(limit).collect(),
+        ..found
+    }
 }
 
 impl Explanation {
@@ -135,224 +197,92 @@ impl Explanation {
     /// Prints the explanation: for people, or one JSON object.
     pub fn write(&self, out: &mut impl Write, json: bool) -> io::Result<()> {
         if json {
-            serde_json::to_writer_pretty(&mut *out, self)?;
-            return writeln!(out);
+            return writeln!(out, "{}", ascii_json(&serde_json::to_string_pretty(self)?));
         }
         let reason = self.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-        let rule = self.rule.as_deref().map(|rule| format!(" by {rule}")).unwrap_or_default();
-        writeln!(out, "{}: {} to {}:{}{rule}{reason}", self.decision, self.agent, self.host, self.port)?;
+        let floor = if self.by_floor { "the floor's " } else { "" };
+        let rule = self.rule.as_deref().map(|rule| format!(" by {floor}{rule}")).unwrap_or_default();
+        let request = match (&self.method, &self.path) {
+            (Some(method), Some(path)) => format!("{method} http://{}:{}{path}", self.host, self.port),
+            (Some(method), None) => format!("{method} http://{}:{}", self.host, self.port),
+            (None, _) => format!("{}:{}", self.host, self.port),
+        };
+        writeln!(out, "{}: {} to {request}{rule}{reason}", self.decision, self.agent)?;
+        self.write_terms(out)?;
+        self.write_others(out)?;
+        if let Some(text) = &self.to_allow {
+            writeln!(out, "to allow it:\n  {}", text.replace('\n', "\n  "))?;
+        }
+        if let Some(text) = &self.in_the_way {
+            writeln!(out, "no rule would allow it: {text}")?;
+        }
+        writeln!(out, "{BY_THE_FILES}")
+    }
+
+    fn write_terms(&self, out: &mut impl Write) -> io::Result<()> {
         if let Some(because) = &self.because {
             writeln!(out, "because: {because}")?;
+        }
+        if let Some(why) = &self.path_unclear {
+            writeln!(out, "path: it has no normal form, so a rule that looks at paths refuses it: {why}")?;
+        }
+        if let Some(would) = self.would {
+            writeln!(out, "the agent is observed: without that it would be {would}")?;
+        }
+        if let Some(until) = &self.until {
+            writeln!(out, "until: {until}")?;
         }
         if !self.addresses.is_empty() {
             writeln!(out, "may resolve to: {}", self.addresses.join(", "))?;
         }
+        for Limit { by, open, per_minute } in &self.limits {
+            let open = open.map(|open| format!("{open} open at once"));
+            let per_minute = per_minute.map(|number| format!("{number} a minute"));
+            let words: Vec<String> = open.into_iter().chain(per_minute).collect();
+            writeln!(out, "at most: {}, by {by}", words.join(" and "))?;
+        }
+        if !self.looked_at.is_empty() {
+            writeln!(out, "{INSIDE}")?;
+        }
+        for Looked { requests, decision, rule } in &self.looked_at {
+            let rule = rule.as_deref().map(|rule| format!(" by {rule}")).unwrap_or_default();
+            writeln!(out, "  {requests}: {decision}{rule}")?;
+        }
+        Ok(())
+    }
+
+    fn write_others(&self, out: &mut impl Write) -> io::Result<()> {
         if !self.others.is_empty() {
             writeln!(out, "other rules:")?;
         }
-        for Other { rule, kind, why } in &self.others {
+        for Other { rule, kind, floor, why } in &self.others {
+            let kind = if *floor { format!("{kind} of the floor") } else { (*kind).to_owned() };
             writeln!(out, "  {rule} {kind}: {why}")?;
         }
         if self.others_left_out > 0 {
-            writeln!(out, "  and {} more", self.others_left_out)?;
+            writeln!(out, "  and {} more, about other hosts or beyond what is shown", self.others_left_out)?;
         }
-        if let Some(text) = &self.to_allow {
-            writeln!(out, "to allow it:\n  {}", text.replace('\n', "\n  "))?;
-        }
-        writeln!(out, "{BY_THE_FILES}")
+        Ok(())
     }
 }
 
-struct Decided {
-    decision: &'static str,
-    reason: Option<Reason>,
-    rule: Option<RuleRef>,
-    because: Option<Arc<str>>,
-    addresses: Vec<String>,
-}
-
-fn decided(decision: &'static str, reason: Option<Reason>, rule: Option<&RuleRef>, addresses: Option<&Addresses>) -> Decided {
-    let public = addresses.filter(|addresses| addresses.public).map(|_| "public".to_owned());
-    let networks = addresses.map(|addresses| addresses.networks.as_slice()).unwrap_or_default();
-    let addresses = public.into_iter().chain(networks.iter().map(ToString::to_string)).collect();
-    Decided { decision, reason, rule: rule.cloned(), because: None, addresses }
-}
-
-/// Whether the rule is about other hosts, and the rule with why it does not decide.
-fn other(rule: &Rule, destination: &Destination) -> (bool, Other) {
-    let elsewhere = !rule.hosts.iter().any(|host| host.matches(&destination.host));
-    let why = if elsewhere {
-        let (first, more) = (rule.hosts.first().map(ToString::to_string).unwrap_or_default(), rule.hosts.len().saturating_sub(1));
-        if more == 0 { format!("its host is {first}") } else { format!("its hosts are {first} and {more} more") }
-    } else if !rule.ports.contain(destination.port) {
-        format!("its port is {}", rule.ports)
-    } else {
-        "it matches, but what decides comes before it".to_owned()
-    };
-    (elsewhere, Other { rule: rule.place.to_string(), kind: rule.effect.as_str(), why })
-}
-
-fn to_allow(destination: &Destination, reason: Option<Reason>, rule: Option<&RuleRef>) -> String {
-    let Destination { host, port } = destination;
-    let cited = rule.map(ToString::to_string).unwrap_or_default();
-    if reason == Some(Reason::Blocked) {
-        return format!("narrow or remove the block rule {cited}: no allow rule and no person comes before it");
+/// The target as it is judged, for hints that name a command.
+fn tunnel(attempt: &Attempt) -> bool {
+    match attempt.sight {
+        Sight::NotYet => true,
+        Sight::Seen(_) => false,
     }
-    if reason == Some(Reason::OwnAddress) {
-        return "nothing does: it is exeat itself".to_owned();
-    }
-    let addresses = match host {
-        Host::Address(address) => match Addresses::parse_entry(&address.to_string()) {
-            Err(_) => return "nothing does: it is never dialled".to_owned(),
-            Ok(_) if Addresses::public().allows(*address) => None,
-            Ok(network) => Some(network.to_string()),
-        },
-        Host::Name(name) => match special(name) {
-            Some(Special::Never) => return "nothing does: names of this zone are never dialled".to_owned(),
-            Some(Special::NeedsAddresses) => Some("the network it is in".to_owned()),
-            None => None,
-        },
-    };
-    let before =
-        if rule.is_some() { format!("change {cited}, or answer the question; a rule that allows it reads\n") } else { String::new() };
-    let port = if Ports::web().contain(*port) { String::new() } else { format!("\nport = [{}]", port.number()) };
-    let addresses = addresses.map(|network| format!("\naddresses = [\"{network}\"]")).unwrap_or_default();
-    format!("{before}[[allow]]\nhost = \"{host}\"{port}{addresses}")
+}
+
+fn written(addresses: &Addresses) -> Vec<String> {
+    let public = addresses.public.then(|| "public".to_owned());
+    public.into_iter().chain(addresses.networks.iter().map(ToString::to_string)).collect()
+}
+
+fn moment(at: SystemTime) -> String {
+    jiff::Timestamp::try_from(at).map_or_else(|_| "a time out of range".to_owned(), |at| at.to_string())
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-    use crate::policy::address::Guard;
-    use crate::policy::allowlist::Allowlist;
-
-    fn policy() -> Policy {
-        let text = r#"
-agent = "coder"
-unlisted = "hold"
-[[allow]]
-host = "api.example.com"
-[[allow]]
-host = "db.example.com"
-port = 5432
-addresses = ["10.20.0.0/16"]
-opaque = true
-[[hold]]
-host = "ask.example.com"
-note = "spends money"
-[[block]]
-host = "*.gist.example.com"
-because = "gists leave the company"
-"#;
-        Policy::new(vec![Allowlist::parse("coder.toml", text).unwrap().0], Guard::default()).unwrap()
-    }
-
-    fn coder() -> AgentId {
-        AgentId::parse("coder").unwrap()
-    }
-
-    fn said(target: &str) -> (u8, String) {
-        let explanation = explain(&policy(), &coder(), target, SystemTime::UNIX_EPOCH).unwrap();
-        let mut out = Vec::new();
-        explanation.write(&mut out, false).unwrap();
-        (explanation.exit_code(), String::from_utf8(out).unwrap())
-    }
-
-    #[test]
-    fn an_allow_names_its_rule_and_its_addresses() {
-        let (code, text) = said("https://api.example.com/v1?q=secret");
-        let others = "other rules:\n  coder.toml:6 allow: its host is db.example.com\n  coder.toml:11 hold: its host is ask.example.com\n  coder.toml:14 block: its host is *.gist.example.com\n";
-        assert_eq!(
-            text,
-            format!("allow: coder to api.example.com:443 by coder.toml:4 (listed)\nmay resolve to: public\n{others}{BY_THE_FILES}\n")
-        );
-        assert_eq!(code, 0);
-    }
-
-    #[test]
-    fn a_host_alone_is_meant_with_443() {
-        for target in ["api.example.com", "api.example.com:443", "https://api.example.com", "get https://api.example.com/"] {
-            let (code, text) = said(target);
-            assert!(code == 0 && text.starts_with("allow: coder to api.example.com:443 by"), "{target}: {text}");
-        }
-    }
-
-    #[test]
-    fn a_port_that_is_not_listed_is_told_first() {
-        let (code, text) = said("db.example.com:22");
-        assert!(text.starts_with("hold: coder to db.example.com:22 (unlisted)\n"), "{text}");
-        assert!(text.contains("other rules:\n  coder.toml:6 allow: its port is 5432\n"), "{text}");
-        assert!(
-            text.ends_with(&format!("to allow it:\n  [[allow]]\n  host = \"db.example.com\"\n  port = [22]\n{BY_THE_FILES}\n")),
-            "{text}"
-        );
-        assert_eq!(code, 10);
-    }
-
-    #[test]
-    fn a_block_says_why_and_what_to_do() {
-        let (code, text) = said("GET http://a.gist.example.com/x");
-        assert!(
-            text.starts_with("block: coder to a.gist.example.com:80 by coder.toml:14 (blocked)\nbecause: gists leave the company\n"),
-            "{text}"
-        );
-        assert!(text.contains("narrow or remove the block rule coder.toml:14"), "{text}");
-        assert_eq!(code, 11);
-    }
-
-    #[test]
-    fn a_hold_rule_and_what_is_never_allowed_are_told_apart() {
-        for (target, code, start) in [
-            ("ask.example.com:443", 10, "hold: coder to ask.example.com:443 by coder.toml:11\n"),
-            ("http://169.254.169.254/", 11, "block: coder to 169.254.169.254:80 (forbidden-address)\n"),
-            ("http://10.0.0.1/", 11, "block: coder to 10.0.0.1:80 (forbidden-address)\n"),
-            ("http://localhost/", 11, "block: coder to localhost:80 (special-name)\n"),
-        ] {
-            let (exit, text) = said(target);
-            assert!(exit == code && text.starts_with(start), "{target}: {exit} {text}");
-        }
-        assert!(said("http://10.0.0.1/").1.contains("addresses = [\"10.0.0.1/32\"]"));
-        assert!(said("http://169.254.169.254/").1.contains("nothing does"));
-    }
-
-    #[test]
-    fn what_it_says_would_allow_it_does() {
-        for target in ["new.example.org:443", "new.example.org:8443", "10.0.0.1:80", "[fd00::1]:443", "8.8.8.8:53"] {
-            let text = explain(&policy(), &coder(), target, SystemTime::UNIX_EPOCH).unwrap().to_allow.unwrap();
-            let file = format!("agent = \"coder\"\n{text}\n");
-            let policy = Policy::new(vec![Allowlist::parse("f.toml", &file).unwrap().0], Guard::default()).unwrap();
-            let explanation = explain(&policy, &coder(), target, SystemTime::UNIX_EPOCH).unwrap();
-            assert_eq!((explanation.decision, explanation.to_allow), ("allow", None), "{target}");
-        }
-    }
-
-    #[test]
-    fn json_has_stable_fields() {
-        let explanation = explain(&policy(), &coder(), "https://api.example.com", SystemTime::UNIX_EPOCH).unwrap();
-        let mut out = Vec::new();
-        explanation.write(&mut out, true).unwrap();
-        let mut json: serde_json::Value = serde_json::from_slice(&out).unwrap();
-        assert_eq!(json["others"][0], serde_json::json!({"rule": "coder.toml:6", "kind": "allow", "why": "its host is db.example.com"}));
-        json["others"] = serde_json::Value::Null;
-        let expected = serde_json::json!({
-            "agent": "coder", "host": "api.example.com", "port": 443, "decision": "allow", "reason": "listed", "rule": "coder.toml:4", "because": null,
-            "addresses": ["public"], "others": null, "others_left_out": 0, "to_allow": null,
-        });
-        assert_eq!(json, expected);
-    }
-
-    #[test]
-    fn what_cannot_be_explained_is_said() {
-        let of = |agent: &str, target: &str| {
-            explain(&policy(), &AgentId::parse(agent).unwrap(), target, SystemTime::UNIX_EPOCH).unwrap_err().to_string()
-        };
-        assert_eq!(of("other", "a.example.com:1"), "no allowlist is in force for agent other; there are: coder");
-        for target in ["ftp://a.example.com/", "GET"] {
-            assert!(of("coder", target).starts_with("the target is not a URL that exeat carries"), "{target}");
-        }
-        for target in ["a.example.com:", "a.example.com:0", "http://u:p@a.example.com/", "", "https://"] {
-            assert!(of("coder", target).starts_with("the target cannot be read"), "{target}");
-        }
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use crate::app::standing::Standing;
 use crate::config::Config;
+use crate::config::lint;
 use crate::config::tokens::TokenStore;
 use crate::egress::record::Record;
 use crate::journal::Reader;
@@ -13,7 +14,7 @@ use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::allowlist::Allowlist;
 use crate::policy::attempt::AgentId;
-use crate::policy::fault::Fault;
+use crate::policy::fault::{Fault, Warning};
 
 /// What could be loaded. Agents whose file is broken are not in the policy, so they are nobody.
 #[derive(Debug)]
@@ -33,6 +34,11 @@ pub(super) fn to_look_at(config: &Config) -> Loaded {
     let own = config.listen.iter().flat_map(|listen| listen.addresses.iter().copied()).chain(config.metrics).collect();
     let known_as = config.listen.iter().flat_map(|listen| listen.known_as.iter().cloned()).collect();
     load(config, Guard { own, machine: Vec::new(), known_as, never: config.never.clone() })
+}
+
+/// What deserves a second look in the configuration itself.
+pub(super) fn second_looks(config: &Config) -> Vec<Warning> {
+    lint::second_looks(config, &to_look_at(config).policy)
 }
 
 /// The allowlist of one agent, or why it cannot be had.

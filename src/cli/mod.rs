@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, NO_FILE};
 use crate::policy::attempt::AgentId;
-use crate::policy::fault::Fault;
+use crate::policy::fault::{Fault, Warning};
 use crate::telemetry::log as logging;
 use explain::Unexplained;
 
@@ -18,7 +18,9 @@ pub mod agents;
 pub mod approvals;
 pub mod approve;
 pub mod check;
+pub mod completions;
 pub mod deny;
+pub mod diff;
 pub mod env;
 pub mod explain;
 pub mod holds;
@@ -28,6 +30,7 @@ pub mod log;
 pub mod preset;
 pub mod revoke;
 pub mod run;
+pub mod schema;
 pub mod serve;
 pub mod terminal;
 pub mod token;
@@ -44,6 +47,15 @@ Exit status:
   The command's own; 128 and the signal's number where a signal ended it;
   126 or 127 where it could not be run. 1 where exeat failed, 2 where the
   arguments are wrong.";
+
+const AFTER_DIFF: &str = "\
+Lines begin with + where something may be reached or asked for that could
+not, - where something no longer can, ~ where both or neither is certain,
+= where nothing changes but the policy's own tests.
+
+Exit status:
+  0 nothing becomes reachable that was not, 10 something does or may. 1
+  where exeat failed, 2 where the arguments are wrong.";
 
 const AFTER_EXPLAIN: &str = "\
 It goes by the files: approvals and the quiet time of a running exeat are
@@ -104,6 +116,13 @@ enum Command {
     Env(env::EnvArgs),
     /// List the allowlists that come with exeat, or print one
     Preset(preset::PresetArgs),
+    /// Say what becomes reachable between two versions of allowlists, and what no longer
+    #[command(after_help = AFTER_DIFF)]
+    Diff(diff::DiffArgs),
+    /// Print the JSON Schema of a kind of file, for editors
+    Schema(schema::SchemaArgs),
+    /// Print what a shell completes
+    Completions(completions::CompletionsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -162,10 +181,20 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Check(CheckArgs { paths, json }) = &cli.command
         && !paths.is_empty()
     {
-        return checked(paths, *json, out);
+        return checked(paths, &[], *json, out);
     }
+    // These need no configuration, so a broken one is no trouble to them.
     if let Command::Preset(args) = &cli.command {
         return preset::run(args, out).map(|()| ExitCode::SUCCESS);
+    }
+    if let Command::Diff(args) = &cli.command {
+        return differences(args, out);
+    }
+    if let Command::Schema(args) = &cli.command {
+        return Ok(schema::write(args, out).map(|()| ExitCode::SUCCESS)?);
+    }
+    if let Command::Completions(args) = &cli.command {
+        return Ok(completions::completions(args, Cli::command(), out).map(|()| ExitCode::SUCCESS)?);
     }
     let config = Config::load(cli.config.as_deref(), environment()).map_err(|faults| loaded::refusal(&faults))?;
     let state = config.state.clone();
@@ -174,7 +203,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => wait_for(serve::serve(config)),
         Command::Run(args) => wait_for(run::run(args, config)),
         Command::Check(CheckArgs { paths: _, json }) => match &config.allowlists {
-            Some(folder) => checked(std::slice::from_ref(folder), json, out),
+            Some(folder) => checked(std::slice::from_ref(folder), &loaded::second_looks(&config), json, out),
             None => anyhow::bail!("there is no configuration, so there are no allowlists to check; name a file or a folder"),
         },
         Command::Explain(args) => explained(&args, &config, out),
@@ -190,6 +219,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Agents(args) => listed(&args, &config, out),
         Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
         Command::Preset(args) => preset::run(&args, out).map(|()| ExitCode::SUCCESS),
+        Command::Diff(args) => differences(&args, out),
+        Command::Schema(args) => Ok(schema::write(&args, out).map(|()| ExitCode::SUCCESS)?),
+        Command::Completions(args) => Ok(completions::completions(&args, Cli::command(), out).map(|()| ExitCode::SUCCESS)?),
     }
 }
 
@@ -204,9 +236,15 @@ fn wait_for<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(task)
 }
 
-fn checked(paths: &[PathBuf], json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let report = check::check(paths);
+fn checked(paths: &[PathBuf], beside: &[Warning], json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let report = check::check(paths, beside);
     report.write(out, json)?;
+    Ok(ExitCode::from(report.exit_code()))
+}
+
+fn differences(args: &diff::DiffArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let report = diff::diff(args)?;
+    report.write(out, args.json())?;
     Ok(ExitCode::from(report.exit_code()))
 }
 

@@ -16,6 +16,7 @@ use crate::admin::{self, AdminHooks};
 use crate::app::reload::{Reloader, Told};
 use crate::app::{self, App, Bound};
 use crate::config::Config;
+use crate::config::lint;
 use crate::config::tokens::TokenStore;
 
 const ADVISORY: &str =
@@ -30,6 +31,9 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let bound = Bound::all(&config).await?;
     let loaded = loaded::load(&config, bound.guard(&config));
     loaded.report(&mut io::stderr())?;
+    for warning in lint::second_looks(&config, &loaded.policy) {
+        writeln!(io::stderr(), "{warning}")?;
+    }
     let journal = app::open_journal(&config)?;
     let tokens = TokenStore::open(&config.state)?;
     let policy = loaded.with_tokens(&tokens)?;

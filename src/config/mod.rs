@@ -5,6 +5,7 @@
 pub mod allowlists;
 mod draft;
 mod find;
+pub mod lint;
 mod read;
 pub mod state;
 pub mod tokens;

@@ -179,13 +179,7 @@ impl Gate {
             open.judged_by(policy.hash());
             match decision {
                 Decision::Block(block) => return Err(refuse(open, block)),
-                Decision::Look(Look { rule }) => {
-                    if open.look(rule.to_string()).is_err() {
-                        return Err(open.refuse(Reason::Internal, Cause::Journal));
-                    }
-                    let live = Live::new(Arc::clone(self), Asker { attempt, who }, Admitted::Look { until: None }, changed);
-                    return Ok(Admission::Look(Unseen::new(open, live, rule)));
-                }
+                Decision::Look(look) => return self.look(open, look, Asker { attempt, who }, changed).map(Admission::Look),
                 Decision::Hold(terms) => {
                     let waiting = match self.ask(&attempt, &terms) {
                         Ok(waiting) => waiting,
@@ -225,6 +219,15 @@ impl Gate {
             }
         }
         Err(open.refuse(Reason::Expired, Cause::Plain))
+    }
+
+    fn look(self: &Arc<Self>, mut open: Open, look: Look, asker: Asker, changed: watch::Receiver<u64>) -> Result<Unseen, Refusal> {
+        let Look { rule } = look;
+        if open.look(rule.to_string()).is_err() {
+            return Err(open.refuse(Reason::Internal, Cause::Journal));
+        }
+        let live = Live::new(Arc::clone(self), asker, Admitted::Look { until: None }, changed);
+        Ok(Unseen::new(open, live, rule))
     }
 
     fn permit(self: &Arc<Self>, mut open: Open, grant: Grant, asker: Asker, changed: watch::Receiver<u64>) -> Result<Permit, Refusal> {

@@ -3,6 +3,7 @@
 //! A record is data for people and programs outside; its field names are promises. Nothing secret has a field here.
 
 mod mask;
+mod policy;
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use crate::policy::attempt::{AgentId, AttemptId, RequestLine, Scheme};
 use crate::policy::destination::Destination;
 use crate::policy::reason::Reason;
 pub use mask::{LONGEST_METHOD, masked};
+pub use policy::{PolicyInForce, Unread};
 
 /// One journal line without its frame (`v`, `seq`, `at`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,33 +129,6 @@ pub struct Started {
 /// `stopped`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stopped {}
-
-/// `policy`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PolicyInForce {
-    /// The hash before, if there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub old: Option<String>,
-    /// The hash in force.
-    pub new: String,
-    /// Who brought it: `start`, `tokens`, `reload` (files moved), `sighup`, `admin`.
-    pub who: String,
-    /// What of the files is not in force as it is written.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unread: Vec<Unread>,
-}
-
-/// A file that is not in force as it is written.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Unread {
-    /// The agent that misses it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<AgentId>,
-    /// The agent goes on by its last good allowlist; else it has none.
-    pub kept: bool,
-    /// The first error, with file and line.
-    pub why: String,
-}
 
 /// `held`: the attempt that opened a question; later ones join it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

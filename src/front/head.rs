@@ -48,7 +48,7 @@ const REWRITES: [&str; 21] = [
 const METHOD_PARAMETER: &str = "_method";
 
 /// What the head of a request to the proxy says of its attempt.
-pub(super) fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, via: &str) -> Claim {
+pub fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, via: &str) -> Claim {
     let evidence = Evidence { listener: door, source: peer.ip(), offered: offered(request.headers()) };
     let (front, sight) =
         if request.method() == Method::CONNECT { (Front::Connect, Sight::NotYet) } else { (Front::Forward, sight(request)) };

@@ -143,7 +143,7 @@ pub(super) fn ended_badly(error: &hyper::Error, ways: &Ways) {
 }
 
 /// The server side of HTTP/1 with our limits; the same for requests found in a tunnel.
-pub(super) fn builder(settings: &FrontSettings) -> http1::Builder {
+pub fn builder(settings: &FrontSettings) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())

@@ -12,4 +12,6 @@ mod websocket;
 mod wire;
 pub mod words;
 
+pub use head::claim;
+pub use http1::builder;
 pub use listener::{Door, FrontSettings, Neck, Stop, Ways};

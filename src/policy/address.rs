@@ -52,7 +52,7 @@ impl AddressClass {
 }
 
 /// What a destination may resolve to: `addresses` of a rule or of an agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Addresses {
     /// `"public"` is listed.
     pub public: bool,
@@ -149,7 +149,7 @@ pub(super) fn readings(address: IpAddr) -> impl Iterator<Item = IpAddr> {
 }
 
 /// What is never dialled, whatever a rule or a person says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Guard {
     /// exeat's own listeners; an unspecified address stands for every address of this machine.
     pub own: Vec<SocketAddr>,

@@ -19,11 +19,13 @@ use super::document::Document;
 use super::fault::{Fault, Warning};
 use super::floor::Floor;
 use super::limits::Limits;
+use super::lint;
 use super::rule::{Rule, RuleRef};
 use super::token::TokenDigest;
 pub use expect::{Expectation, Expected};
 use include::Included;
 pub use include::{IncludeName, IncludedText, Library, NoLibrary, Unfound};
+pub(super) use whole::between;
 
 /// One agent's rules and how the agent is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +68,7 @@ pub struct Reading<'a> {
 }
 
 /// What a destination that no rule lists gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unlisted {
     /// It is refused.
     Block,
@@ -106,6 +108,9 @@ impl Allowlist {
                 faults.extend(expect::unmet(&allowlist, reading));
             }
             if faults.is_empty() {
+                warnings.extend(lint::second_looks(&allowlist, reading));
+                warnings.sort();
+                warnings.dedup();
                 return Ok((allowlist, warnings));
             }
         }

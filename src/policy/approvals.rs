@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use super::attempt::{AgentId, Attempt, AttemptId, Instance, RequestLine, Scheme};
 use super::destination::Destination;
+use super::floor::Floor;
 pub use yes::{Approval, ApprovalId, Asking, ONCE_WITHIN, Scope, Subject};
 
 /// What became of taking back a yes that was just given.
@@ -113,15 +114,20 @@ impl Approvals {
         self.all.values().map(|listed| &listed.approval)
     }
 
-    /// The approval that covers the attempt and answers what is asked, if one does: what it claimed, what the tunnel around it claimed, what
-    /// was given to it as it waited, then what anybody may claim, the widest first.
+    /// As `live_under`, with no floor.
     pub fn live(&self, attempt: &Attempt, asking: Asking, now: SystemTime) -> Option<&Approval> {
+        self.live_under(&Floor::none(), attempt, asking, now)
+    }
+
+    /// The approval that covers the attempt and answers what is asked, if one does: what it claimed, what the tunnel around it claimed, what
+    /// was given to it as it waited, then what anybody may claim, the widest first. What the floor has in force no more hides none that is.
+    pub fn live_under(&self, floor: &Floor, attempt: &Attempt, asking: Asking, now: SystemTime) -> Option<&Approval> {
         if self.all.is_empty() {
             return None;
         }
-        let answers = |approval: &&Approval| approval.answers(asking);
-        let claimed = self.claimed(attempt, now).filter(answers);
-        claimed.or_else(|| self.seat(attempt, now).filter(answers)).or_else(|| self.free_for(attempt, asking, now))
+        let counts = |approval: &&Approval| approval.answers(asking) && floor.caps(approval, now).is_some();
+        let claimed = self.claimed(attempt, now, counts);
+        claimed.or_else(|| self.seat(attempt, now).filter(counts)).or_else(|| self.free_for(attempt, asking, now, counts))
     }
 
     /// Whether the same question, or one about every request, was denied so recently that it is not asked again.
@@ -143,7 +149,7 @@ impl Approvals {
     /// Claiming again what the attempt holds already, or what the tunnel around it holds, is the same use.
     #[must_use]
     pub fn claim(&mut self, id: ApprovalId, attempt: &Attempt, now: SystemTime) -> bool {
-        if self.claimed(attempt, now).is_some_and(|held| held.id == id) {
+        if self.claimed(attempt, now, |_| true).is_some_and(|held| held.id == id) {
             return true;
         }
         let seated = self.seat(attempt, now).is_some_and(|given| given.id == id);
@@ -216,8 +222,9 @@ impl Approvals {
         approval.into_iter().chain(silence).min()
     }
 
-    fn claimed(&self, attempt: &Attempt, now: SystemTime) -> Option<&Approval> {
-        let by = |id: AttemptId| self.get(*self.claims.get(&id)?).filter(|approval| approval.fits(attempt) && approval.lasts(now));
+    fn claimed(&self, attempt: &Attempt, now: SystemTime, counts: impl Fn(&&Approval) -> bool) -> Option<&Approval> {
+        let covers = |approval: &&Approval| approval.fits(attempt) && approval.lasts(now) && counts(approval);
+        let by = |id: AttemptId| self.get(*self.claims.get(&id)?).filter(covers);
         by(attempt.id).or_else(|| attempt.within.and_then(by))
     }
 
@@ -225,7 +232,7 @@ impl Approvals {
         self.get(*self.seats.get(&attempt.id)?).filter(|approval| approval.fits(attempt) && now < approval.at + ONCE_WITHIN)
     }
 
-    fn free_for(&self, attempt: &Attempt, asking: Asking, now: SystemTime) -> Option<&Approval> {
+    fn free_for(&self, attempt: &Attempt, asking: Asking, now: SystemTime, counts: impl Fn(&&Approval) -> bool) -> Option<&Approval> {
         if self.free.is_empty() {
             return None;
         }
@@ -241,7 +248,7 @@ impl Approvals {
                 for request in &requests {
                     reach.request.clone_from(request);
                     let ids = self.free.get(&reach).into_iter().flatten();
-                    let open = ids.filter_map(|id| self.get(*id)).filter(|approval| approval.is_free_to(attempt, now));
+                    let open = ids.filter_map(|id| self.get(*id)).filter(|approval| approval.is_free_to(attempt, now) && counts(approval));
                     if let Some(found) = open.max_by_key(|approval| approval.end()) {
                         return Some(found);
                     }

@@ -14,6 +14,7 @@ use super::allowlist::Unlisted;
 use super::approvals::{Approval, ApprovalId, Approvals, Asking};
 use super::attempt::Attempt;
 use super::destination::Port;
+use super::floor::Floor;
 use super::limits::{LimitedBy, Limits};
 use super::policy::{Agent, Bounds, Policy};
 use super::reason::Reason;
@@ -151,6 +152,8 @@ pub struct HoldTerms {
     pub addresses: Arc<Addresses>,
     /// Whether it is about this request or every one.
     pub asking: Asking,
+    /// What bounds a yes.
+    pub floor: Arc<Floor>,
 }
 
 /// Why an attempt is refused.
@@ -175,9 +178,9 @@ impl Policy {
         }
         let found = Found::of(&agent.bounds, attempt, now);
         let asking = found.asking();
-        let approval = approvals.live(attempt, asking, now);
+        let approval = approvals.live_under(&agent.bounds.floor, attempt, asking, now);
         let capped = approval.and_then(|approval| Some((approval, agent.bounds.floor.caps(approval, now)?)));
-        if let Some(block) = found.never(agent, &attempt.destination, capped.map(|(approval, _)| approval)) {
+        if let Some(block) = found.never(agent, attempt, capped.map(|(approval, _)| approval)) {
             return Decision::Block(block);
         }
         if let Some(block) = found.blocked(&attempt.sight) {

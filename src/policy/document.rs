@@ -3,17 +3,19 @@
 //! Readers take the keys they know from a `Table`; a key still there when the table is dropped is a fault, so none is ignored in silence.
 
 mod item;
+mod tree;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
 use super::fault::{Fault, Warning, shown};
 pub use item::Item;
+use tree::{Entries, Entry};
+
+/// About as many keys as any table is asked for.
+const KEYS: usize = 16;
 
 /// A file as it stands, with what is wrong in it so far.
 #[derive(Debug)]
@@ -21,7 +23,7 @@ pub struct Document<'t> {
     file: Arc<str>,
     line_starts: Vec<usize>,
     text: &'t str,
-    root: Spanned<DeTable<'t>>,
+    root: Entries<'t>,
     broken: BTreeSet<u32>,
     findings: RefCell<Findings>,
 }
@@ -46,7 +48,7 @@ impl<'t> Document<'t> {
     /// Reads the text as far as it is TOML; where it is not, that is a fault. `file` is its name in every message.
     pub fn parse(file: &str, text: &'t str) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        let (root, errors) = DeTable::parse_recoverable(text);
+        let (root, errors) = tree::read(text);
         let mut document =
             Self { file: file.into(), line_starts, text, root, broken: BTreeSet::new(), findings: RefCell::new(Findings::default()) };
         let mut broken = BTreeSet::new();
@@ -70,7 +72,7 @@ impl<'t> Document<'t> {
 
     /// The table of the whole file.
     pub fn root(&self) -> Table<'_> {
-        Table { document: self, key: "", title: "the top level".into(), at: 0, entries: self.root.get_ref(), taken: Vec::new(), top: true }
+        Table { document: self, key: "", title: "the top level".into(), at: 0, entries: &self.root, taken: Vec::new(), top: true }
     }
 
     /// The file's name in messages.
@@ -104,9 +106,15 @@ impl<'t> Document<'t> {
     }
 
     fn place(&self, at: usize) -> (u32, u32) {
-        let index = self.line_starts.partition_point(|start| *start <= at).saturating_sub(1);
-        let column = self.text.get(self.line_starts[index]..at).map_or(1, |before| before.chars().count() + 1);
-        (u32::try_from(index + 1).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+        let line = self.line(at);
+        let start = self.line_starts.get(line as usize - 1).copied().unwrap_or(at);
+        let column = self.text.get(start..at).map_or(1, |before| before.chars().count() + 1);
+        (line, u32::try_from(column).unwrap_or(u32::MAX))
+    }
+
+    /// The line alone: a column costs as much as the line is long, and a file may have all its tables on one.
+    fn line(&self, at: usize) -> u32 {
+        u32::try_from(self.line_starts.partition_point(|start| *start <= at).max(1)).unwrap_or(u32::MAX)
     }
 
     /// A line that is no TOML has its fault; what the parser guessed for the rest of it deserves none.
@@ -131,7 +139,7 @@ pub struct Table<'d> {
     key: &'d str,
     title: Arc<str>,
     at: usize,
-    entries: &'d DeTable<'d>,
+    entries: &'d Entries<'d>,
     taken: Vec<Taken>,
     top: bool,
 }
@@ -152,8 +160,7 @@ impl<'d> Table<'d> {
 
     fn take_as(&mut self, key: &'static str, known: bool) -> Option<Item<'d>> {
         self.taken.push(Taken { key, known });
-        let (written, value) = self.entries.get_key_value(key)?;
-        Some(Item { document: self.document, key: written.get_ref(), key_at: written.span().start, value, secret: false })
+        self.entries.get(key).map(|entry| self.item(entry))
     }
 
     /// Takes a key that must be there; where it is not, that is a fault of the table.
@@ -166,61 +173,52 @@ impl<'d> Table<'d> {
     }
 
     /// Takes every table of a `[[key]]` list.
-    pub fn tables(&mut self, key: &'static str) -> Vec<Table<'d>> {
+    pub fn tables(&mut self, key: &'static str) -> impl Iterator<Item = Table<'d>> + use<'d> {
         self.tables_or(key, "")
     }
 
     /// As `tables`; `hint` ends the fix where something else stands there.
-    pub fn tables_or(&mut self, key: &'static str, hint: &str) -> Vec<Table<'d>> {
-        let Some(item) = self.take(key) else { return Vec::new() };
-        let wrong = || item.wrong(&format!("a list of tables, [[{key}]]"), &format!("write [[{key}]] with double brackets{hint}"));
-        let DeValue::Array(array) = item.value.get_ref() else {
-            wrong();
-            return Vec::new();
-        };
-        let title: Arc<str> = format!("[[{key}]]").into();
-        let mut tables = Vec::with_capacity(array.len());
-        for value in array.iter() {
-            match value.get_ref() {
-                DeValue::Table(entries) => tables.push(self.below(item.key, title.clone(), value.span().start, entries)),
-                DeValue::String(_)
-                | DeValue::Integer(_)
-                | DeValue::Float(_)
-                | DeValue::Boolean(_)
-                | DeValue::Datetime(_)
-                | DeValue::Array(_) => wrong(),
-            }
+    pub fn tables_or(&mut self, key: &'static str, hint: &str) -> impl Iterator<Item = Table<'d>> + use<'d> {
+        let item = self.take(key);
+        let list = item.and_then(|item| item.node.list()).unwrap_or_default();
+        if let Some(item) = item
+            && (item.node.list().is_none() || list.iter().any(|node| node.table().is_none()))
+        {
+            item.wrong(&format!("a list of tables, [[{key}]]"), &format!("write [[{key}]] with double brackets{hint}"));
         }
-        tables
+        let title: Arc<str> = format!("[[{key}]]").into();
+        let document = self.document;
+        let tables = list.iter().filter_map(|node| Some((node.at, node.table()?)));
+        tables.map(move |(at, entries)| Table::below(document, key, title.clone(), (at, entries)))
     }
 
     /// Takes the table `[key]`, if it is there.
     pub fn table(&mut self, key: &'static str) -> Option<Table<'d>> {
         let item = self.take(key)?;
         let title = self.title_below(key);
-        let Some(entries) = item.value.get_ref().as_table() else {
+        let Some(entries) = item.node.table() else {
             item.wrong(&format!("a table, {title}"), &format!("write {title} on a line of its own, its keys below"));
             return None;
         };
-        Some(self.below(item.key, title, item.value.span().start, entries))
+        Some(Self::below(self.document, item.key, title.into(), (item.node.at, entries)))
     }
 
     /// Takes every `[key.NAME]`; `Table::key` is the NAME.
     pub fn named_tables(&mut self, key: &'static str) -> Vec<Table<'d>> {
         let Some(item) = self.take(key) else { return Vec::new() };
         let title = self.title_below(key);
-        let Some(names) = item.value.get_ref().as_table() else {
+        let Some(names) = item.node.table() else {
             item.wrong(&format!("tables with names, [{key}.NAME]"), &format!("write [{key}.main] on a line of its own, its keys below"));
             return Vec::new();
         };
         let mut tables = Vec::new();
-        for (name, value) in names.iter() {
-            let title = format!("{}.{}]", title.trim_end_matches(']'), name.get_ref());
-            match value.get_ref().as_table() {
-                Some(entries) => tables.push(self.below(name.get_ref(), title, name.span().start, entries)),
+        for entry in names.iter() {
+            let title = format!("{}.{}]", title.trim_end_matches(']'), entry.key);
+            match entry.node.table() {
+                Some(entries) => tables.push(Self::below(self.document, &entry.key, title.into(), (entry.key_at, entries))),
                 None => {
-                    let item = Item { document: self.document, key: name.get_ref(), key_at: name.span().start, value, secret: false };
-                    item.wrong(&format!("tables with names, [{key}.NAME]"), &format!("write [{key}.main] above this key"));
+                    let wanted = format!("tables with names, [{key}.NAME]");
+                    self.item(entry).wrong(&wanted, &format!("write [{key}.main] above this key"));
                 }
             }
         }
@@ -230,18 +228,11 @@ impl<'d> Table<'d> {
     /// Takes a table whose keys the file chooses; `Item::key` is each.
     pub fn named_items(&mut self, key: &'static str) -> Vec<Item<'d>> {
         let Some(item) = self.take(key) else { return Vec::new() };
-        let Some(entries) = item.value.get_ref().as_table().filter(|entries| !entries.is_empty()) else {
+        let Some(entries) = item.node.table().filter(|entries| !entries.is_empty()) else {
             item.wrong("a table of names", &format!("write {key} = {{ NAME = [\"VALUE\"] }}"));
             return Vec::new();
         };
-        let named = |(name, value): (&'d Spanned<std::borrow::Cow<'d, str>>, &'d Spanned<DeValue<'d>>)| Item {
-            document: self.document,
-            key: name.get_ref(),
-            key_at: name.span().start,
-            value,
-            secret: false,
-        };
-        entries.iter().map(named).collect()
+        entries.iter().map(|entry| self.item(entry)).collect()
     }
 
     /// Takes keys that a later version gives a meaning; one that is there is a fault saying so.
@@ -273,7 +264,7 @@ impl<'d> Table<'d> {
 
     /// The line of its header, from 1.
     pub fn line(&self) -> u32 {
-        self.document.place(self.at).0
+        self.document.line(self.at)
     }
 
     /// Nothing stands in it.
@@ -290,8 +281,12 @@ impl<'d> Table<'d> {
         if self.top { format!("[{key}]") } else { format!("[{}.{key}]", self.title.trim_matches(['[', ']'])) }
     }
 
-    fn below(&self, key: &'d str, title: impl Into<Arc<str>>, at: usize, entries: &'d DeTable<'d>) -> Table<'d> {
-        Table { document: self.document, key, title: title.into(), at, entries, taken: Vec::new(), top: false }
+    fn item(&self, entry: &'d Entry<'d>) -> Item<'d> {
+        Item { document: self.document, key: &entry.key, key_at: entry.key_at, node: &entry.node, secret: false }
+    }
+
+    fn below(document: &'d Document<'d>, key: &'d str, title: Arc<str>, (at, entries): (usize, &'d Entries<'d>)) -> Table<'d> {
+        Table { document, key, title, at, entries, taken: Vec::with_capacity(KEYS), top: false }
     }
 
     fn known(&self) -> impl Iterator<Item = &'static str> {
@@ -303,8 +298,8 @@ impl Drop for Table<'_> {
     fn drop(&mut self) {
         let is_taken = |key: &str| self.taken.iter().any(|taken| taken.key == key);
         let mut findings = self.document.findings.borrow_mut();
-        for (key, _) in self.entries.iter().filter(|(key, _)| !is_taken(key.get_ref())) {
-            let (at, key) = (key.span().start, key.get_ref().to_string());
+        for entry in self.entries.iter().filter(|entry| !is_taken(&entry.key)) {
+            let (at, key) = (entry.key_at, entry.key.to_string());
             findings.left_over.push(LeftOver { at, key, title: self.title.clone(), known: self.known().collect() });
         }
         if self.top {
@@ -324,7 +319,8 @@ fn listed<T: Display>(words: impl Iterator<Item = T>) -> String {
 }
 
 fn is_near(written: &str, known: &str) -> bool {
-    strsim::osa_distance(written, known) <= 1 + known.len() / 6
+    let far = 1 + known.len() / 6;
+    written.chars().nth(known.len() + far).is_none() && strsim::osa_distance(written, known) <= far
 }
 
 #[cfg(test)]
@@ -442,7 +438,7 @@ mod tests {
     fn a_table_knows_the_line_of_its_header() {
         let document = Document::parse("f.toml", "a = 1\n\n[[allow]]\nport = 1\n\n  [[allow]]\nport = 1\n");
         let mut root = document.root();
-        let lines: Vec<u32> = root.tables("allow").iter().map(Table::line).collect();
+        let lines: Vec<u32> = root.tables("allow").map(|table| table.line()).collect();
         assert_eq!(lines, [3, 6]);
     }
 

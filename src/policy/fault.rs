@@ -2,6 +2,8 @@
 //!
 //! A value found is shown escaped and cut short; a token or a secret never.
 
+pub mod code;
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ use super::limits::Limits;
 use super::rule::Rule;
 
 /// `floor.toml`. Without one, [`Floor::none`] binds nobody.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Floor {
     /// The file as it was named to the loader.
     pub file: Arc<str>,
@@ -33,7 +33,7 @@ pub struct Floor {
 }
 
 /// `forbid` of the floor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Forbid {
     /// `observe_until` in an allowlist.
     pub observe: bool,
@@ -80,9 +80,10 @@ impl Floor {
 
     /// When a yes given under this floor ends, or `None` where the floor has it in force no more.
     pub fn caps(&self, approval: &Approval, now: SystemTime) -> Option<Option<SystemTime>> {
-        let longest = self.max_for.map(|longest| approval.at + longest);
+        // A bound past the end of time bounds nothing.
+        let longest = self.max_for.and_then(|longest| approval.at.checked_add(longest));
         let end = match &approval.scope {
-            Scope::Once { waiting: _, next_until: _ } => return Some(None),
+            Scope::Once { waiting: _, next_until: _ } => longest,
             Scope::For { until } => Some(longest.map_or(*until, |longest| longest.min(*until))),
             Scope::Always if self.forbid.always => return None,
             Scope::Always => longest,

@@ -4,6 +4,7 @@
 //! filed by prefix: a look-up hashes the address once for each length of prefix in use. The hasher is the standard one: hosts come from agents, and a name has at
 //! most 64 suffixes, an address at most 129 prefixes.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -49,16 +50,24 @@ impl<T> Default for HostIndex<T> {
     }
 }
 
-impl<T> FromIterator<(HostPattern, T)> for HostIndex<T> {
-    fn from_iter<I: IntoIterator<Item = (HostPattern, T)>>(patterns: I) -> Self {
+impl<P: Borrow<HostPattern>, T> FromIterator<(P, T)> for HostIndex<T> {
+    fn from_iter<I: IntoIterator<Item = (P, T)>>(patterns: I) -> Self {
         let mut index = Self::default();
         for (pattern, value) in patterns {
-            match pattern.shape {
-                Shape::Exact(Host::Address(address)) => index.addresses.insert(IpNet::from(address), value),
-                Shape::Network(network) => index.addresses.insert(network, value),
-                Shape::Exact(Host::Name(name)) => index.names.entry(name.as_str().into()).or_default().push((None, value)),
-                Shape::Under(under) => index.names.entry(under.tail).or_default().push((Some(under.reach), value)),
-            }
+            let (suffix, reach) = match &pattern.borrow().shape {
+                Shape::Exact(Host::Address(address)) => {
+                    index.addresses.insert(IpNet::from(*address), value);
+                    continue;
+                }
+                Shape::Network(network) => {
+                    index.addresses.insert(*network, value);
+                    continue;
+                }
+                Shape::Exact(Host::Name(name)) => (name.shared(), None),
+                Shape::Under(under) => (Arc::clone(&under.tail), Some(under.reach.clone())),
+            };
+            // Most suffixes have one pattern, and room for four would be most of what the index holds.
+            index.names.entry(suffix).or_insert_with(|| Vec::with_capacity(1)).push((reach, value));
         }
         index
     }

@@ -8,6 +8,7 @@ use super::address::{Addresses, readings};
 use super::destination::Port;
 use super::host::Host;
 use super::index::{AddressIndex, HostIndex};
+use super::limits::Limits;
 use super::pattern::HostPattern;
 use super::rule::{Effect, Rule, RuleRef};
 
@@ -32,19 +33,19 @@ pub(super) struct Entry {
 
 impl Indexed {
     pub(super) fn new(rules: Vec<Rule>) -> Self {
-        let mut patterns: Vec<(Specificity, usize, HostPattern)> = Vec::new();
+        let mut patterns: Vec<(Specificity<'_>, usize, &HostPattern)> = Vec::with_capacity(rules.len());
         let mut blocked = AddressIndex::default();
         for (number, rule) in rules.iter().enumerate() {
             for host in &rule.hosts {
-                patterns.push((Specificity::of(rule, host), number, host.clone()));
+                patterns.push((Specificity::of(rule, host), number, host));
                 if let (Effect::Block { because: _ }, Some(network)) = (&rule.effect, host.addresses()) {
                     blocked.insert(network, number);
                 }
             }
         }
         patterns.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-        let entry = |(rank, (_, rule, pattern)): (u32, (Specificity, usize, HostPattern))| {
-            let exact = !pattern.is_wildcard();
+        let entry = |(rank, (_, rule, pattern))| {
+            let exact = !HostPattern::is_wildcard(pattern);
             (pattern, Entry { rule, rank, exact })
         };
         let index = (0..).zip(patterns).map(entry).collect();
@@ -73,24 +74,27 @@ impl Indexed {
 
 /// What makes one rule of a kind speak before another. The place comes last: it names a rule, and changes nothing else.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Specificity {
+struct Specificity<'r> {
     exact: Reverse<bool>,
     labels: Reverse<usize>,
     request: Reverse<bool>,
     opaque: bool,
-    networks: String,
+    has_networks: bool,
     public: bool,
-    limited: Reverse<bool>,
-    place: RuleRef,
+    limits: (u32, u32),
+    until: (bool, Option<SystemTime>),
+    networks: String,
+    place: &'r RuleRef,
 }
 
-impl Specificity {
-    fn of(rule: &Rule, host: &HostPattern) -> Self {
-        let (speaks, opaque, limited, addresses) = match &rule.effect {
-            Effect::Allow(allow) => (true, allow.opaque, !allow.limits.is_none(), Some(&allow.addresses)),
-            Effect::Hold { addresses } => (true, false, false, addresses.as_ref()),
-            Effect::Block { because: _ } => (false, false, false, None),
+impl<'r> Specificity<'r> {
+    fn of(rule: &'r Rule, host: &HostPattern) -> Self {
+        let (speaks, opaque, limits, addresses) = match &rule.effect {
+            Effect::Allow(allow) => (true, allow.opaque, allow.limits, Some(&allow.addresses)),
+            Effect::Hold { addresses } => (true, false, Limits::default(), addresses.as_ref()),
+            Effect::Block { because: _ } => (false, false, Limits::default(), None),
         };
+        let until = rule.until.filter(|_| matches!(rule.effect, Effect::Allow(_)));
         let labels = if speaks { host.spelled() } else { 0 };
         let networks = addresses.map(|addresses| written(addresses)).unwrap_or_default();
         let public = addresses.is_some_and(|addresses| addresses.public);
@@ -99,10 +103,12 @@ impl Specificity {
             labels: Reverse(labels),
             request: Reverse(speaks && rule.request.is_some()),
             opaque,
-            networks,
+            has_networks: !networks.is_empty(),
             public,
-            limited: Reverse(limited),
-            place: rule.place.clone(),
+            limits: (limits.open.unwrap_or(u32::MAX), limits.per_minute.unwrap_or(u32::MAX)),
+            until: (until.is_none(), until),
+            networks,
+            place: &rule.place,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod fault;
 mod label;
 mod network;
+mod relation;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -100,11 +101,12 @@ impl HostPattern {
             }
         };
         let text = match &shape {
-            Shape::Exact(host) => host.to_string(),
-            Shape::Under(under) => under.written(text),
-            Shape::Network(network) => network.to_string(),
+            Shape::Exact(Host::Name(name)) => name.shared(),
+            Shape::Exact(host @ Host::Address(_)) => host.to_string().into(),
+            Shape::Network(network) => network.to_string().into(),
+            Shape::Under(under) => under.written(text).into(),
         };
-        Ok(Parsed { pattern: Self { text: text.into(), shape }, warning })
+        Ok(Parsed { pattern: Self { text, shape }, warning })
     }
 
     /// Whether the host is one the pattern stands for. Addresses match exact literals and networks only, by the address as it stands: what else a block rule

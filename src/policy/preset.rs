@@ -170,7 +170,7 @@ fn words(item: Item<'_>) -> Option<Arc<str>> {
 }
 
 fn hosts(root: &mut Table<'_>, kind: &'static str) -> usize {
-    root.tables(kind).iter_mut().filter_map(|rule| rule.take("host")).map(|hosts| hosts.list().len()).sum()
+    root.tables(kind).filter_map(|mut rule| rule.take("host")).map(|hosts| hosts.list().len()).sum()
 }
 
 /// The preset that was probably meant: one letter off, or a part of the other's name.

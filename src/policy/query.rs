@@ -6,7 +6,7 @@
 mod fault;
 mod reading;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ impl QueryPattern {
     /// For rules that hold or block: some reading of some occurrence is one of the values. Blind to case, and wary of every way to hide a name or a value known.
     pub fn maybe(&self, query: &Query) -> bool {
         let Query(Some(raw)) = query else { return false };
-        let values: Vec<String> = self.values.iter().map(|value| reading::folded_value(value)).collect();
+        let values: HashSet<String> = self.values.iter().map(|value| reading::folded_value(value)).collect();
         let listed = |value: &str| reading::values(value).any(|read| values.contains(&read));
         self.loosely(raw, listed) > 0 || self.loosely(&reading::lossy(raw), listed) > 0
     }

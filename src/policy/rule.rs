@@ -5,7 +5,7 @@ pub(super) mod read;
 mod usable;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use super::address::Addresses;
@@ -32,7 +32,7 @@ impl fmt::Display for RuleRef {
 }
 
 /// One rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// Where it stands.
     pub place: RuleRef,
@@ -51,7 +51,7 @@ pub struct Rule {
 }
 
 /// The ports of a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Ports {
     /// All of them.
     Every,
@@ -60,7 +60,7 @@ pub enum Ports {
 }
 
 /// What a rule does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// It passes.
     Allow(Allow),
@@ -77,7 +77,7 @@ pub enum Effect {
 }
 
 /// How an allow rule lets pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Allow {
     /// What the destination may resolve to.
     pub addresses: Arc<Addresses>,
@@ -110,7 +110,9 @@ impl Rule {
 impl Ports {
     /// What an allow or hold rule without `port` means.
     pub fn web() -> Self {
-        Self::these([80, 443].into_iter().filter_map(|port| std::num::NonZeroU16::new(port).map(Port)))
+        static WEB: LazyLock<Ports> =
+            LazyLock::new(|| Ports::these([80, 443].into_iter().filter_map(|port| std::num::NonZeroU16::new(port).map(Port))));
+        WEB.clone()
     }
 
     /// Exactly these.

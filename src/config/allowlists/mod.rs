@@ -67,6 +67,8 @@ pub struct Found {
 pub struct LoadedAllowlists {
     /// The good ones, in the order of their file names.
     pub allowlists: Vec<Allowlist>,
+    /// The floor beside them, where one is written and good.
+    pub floor: Option<Arc<Floor>>,
     /// Everything wrong with the others.
     pub faults: Vec<Fault>,
     /// Second looks.
@@ -107,7 +109,12 @@ pub fn load_paths(paths: &[PathBuf]) -> LoadedAllowlists {
             folder::one(path, now, &as_given)
         };
         match found {
-            Ok(Found { binding: _, frozen: _, units, faults, warnings, stamp: _ }) => {
+            Ok(Found { binding, frozen: _, units, faults, warnings, stamp: _ }) => {
+                if let Binding::Read(floor) = binding
+                    && *floor != Floor::none()
+                {
+                    loaded.floor = Some(floor);
+                }
                 loaded.faults.extend(faults);
                 loaded.warnings.extend(warnings);
                 for unit in units {

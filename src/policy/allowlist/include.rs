@@ -71,6 +71,10 @@ impl IncludeName {
     pub fn parse(text: &str) -> Result<Self, String> {
         let plain =
             |name: &str| (1..=63).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if text.contains("exeat_") {
+            // It would be shown as the name of a file.
+            return Err("name a file; if a token stood here, revoke it".to_owned());
+        }
         match (text.strip_prefix("preset:"), text.strip_suffix(".toml")) {
             (Some(name), _) if plain(name) => Ok(Self::Preset(name.into())),
             (Some(_), _) => Err("write preset: and a name that `exeat preset list` shows".to_owned()),

@@ -9,6 +9,7 @@ use super::{Allowlist, Expectation, Expected, Identify, Unlisted};
 use crate::policy::address::{Addresses, AddressesFault};
 use crate::policy::attempt::AgentId;
 use crate::policy::document::{Document, Item, Table, one_of};
+use crate::policy::fault::code;
 use crate::policy::preset;
 use crate::policy::rule::read::rules;
 use crate::policy::rule::{Rule, RuleRef, addresses, fix_of_network, limits};
@@ -35,7 +36,7 @@ pub(super) fn allowlist(document: &Document<'_>) -> (Option<Allowlist>, Vec<Incl
     let observe = observe_until.and_then(|item| Some((item.moment()?, item.line())));
     let limits = limits(&mut root);
     root.not_yet(&["inject", "exclude"]);
-    let identify = root.tables("identify").into_iter().filter_map(|table| identify(document, table)).collect();
+    let identify = root.tables("identify").filter_map(|table| identify(document, table)).collect();
     let Body { includes, rules, expectations } = body(document, &mut root);
     let allowlist = agent.map(|agent| Allowlist {
         file: document.file().clone(),
@@ -77,7 +78,7 @@ fn body(document: &Document<'_>, root: &mut Table<'_>) -> Body {
     let entries = root.take("include").map(Item::list).unwrap_or_default();
     let includes = entries.into_iter().filter_map(|item| include(document, item)).collect();
     let rules = rules(document, root);
-    let expectations = root.tables("expect").into_iter().filter_map(|table| expectation(document, table)).collect();
+    let expectations = root.tables("expect").filter_map(|table| expectation(document, table)).collect();
     Body { includes, rules, expectations }
 }
 
@@ -106,7 +107,7 @@ fn identify(document: &Document<'_>, mut table: Table<'_>) -> Option<Identify> {
     let source = table.take("source").and_then(|item| {
         let network = item.parse("an address or a network", network)?;
         if network.prefix_len() == 0 {
-            item.warn("identifies-everyone", format!("source {network} is every address: whoever reaches the listener is this agent"));
+            item.warn(code::IDENTIFIES_EVERYONE, format!("source {network} is every address: whoever reaches the listener is this agent"));
         }
         Some(network)
     });

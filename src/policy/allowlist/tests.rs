@@ -22,7 +22,7 @@ fn a_full_file_reads_as_written() {
     let text = format!(
         r#"agent = "coder"
 unlisted = "hold"
-addresses = ["public", "10.0.0.0/8"]
+addresses = ["public", "10.20.0.0/16"]
 [[identify]]
 token = "{digest}"
 source = "10.2.0.0/16"
@@ -182,6 +182,8 @@ fn a_token_in_a_file_is_never_shown() {
         let said = faults(&format!("agent = \"a\"\n[[identify]]\ntoken = \"{value}\"\n"));
         assert!(said.len() == 1 && !said[0].contains("verysecret") && said[0].contains("3:9"), "{said:?}");
     }
+    let said = faults("agent = \"a\"\ninclude = \"exeat_verysecret\"\n");
+    assert!(said.len() == 1 && !said[0].contains("verysecret") && said[0].contains("2:11"), "{said:?}");
 }
 
 #[test]

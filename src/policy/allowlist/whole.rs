@@ -1,12 +1,13 @@
 //! What is judged of an allowlist as a whole: with all it includes, under its floor, at a time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use super::{Allowlist, Reading};
 use crate::policy::address::Addresses;
 use crate::policy::destination::Port;
 use crate::policy::fault::Fault;
+use crate::policy::index::HostIndex;
 use crate::policy::pattern::HostPattern;
 use crate::policy::rule::{Effect, Ports, Rule, RuleRef};
 
@@ -15,9 +16,17 @@ const OBSERVED_AT_MOST: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Everything that is wrong with the whole, but for its expectations.
 pub(super) fn whole(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<Fault> {
-    let mut faults = contradictions(&allowlist.rules);
+    let mut faults = between(&allowlist.rules);
+    faults.extend(crowded(&allowlist.rules));
     faults.extend(observation(allowlist, reading));
     faults.extend(beyond_the_floor(allowlist, reading));
+    faults
+}
+
+/// What is wrong between rules that are each good alone.
+pub(in crate::policy) fn between(rules: &[Rule]) -> Vec<Fault> {
+    let mut faults = contradictions(rules);
+    faults.extend(opaque_beside_requests(rules));
     faults
 }
 
@@ -57,6 +66,10 @@ fn beyond_the_floor(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<Fault> 
         let found = format!("opaque = true, which the floor {} forbids", floor.file);
         faults.push(fault(&rule.place, found, "tunnels of TLS or HTTP", "remove it, or have the floor changed"));
     }
+    for (opaque, request) in meetings(&allowlist.rules, &floor.rules) {
+        let found = format!("opaque = true where the floor {} looks at requests, at line {}", floor.file, request.place.line);
+        faults.push(fault(&opaque.place, found, "tunnels of TLS or HTTP", "remove it, or make the hosts or ports disjoint"));
+    }
     faults
 }
 
@@ -79,6 +92,63 @@ fn contradictions(rules: &[Rule]) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// Tunnels of bytes that nobody reads, where another rule wants to read requests.
+fn opaque_beside_requests(rules: &[Rule]) -> Vec<Fault> {
+    let told = |(opaque, request): (&Rule, &Rule)| {
+        let found = format!("method, path or query where {} says opaque", opaque.place);
+        fault(
+            &request.place,
+            found,
+            "either: an opaque tunnel shows no request",
+            "make the hosts or ports disjoint, or drop one of the two",
+        )
+    };
+    meetings(rules, rules).into_iter().map(told).collect()
+}
+
+/// The opaque rules of some and the rules about requests of others that are surely about one host and port; of each of the latter the first.
+fn meetings<'a>(some: &'a [Rule], others: &'a [Rule]) -> Vec<(&'a Rule, &'a Rule)> {
+    // One that is opaque and about requests is wrong by itself.
+    let is_opaque = |rule: &&Rule| matches!(&rule.effect, Effect::Allow(allow) if allow.opaque && rule.request.is_none());
+    let opaque: Vec<&Rule> = some.iter().filter(is_opaque).collect();
+    let requests: Vec<&Rule> = others.iter().filter(|rule| rule.request.is_some()).collect();
+    if opaque.is_empty() || requests.is_empty() {
+        return Vec::new();
+    }
+    let filed = |rules: &[&Rule]| -> HostIndex<usize> {
+        rules.iter().zip(0..).flat_map(|(rule, number)| rule.hosts.iter().map(move |host| (host.clone(), number))).collect()
+    };
+    let mut met: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut meet = |opaque_at: usize, request_at: usize| {
+        if opaque[opaque_at].ports.meet(&requests[request_at].ports) {
+            let first = met.entry(request_at).or_insert(opaque_at);
+            *first = (*first).min(opaque_at);
+        }
+    };
+    let samples = |rule: &Rule| rule.hosts.iter().flat_map(HostPattern::samples).collect::<Vec<_>>();
+    let (of_opaque, of_requests) = (filed(&opaque), filed(&requests));
+    for (rule, request_at) in requests.iter().zip(0..) {
+        for host in samples(rule) {
+            of_opaque.lookup(&host).for_each(|opaque_at| meet(*opaque_at, request_at));
+        }
+    }
+    for (rule, opaque_at) in opaque.iter().zip(0..) {
+        for host in samples(rule) {
+            of_requests.lookup(&host).for_each(|request_at| meet(opaque_at, *request_at));
+        }
+    }
+    met.into_iter().map(|(request_at, opaque_at)| (opaque[opaque_at], requests[request_at])).collect()
+}
+
+/// Rules of one place: what is cited, limited and counted by its place would be of both.
+fn crowded(rules: &[Rule]) -> Vec<Fault> {
+    let mut places = HashSet::new();
+    let mut twice: Vec<&RuleRef> = rules.iter().map(|rule| &rule.place).filter(|place| !places.insert(*place)).collect();
+    twice.dedup();
+    let told = |place| fault(place, "a second rule on this line".into(), "a line for each rule", "put it on a line of its own");
+    twice.into_iter().map(told).collect()
 }
 
 fn said_of(rule: &Rule) -> Option<(&Addresses, bool)> {

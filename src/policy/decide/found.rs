@@ -149,7 +149,8 @@ impl<'a> Found<'a> {
     }
 
     /// What no rule and no person opens: exeat itself, metadata, special names, and literals outside the addresses of what would let them pass.
-    pub(super) fn never(&self, agent: &Agent, destination: &Destination, approval: Option<&Approval>) -> Option<Block> {
+    pub(super) fn never(&self, agent: &Agent, attempt: &Attempt, approval: Option<&Approval>) -> Option<Block> {
+        let Attempt { destination, sight, .. } = attempt;
         let bounds = &agent.bounds;
         let address = match &destination.host {
             Host::Name(_) if bounds.guard.known_as.contains(&destination.host) => return Some(block(Reason::OwnAddress, None)),
@@ -164,7 +165,7 @@ impl<'a> Found<'a> {
         };
         let addresses = approval.map_or_else(|| self.addresses(agent), |approval| &approval.addresses);
         // What a tunnel may reach is said by the rules for the requests in it.
-        let later = self.request.is_some() && self.allow.is_none() && self.hold.is_none();
+        let later = self.looks(sight).is_some() && self.allow.is_none() && self.hold.is_none();
         match bounds.guard.judge(address, destination.port, addresses) {
             Ok(()) if bounds.floor.permits_address(address) => None,
             Err(AddressRefusal::Own) => Some(block(Reason::OwnAddress, None)),
@@ -193,7 +194,7 @@ impl<'a> Found<'a> {
     pub(super) fn terms(&self, agent: &Agent, asking: Asking) -> HoldTerms {
         let rule = self.hold.map(|rule| rule.place.clone());
         let note = self.hold.and_then(|rule| rule.note.clone());
-        HoldTerms { rule, note, addresses: self.addresses(agent).clone(), asking }
+        HoldTerms { rule, note, addresses: self.addresses(agent).clone(), asking, floor: agent.bounds.floor.clone() }
     }
 }
 

@@ -293,7 +293,22 @@ fn the_floor_bounds_every_yes() {
     assert_eq!(decided("max_for = \"2h\"", long(), NOW + 2 * HOUR), (false, None, false));
     assert_eq!(decided("max_for = \"2h\"", Scope::Always, NOW), (true, Some(NOW + 2 * HOUR), true));
     assert_eq!(decided("forbid = \"always\"", Scope::Always, NOW), (false, None, false));
+    let waited = || Scope::Once { waiting: [attempt("x.example.com").id].into(), next_until: None };
+    assert_eq!(decided("", waited(), NOW), (true, None, true));
+    assert_eq!(decided("max_for = \"2h\"", waited(), NOW), (true, Some(NOW + 2 * HOUR), true), "its tunnel is cut then");
+    assert_eq!(decided("max_for = \"1m\"", waited(), NOW + Duration::from_secs(60)), (false, None, false));
+    assert_eq!(decided("max_for = \"213503982334601d\"", Scope::Always, NOW), (true, None, true), "past the end of time");
     assert_eq!(decided("private = []", long(), NOW), (true, Some(NOW + 9 * HOUR), false));
+}
+
+#[test]
+fn a_yes_that_the_floor_ends_hides_none_that_is_in_force() {
+    let policy = policy_under(floor("forbid = \"always\""), "unlisted = \"hold\"");
+    let mut approvals = yes("x.example.com", Asking::EveryRequest, Scope::Always);
+    let endless = approvals.get(ApprovalId(Uuid::from_u128(7))).unwrap().clone();
+    approvals.insert(Approval { id: ApprovalId(Uuid::from_u128(8)), scope: Scope::For { until: NOW + HOUR }, ..endless });
+    let Decision::Allow(grant) = policy.decide(&attempt("x.example.com"), &approvals, NOW) else { panic!("an allow") };
+    assert_eq!((grant.basis(), grant.until()), (&Basis::Approved(ApprovalId(Uuid::from_u128(8))), Some(NOW + HOUR)));
 }
 
 #[test]
@@ -322,5 +337,42 @@ fn an_agent_that_is_frozen_gets_nothing() {
         assert_eq!(decided_at(&frozen, &attempt("a.example.com"), NOW), wanted);
         assert_ne!(frozen.hash(), policy.hash());
         assert_eq!(frozen.with_frozen(Frozen::Nobody).hash(), policy.hash());
+    }
+}
+
+#[test]
+fn of_two_rules_for_one_host_the_lower_limits_and_the_earlier_end_speak_in_any_order() {
+    let rules = |keys: &str| format!("[[allow]]\nhost = \"a.example.com\"\n{keys}\n");
+    let said = |rules: String| match policy(&rules).decide(&attempt("a.example.com"), &Approvals::default(), NOW) {
+        Decision::Allow(grant) => (grant.limits().first().map(|(_, limits)| *limits), grant.until()),
+        other @ (Decision::Look(_) | Decision::Hold(_) | Decision::Block(_)) => panic!("{}", word(&other)),
+    };
+    let limits = |open, per_minute| Some(Limits { open, per_minute });
+    for (speaks, silent, wanted) in [
+        ("limits = { open = 1 }", "limits = { open = 100 }", (limits(Some(1), None), None)),
+        ("limits = { open = 1 }", "limits = { per_minute = 1 }", (limits(Some(1), None), None)),
+        ("limits = { per_minute = 1 }", "limits = { per_minute = 2 }", (limits(None, Some(1)), None)),
+        ("limits = { open = 9 }", "", (limits(Some(9), None), None)),
+        ("until = 1970-01-02", "until = 1970-01-03", (None, Some(NOW + 24 * HOUR))),
+        ("until = 1970-01-02", "", (None, Some(NOW + 24 * HOUR))),
+    ] {
+        let (speaks, silent) = (rules(speaks), rules(silent));
+        assert_eq!(said(format!("{speaks}{silent}")), wanted, "{speaks}{silent}");
+        assert_eq!(said(format!("{silent}{speaks}")), wanted, "{silent}{speaks}");
+    }
+}
+
+#[test]
+fn a_request_to_a_literal_outside_the_addresses_is_refused_and_not_asked_about() {
+    let rule = "[[allow]]\nhost = \"10.0.0.5\"\nport = 80\npath = \"/x\"\naddresses = \"10.0.0.5\"\n";
+    for unlisted in ["unlisted = \"hold\"\n", "observe_until = \"1970-01-08\"\n"] {
+        table(
+            &policy(&format!("{unlisted}{rule}")),
+            &[
+                ("GET http://10.0.0.5/x", "allow a.toml:3"),
+                ("GET http://10.0.0.5/y", "forbidden-address"),
+                ("CONNECT 10.0.0.5:80", "look a.toml:3"),
+            ],
+        );
     }
 }

@@ -4,10 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
-use toml::Spanned;
-use toml::de::DeValue;
-
 use super::Document;
+use super::tree::{Node, Value};
 use crate::policy::fault::shown;
 use crate::policy::units;
 
@@ -17,7 +15,7 @@ pub struct Item<'d> {
     pub(super) document: &'d Document<'d>,
     pub(super) key: &'d str,
     pub(super) key_at: usize,
-    pub(super) value: &'d Spanned<DeValue<'d>>,
+    pub(super) node: &'d Node<'d>,
     pub(super) secret: bool,
 }
 
@@ -29,7 +27,7 @@ impl<'d> Item<'d> {
 
     /// A text.
     pub fn text(self) -> Option<&'d str> {
-        let text = self.value.get_ref().as_str();
+        let text = self.node.text();
         if text.is_none() {
             self.wrong("a text", "put it in double quotes");
         }
@@ -38,12 +36,12 @@ impl<'d> Item<'d> {
 
     /// Whether it is a text at all.
     pub fn is_text(self) -> bool {
-        self.value.get_ref().as_str().is_some()
+        self.node.text().is_some()
     }
 
     /// `true` or `false`.
     pub fn flag(self) -> Option<bool> {
-        let flag = self.value.get_ref().as_bool();
+        let flag = if let Value::Flag(flag) = self.node.value { Some(flag) } else { None };
         if flag.is_none() {
             self.wrong("true or false", "write true or false without quotes");
         }
@@ -52,7 +50,7 @@ impl<'d> Item<'d> {
 
     /// A whole number in the range.
     pub fn integer(self, range: RangeInclusive<i64>) -> Option<i64> {
-        let integer = self.value.get_ref().as_integer();
+        let integer = if let Value::Integer(integer) = &self.node.value { Some(integer) } else { None };
         let number = integer.and_then(|integer| i64::from_str_radix(integer.as_str(), integer.radix()).ok());
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
@@ -64,10 +62,8 @@ impl<'d> Item<'d> {
 
     /// The elements of a list, or the value itself where it is none.
     pub fn list(self) -> Vec<Item<'d>> {
-        match self.value.get_ref().as_array() {
-            Some(array) => array.iter().map(|value| Item { value, ..self }).collect(),
-            None => vec![self],
-        }
+        let Some(list) = self.node.list() else { return vec![self] };
+        list.iter().map(|node| Item { node, ..self }).collect()
     }
 
     /// As `list`, but an empty list is a fault.
@@ -94,10 +90,10 @@ impl<'d> Item<'d> {
 
     /// A day or a moment in UTC: RFC 3339, as a text or as TOML has it.
     pub fn moment(self) -> Option<SystemTime> {
-        let written = match self.value.get_ref() {
-            DeValue::Datetime(date) => Some(date.to_string()),
-            DeValue::String(text) => Some(text.to_string()),
-            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+        let written = match &self.node.value {
+            Value::Date(date) => Some(date.to_string()),
+            Value::Text(text) => Some(text.to_string()),
+            Value::Integer(_) | Value::Float(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) => None,
         };
         let moment = written.and_then(|text| units::moment(&text).ok());
         if moment.is_none() {
@@ -123,26 +119,26 @@ impl<'d> Item<'d> {
 
     /// A fault at this place.
     pub fn fault(self, found: impl Into<String>, wanted: impl Into<String>, fix: impl Into<String>) {
-        self.document.fault(self.value.span().start, found.into(), wanted, fix);
+        self.document.fault(self.node.at, found.into(), wanted, fix);
     }
 
     /// A warning at this place.
     pub fn warn(self, code: &'static str, text: impl Into<String>) {
-        self.document.warn(self.value.span().start, code, text.into());
+        self.document.warn(self.node.at, code, text.into());
     }
 
     /// The line of the value, from 1.
     pub fn line(self) -> u32 {
-        self.document.place(self.value.span().start).0
+        self.document.line(self.node.at)
     }
 
     /// The column of the value in characters, from 1.
     pub fn column(self) -> u32 {
-        self.document.place(self.value.span().start).1
+        self.document.place(self.node.at).1
     }
 
     fn united<T>(self, wanted: &str, fix: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let value = self.value.get_ref().as_str().and_then(read);
+        let value = self.node.text().and_then(read);
         if value.is_none() {
             self.wrong(wanted, fix);
         }
@@ -151,17 +147,17 @@ impl<'d> Item<'d> {
 
     fn described(self) -> String {
         let key = self.key;
-        match self.value.get_ref() {
-            DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) if self.secret => {
+        match &self.node.value {
+            Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Date(_) if self.secret => {
                 format!("a value of {key} that is not shown")
             }
-            DeValue::String(text) => format!("{key} {}", shown(text)),
-            DeValue::Integer(number) => format!("{key} {}", shown(number.as_str()).trim_matches('"')),
-            DeValue::Float(number) => format!("{key} {}", shown(number.as_str()).trim_matches('"')),
-            DeValue::Boolean(flag) => format!("{key} {flag}"),
-            DeValue::Datetime(date) => format!("{key} {date}"),
-            DeValue::Array(_) => format!("{key} with a list"),
-            DeValue::Table(_) => format!("{key} with a table"),
+            Value::Text(text) => format!("{key} {}", shown(text)),
+            Value::Integer(number) => format!("{key} {}", shown(number.as_str()).trim_matches('"')),
+            Value::Float(number) => format!("{key} {}", shown(number.as_str()).trim_matches('"')),
+            Value::Flag(flag) => format!("{key} {flag}"),
+            Value::Date(date) => format!("{key} {date}"),
+            Value::List(_) => format!("{key} with a list"),
+            Value::Table(_) => format!("{key} with a table"),
         }
     }
 }

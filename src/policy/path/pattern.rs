@@ -58,8 +58,8 @@ impl PathPattern {
     /// character is encoded, and to a slash at the path's end. Holds wherever [`Self::matches`] does.
     pub fn may_match(&self, normal: &str) -> bool {
         let path = folded(normal, STAR);
-        let bare = path.strip_suffix('/').filter(|bare| !bare.is_empty());
-        fits(&self.folded, &path) || bare.is_some_and(|bare| fits(&self.folded, bare))
+        let other = path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned);
+        path.starts_with('/') && (fits(&self.folded, &path) || fits(&self.folded, &other))
     }
 }
 

@@ -40,6 +40,11 @@ impl WildLabel {
         self.alternatives.iter().any(|tokens| glob(tokens, label.as_bytes()))
     }
 
+    /// A label that it matches for each alternative.
+    pub(super) fn samples(&self) -> Vec<String> {
+        self.alternatives.iter().map(|tokens| tokens.iter().filter_map(|token| token.sample()).map(char::from).collect()).collect()
+    }
+
     /// An alternative is stars and question marks only.
     pub(super) fn says_nothing(&self) -> bool {
         let nothing = |token: &Token| matches!(token, Token::One | Token::Any);
@@ -48,6 +53,15 @@ impl WildLabel {
 }
 
 impl Token {
+    /// A byte it takes; `*` may take none, and takes one so that no label is empty.
+    fn sample(self) -> Option<u8> {
+        match self {
+            Token::Byte(byte) => Some(byte),
+            Token::One | Token::Any => Some(b'x'),
+            Token::Set(set) => (b'0'..=b'9').chain(b'a'..=b'z').chain([b'-']).find(|byte| set.holds(*byte)),
+        }
+    }
+
     fn takes(self, byte: u8) -> bool {
         match self {
             Token::Byte(wanted) => wanted == byte,

@@ -206,12 +206,31 @@ fn the_more_specific_rule_speaks_whatever_the_order_of_the_file() {
 }
 
 #[test]
+fn of_two_rules_with_networks_the_one_without_public_speaks() {
+    let blocks = [
+        "[[hold]]\nhost = \"*.a.example.com\"\naddresses = [\"192.168.0.0/16\"]\n",
+        "[[hold]]\nhost = \"x.*.example.com\"\naddresses = [\"10.0.0.0/8\", \"public\"]\n",
+    ];
+    for order in [[0, 1], [1, 0]] {
+        let text: String = order.iter().map(|at| blocks[*at]).collect();
+        let Decision::Hold(terms) =
+            policy(&format!("agent = \"a\"\n{text}")).decide(&attempt("x.a.example.com:443"), &Approvals::default(), NOW)
+        else {
+            panic!("not held")
+        };
+        assert!(!terms.addresses.public, "{order:?}");
+    }
+}
+
+#[test]
 fn rules_alike_are_named_by_the_first_in_the_file() {
     let policy = policy(
-        "agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\n[[allow]]\nhost = \"x.example.com\"\n[[block]]\nhost = \"*.b.example.com\"\n[[block]]\nhost = \"y.b.example.com\"\n",
+        "agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\n[[allow]]\nhost = \"x.example.com\"\n[[block]]\nhost = \"*.b.example.com\"\n[[block]]\nhost = \"y.b.example.com\"\n\
+         [[block]]\nhost = \"9.9.9.9\"\n[[block]]\nhost = \"[64:ff9b::909:909]\"\n",
     );
     assert_eq!(decided(&policy, "x.example.com:443"), "allow 2");
     assert_eq!(decided(&policy, "y.b.example.com:443"), "blocked 6");
+    assert_eq!(decided(&policy, "[64:ff9b::909:909]:443"), "blocked 10");
 }
 
 #[test]

@@ -47,11 +47,13 @@ pub(super) fn request<'d>(table: &mut Table<'d>) -> Option<(RequestRule, Item<'d
     let path_items = table.take("path").map(|item| item.filled_list("at least one path")).unwrap_or_default();
     let query_items = table.named_items("query");
     let first = method_items.iter().chain(&path_items).chain(&query_items).copied().next()?;
-    let request = RequestRule {
+    let mut request = RequestRule {
         methods: method_items.into_iter().filter_map(method).collect(),
         paths: path_items.into_iter().filter_map(path).collect(),
         query: query_items.into_iter().filter_map(query).collect(),
     };
+    request.methods.shrink_to_fit();
+    request.paths.shrink_to_fit();
     (!request.is_empty()).then_some((request, first))
 }
 

@@ -1,12 +1,12 @@
 //! `[[allow]]`, `[[hold]]` and `[[block]]` as files write them.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::usable::{addresses, usable};
 use super::{Allow, Effect, Ports, Rule, RuleRef, keys};
 use crate::policy::address::Addresses;
 use crate::policy::document::{Document, Item, Table};
-use crate::policy::fault::shown;
+use crate::policy::fault::{code, shown};
 use crate::policy::pattern::{HostPattern, Use};
 use crate::policy::request::RequestRule;
 
@@ -14,6 +14,9 @@ const WAIT: &str = "; how long an attempt waits is `wait` in [hold] of exeat.tom
 
 /// The port whose requests are inside TLS.
 const TLS: u16 = 443;
+
+/// What nearly every rule has; one for all of them.
+static PUBLIC: LazyLock<Arc<Addresses>> = LazyLock::new(|| Arc::new(Addresses::public()));
 
 /// What stands beside the keys that every rule has.
 struct Kind {
@@ -25,9 +28,9 @@ struct Kind {
 /// Reads every rule of an allowlist, or of a file that one includes.
 pub(in crate::policy) fn rules(document: &Document<'_>, root: &mut Table<'_>) -> Vec<Rule> {
     let mut rules = Vec::new();
-    rules.extend(root.tables("allow").into_iter().filter_map(|table| rule(document, table, allow)));
-    rules.extend(root.tables_or("hold", WAIT).into_iter().filter_map(|table| rule(document, table, hold)));
-    rules.extend(root.tables("block").into_iter().filter_map(|table| rule(document, table, block)));
+    rules.extend(root.tables("allow").filter_map(|table| rule(document, table, allow)));
+    rules.extend(root.tables_or("hold", WAIT).filter_map(|table| rule(document, table, hold)));
+    rules.extend(root.tables("block").filter_map(|table| rule(document, table, block)));
     rules
 }
 
@@ -35,8 +38,8 @@ pub(in crate::policy) fn rules(document: &Document<'_>, root: &mut Table<'_>) ->
 pub(in crate::policy) fn floor_rules(document: &Document<'_>, root: &mut Table<'_>) -> Vec<Rule> {
     let mut rules = Vec::new();
     root.refuse("allow", "[[block]] and [[hold]]: the floor lets nothing pass", "move it to the allowlist of the agent it is for");
-    rules.extend(root.tables("hold").into_iter().filter_map(|table| rule(document, table, floor_hold)));
-    rules.extend(root.tables("block").into_iter().filter_map(|table| rule(document, table, block)));
+    rules.extend(root.tables("hold").filter_map(|table| rule(document, table, floor_hold)));
+    rules.extend(root.tables("block").filter_map(|table| rule(document, table, block)));
     rules
 }
 
@@ -53,8 +56,9 @@ fn rule(document: &Document<'_>, mut table: Table<'_>, kind: fn(&mut Table<'_>) 
     let until = table.take("until").and_then(Item::moment);
     let note = table.take("note").and_then(keys::words);
     table.not_yet(&["inject", "exclude"]);
-    let mut hosts = Vec::new();
-    for item in written?.filled_list("at least one host") {
+    let written = written?.filled_list("at least one host");
+    let mut hosts = Vec::with_capacity(written.len());
+    for item in written {
         hosts.extend(host(item, wanted, shared_ok, &effect));
     }
     if let Some((request, first)) = &request {
@@ -114,7 +118,7 @@ fn allow(table: &mut Table<'_>) -> Kind {
     table.refuse("because", "because only in [[block]]", "write note, or remove it");
     let effect = Effect::Allow(Allow {
         spelled: spelled.is_some(),
-        addresses: Arc::new(spelled.unwrap_or_else(Addresses::public)),
+        addresses: spelled.map_or_else(|| PUBLIC.clone(), Arc::new),
         opaque,
         websocket,
         limits,
@@ -161,7 +165,7 @@ fn host(item: Item<'_>, wanted: Use, shared_ok: bool, effect: &Effect) -> Option
         }
     };
     if let Some(shared) = parsed.warning {
-        item.warn("shared-hosting", format!("{}: {shared}", shown(text)));
+        item.warn(code::SHARED_HOSTING, format!("{}: {shared}", shown(text)));
     }
     match usable(&parsed.pattern, effect) {
         Ok(warning) => {

@@ -222,3 +222,27 @@ fn an_allowlist_that_stands_alone_includes_nothing() {
         ["coder.toml:2:11: found include \"b\", nothing that can be included; wanted a file that can be included; fix: remove it"]
     );
 }
+
+#[test]
+fn two_rules_on_one_line_have_one_place_and_do_not_load() {
+    let rules = |between: &str| {
+        format!(
+            "agent = \"a\"\nallow = [{{ host = \"a.example.com\", limits = {{ open = 1 }} }},{between}{{ host = \"b.example.com\" }}]\n"
+        )
+    };
+    assert_eq!(fault("", &[("a", &rules("\n"))]), "loads");
+    let said = "a.toml:2:1: found a second rule on this line; wanted a line for each rule; fix: put it on a line of its own";
+    assert_eq!(fault("", &[("a", &rules(" "))]), said);
+}
+
+#[test]
+fn the_fix_of_an_address_that_carries_another_loads() {
+    for host in ["10.0.0.1", "[fd00::1]", "[64:ff9b::a00:1]", "[2002:a00:1::]", "[64:ff9b:1::a00:1]", "[fe80::200:5efe:a00:1]"] {
+        let text = format!("agent = \"a\"\n[[allow]]\nhost = \"{host}\"\n");
+        let said = fault("", &[("a", &text)]);
+        let fix = said.split_once("fix: add ").and_then(|(_, fix)| fix.strip_suffix(" to the rule")).unwrap_or_else(|| panic!("{said}"));
+        assert_eq!(fault("", &[("a", &format!("{text}{fix}\n"))]), "loads", "{host}: {fix}");
+    }
+    let said = fault("", &[("a", "agent = \"a\"\naddresses = \"169.254.169.254/16\"\n")]);
+    assert!(said.ends_with("fix: metadata services are never dialled; leave the entry out"), "{said}");
+}

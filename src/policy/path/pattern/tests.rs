@@ -72,8 +72,8 @@ fn globset_agrees_with_the_table() {
 fn a_rule_that_holds_or_blocks_sees_through_spelling() {
     let rows = [
         ("/admin", "/admin /ADMIN /Admin/ /admin/x:no /admi:no"),
-        ("/admin/**", "/admin/ /Admin/x /admin:no"),
-        ("/admin/", "/admin/ /admin:no"),
+        ("/admin/**", "/admin /admin/ /Admin/x /administrator:no"),
+        ("/admin/", "/admin /Admin /admin/ /admin/x:no"),
         ("/", "/ /a:no"),
         ("/repos/Acme/*", "/repos/acme/X /REPOS/ACME/x/ /repos/acme/x/y:no"),
         ("/v1/*:delete", "/v1/x:delete /v1/x%3Adelete /v1/x%3aDELETE /v1/x:deleted:no"),

@@ -1,0 +1,285 @@
+//! `exeat schema`: the JSON Schema (2020-12) of each kind of file, for editors.
+//!
+//! It says what a file may hold, not all that makes it load: `exeat check` does. A test holds the keys against those the readers know.
+
+use std::io::{self, Write};
+
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
+
+/// Which file.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// The kind of file
+    #[arg(value_enum, default_value = "allowlist")]
+    of: SchemaOf,
+}
+
+/// The kinds of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// The configuration, exeat.toml
+    Exeat,
+    /// An agent's allowlist
+    Allowlist,
+    /// A file that allowlists include
+    Include,
+    /// The floor, floor.toml
+    Floor,
+}
+
+/// Prints the schema.
+pub fn write(args: &SchemaArgs, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &schema(args.of))?;
+    writeln!(out)
+}
+
+/// The schema of one kind of file.
+pub fn schema(of: SchemaOf) -> Value {
+    let (title, mut table) = match of {
+        SchemaOf::Exeat => ("exeat.toml, the configuration of exeat", exeat()),
+        SchemaOf::Allowlist => ("An allowlist of exeat: one agent's rules", allowlist()),
+        SchemaOf::Include => ("Rules that allowlists of exeat include", include()),
+        SchemaOf::Floor => ("floor.toml of exeat: what binds every agent", floor()),
+    };
+    if let Some(fields) = table.as_object_mut() {
+        fields.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+        fields.insert("title".to_owned(), json!(title));
+    }
+    table
+}
+
+type Key = (&'static str, Value, &'static str);
+
+fn table(required: &[&str], keys: Vec<Key>) -> Value {
+    let described = |(key, mut value, words): Key| {
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("description".to_owned(), json!(words));
+        }
+        (key.to_owned(), value)
+    };
+    let properties: Map<String, Value> = keys.into_iter().map(described).collect();
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+fn list(of: &Value) -> Value {
+    json!({ "type": "array", "items": of })
+}
+
+/// One, or a list that is not empty.
+fn some(of: &Value) -> Value {
+    json!({ "anyOf": [of, { "type": "array", "items": of, "minItems": 1 }] })
+}
+
+/// One, or a list that may be empty.
+fn any(of: &Value) -> Value {
+    json!({ "anyOf": [of, list(of)] })
+}
+
+fn text() -> Value {
+    json!({ "type": "string", "minLength": 1 })
+}
+
+fn words() -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": 500 })
+}
+
+fn one_of(choices: &[&str]) -> Value {
+    json!({ "enum": choices })
+}
+
+fn flag() -> Value {
+    json!({ "type": "boolean" })
+}
+
+fn number(most: u32) -> Value {
+    json!({ "type": "integer", "minimum": 1, "maximum": most })
+}
+
+fn duration() -> Value {
+    json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" })
+}
+
+fn size() -> Value {
+    json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$" })
+}
+
+/// Also a date or time of TOML, which editors show to a schema as a text.
+fn moment() -> Value {
+    json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}" })
+}
+
+fn agent() -> Value {
+    json!({ "type": "string", "pattern": "^[a-z0-9-]{1,63}$" })
+}
+
+fn limits_of_policy() -> Value {
+    let keys = vec![
+        ("open", number(100_000), "Attempts that may be open at once."),
+        ("per_minute", number(100_000), "Attempts that may begin within any 60 seconds."),
+    ];
+    table(&[], keys)
+}
+
+/// What every rule may have.
+fn of_every_rule() -> Vec<Key> {
+    vec![
+        ("host", some(&text()), "Which hosts: names, patterns, addresses, networks."),
+        ("port", some(&number(65_535)), "Which ports. Without it: 80 and 443; in [[block]] every port."),
+        ("method", some(&text()), "Which methods, for ports whose requests are in plain sight."),
+        ("path", some(&text()), "Which paths: `*` within a segment, `**` across."),
+        (
+            "query",
+            json!({ "type": "object", "additionalProperties": some(&text()), "minProperties": 1 }),
+            "Names of the query and the values each may have.",
+        ),
+        ("until", moment(), "It says nothing from then on."),
+        ("note", words(), "Words for people."),
+    ]
+}
+
+fn rule(more: Vec<Key>) -> Value {
+    list(&table(&["host"], of_every_rule().into_iter().chain(more).collect()))
+}
+
+fn shared_ok() -> Key {
+    ("shared_ok", words(), "Why a wildcard over shared hosting is meant.")
+}
+
+fn addresses() -> Key {
+    ("addresses", some(&text()), "What the host may resolve to: \"public\", addresses, networks.")
+}
+
+fn allow() -> Key {
+    let keys = vec![
+        addresses(),
+        ("opaque", flag(), "The tunnel is neither TLS nor HTTP."),
+        ("websocket", flag(), "A request may turn its connection into a WebSocket."),
+        ("limits", limits_of_policy(), "Bounds what passes by this rule."),
+        shared_ok(),
+    ];
+    ("allow", rule(keys), "Lets pass.")
+}
+
+fn hold(more: Vec<Key>) -> Key {
+    ("hold", rule(more), "Asks a person, even where an allow rule matches.")
+}
+
+fn block() -> Key {
+    ("block", rule(vec![("because", words(), "Told to the agent with the refusal.")]), "Refuses.")
+}
+
+fn of_files_with_rules() -> Vec<Key> {
+    let expectation = table(
+        &["try", "decision"],
+        vec![
+            ("try", text(), "[METHOD] URL, or CONNECT HOST:PORT."),
+            ("decision", one_of(&["allow", "look", "hold", "block"]), "What it is to get."),
+        ],
+    );
+    vec![
+        ("include", any(&text()), "Files beside this one by name, and presets as preset:NAME."),
+        allow(),
+        hold(vec![addresses(), shared_ok()]),
+        block(),
+        ("expect", list(&expectation), "What the rules are to decide; a file whose expectations fail does not load."),
+    ]
+}
+
+fn allowlist() -> Value {
+    let identify = json!({
+        "type": "object", "minProperties": 1, "additionalProperties": false,
+        "properties": {
+            "token": { "type": "string", "pattern": "^sha256:[0-9a-fA-F]{64}$", "description": "As `exeat token AGENT --hash` prints it." },
+            "source": { "type": "string", "description": "The address or network of the peer." },
+            "listener": { "type": "string", "description": "The listener's name in exeat.toml." },
+        },
+    });
+    let mut keys = vec![
+        ("agent", agent(), "Whose allowlist it is."),
+        ("unlisted", one_of(&["block", "hold"]), "What a destination gets that no rule lists."),
+        ("addresses", some(&text()), "What such a destination may resolve to once approved."),
+        ("observe_until", moment(), "Until then what is unlisted or held passes and is recorded; 14 days at most."),
+        ("limits", limits_of_policy(), "Bounds the agent as a whole."),
+        ("identify", list(&identify), "How the agent is known: any one of these tables."),
+    ];
+    keys.extend(of_files_with_rules());
+    table(&["agent"], keys)
+}
+
+fn include() -> Value {
+    let mut keys = vec![
+        ("title", words(), "What it is for."),
+        ("risk", words(), "What it opens beside that."),
+        ("source", any(&words()), "Where the hosts were taken from."),
+        ("checked", moment(), "When they were last compared with it."),
+    ];
+    keys.extend(of_files_with_rules());
+    table(&[], keys)
+}
+
+fn floor() -> Value {
+    let keys = vec![
+        ("private", any(&text()), "The only networks beside \"public\" that `addresses` may open."),
+        ("forbid", some(&one_of(&["observe", "opaque", "always"])), "What no allowlist and no person may do."),
+        ("max_for", duration(), "The longest a yes may last."),
+        ("limits", limits_of_policy(), "Bounds each agent, beside its own."),
+        hold(vec![shared_ok()]),
+        block(),
+    ];
+    table(&[], keys)
+}
+
+fn exeat() -> Value {
+    let million = 1_000_000;
+    let listener = vec![
+        ("address", some(&text()), "Where it listens: ip:port."),
+        ("agent", agent(), "Everyone here is this agent."),
+        ("known_as", any(&text()), "Other names and addresses of this listener: never dialled."),
+    ];
+    let listen = json!({ "type": "object", "additionalProperties": false, "patternProperties": { "^[a-z0-9-]{1,63}$": table(&["address"], listener) } });
+    let hold = vec![
+        ("wait", duration(), "How long an attempt waits for an answer."),
+        ("pending", duration(), "How long a question lives."),
+        ("per_agent", number(million), "Questions of one agent that may be pending."),
+        ("total", number(million), "Questions that may be pending in all."),
+        ("quiet_after_deny", duration(), "How long the same question is not asked again after a no."),
+    ];
+    let dns = vec![
+        ("servers", any(&text()), "Name servers: ip or ip:port. Without them: the system's."),
+        ("timeout", duration(), "How long a look-up may take."),
+    ];
+    let limits = vec![
+        ("head", size(), "Bytes of a request head."),
+        ("head_timeout", duration(), "Time for a whole head."),
+        ("connect_timeout", duration(), "Time to connect to a destination."),
+        ("idle", duration(), "How long a tunnel may carry nothing."),
+        ("peek", duration(), "How long a tunnel's first bytes are waited for."),
+        ("connections", number(million), "Connections in all."),
+        ("per_agent", number(million), "Attempts of one agent open at once."),
+        ("per_source", number(million), "Connections of one source before it is identified."),
+    ];
+    table(
+        &[],
+        vec![
+            ("allowlists", text(), "The folder of allowlists."),
+            ("floor", text(), "The floor, where it is not floor.toml in that folder."),
+            ("state", text(), "The folder of journal, tokens and sockets."),
+            ("listen", listen, "The listeners, [listen.NAME]."),
+            (
+                "metrics",
+                table(&["address"], vec![("address", text(), "Where /metrics, /livez and /readyz are: ip:port.")]),
+                "Metrics and health.",
+            ),
+            ("hold", table(&[], hold), "How questions wait."),
+            ("dns", table(&[], dns), "Who is asked for names."),
+            ("guard", table(&[], vec![("never", any(&text()), "Addresses and networks that are never dialled.")]), "What no rule opens."),
+            ("limits", table(&[], limits), "What everything is bounded by."),
+            ("journal", table(&[], vec![("segment", size(), "The bytes after which a segment is closed.")]), "The journal."),
+        ],
+    )
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

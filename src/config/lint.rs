@@ -1,0 +1,73 @@
+//! Second looks at a configuration that loads.
+
+use super::Config;
+use crate::policy::Policy;
+use crate::policy::allowlist::Unlisted;
+use crate::policy::attempt::AgentId;
+use crate::policy::fault::{Warning, code};
+use crate::policy::rule::Effect;
+
+/// The most agents that a warning names.
+const NAMED_MAX: usize = 5;
+
+/// What deserves a second look in the configuration, and in the policy beside it.
+pub fn second_looks(config: &Config, policy: &Policy) -> Vec<Warning> {
+    let file = config.path.as_deref().map_or_else(|| "the embedded default".to_owned(), |path| path.display().to_string());
+    let warning = |code, text| Warning { file: file.as_str().into(), line: 0, column: 0, code, text };
+    let mut warnings = Vec::new();
+    for listen in &config.listen {
+        for address in listen.addresses.iter().filter(|address| !address.ip().to_canonical().is_loopback()) {
+            let words = format!(
+                "listen.{} at {address} is not loopback and has no TLS: tokens and plain requests cross the network readable; bind it to loopback, or to a network that only agents are on",
+                listen.name
+            );
+            warnings.push(warning(code::PLAIN_LISTENER, words));
+        }
+    }
+    warnings.extend(unattended(policy).map(|words| warning(code::UNATTENDED_HOLDS, words)));
+    warnings
+}
+
+/// A question waits only while somebody can answer, and nothing that a configuration of this version says can.
+fn unattended(policy: &Policy) -> Option<String> {
+    let asks = |agent: &&AgentId| {
+        let holds = |effect: &Effect| matches!(effect, Effect::Hold { addresses: _ });
+        policy.unlisted(agent) == Some(Unlisted::Hold) || policy.rules(agent).into_iter().flatten().any(|rule| holds(&rule.effect))
+    };
+    let agents: Vec<&str> = policy.agents().filter(asks).map(AgentId::as_str).collect();
+    let (named, more) = (agents.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", "), agents.len().saturating_sub(NAMED_MAX));
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    (!agents.is_empty()).then(|| {
+        format!("for {named}{more} something is held, and nothing configured answers: a question waits only while `exeat holds --watch` runs, and is refused as unattended otherwise")
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::policy::address::Guard;
+    use crate::policy::allowlist::Allowlist;
+
+    fn codes(config: &str, allowlists: &[&str]) -> Vec<&'static str> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("exeat.toml");
+        std::fs::write(&path, format!("state = \"state\"\n{config}")).unwrap();
+        let config = Config::load(Some(&path), Vec::new()).unwrap();
+        let read = |text: &&str| Allowlist::parse("a.toml", text).unwrap().0;
+        let policy = Policy::new(allowlists.iter().map(read).collect(), Guard::default()).unwrap();
+        second_looks(&config, &policy).iter().map(|warning| warning.code).collect()
+    }
+
+    #[test]
+    fn a_listener_off_loopback_and_questions_nobody_answers_are_told() {
+        let listen = |address: &str| format!("[listen.main]\naddress = \"{address}\"\n");
+        assert_eq!(codes("", &["agent = \"a\"\n"]), [""; 0]);
+        assert_eq!(codes(&listen("0.0.0.0:3128"), &["agent = \"a\"\n"]), ["plain-listener"]);
+        assert_eq!(codes(&listen("[::ffff:127.0.0.1]:3128"), &["agent = \"a\"\n"]), [""; 0]);
+        assert_eq!(
+            codes("", &["agent = \"a\"\nunlisted = \"hold\"\n", "agent = \"b\"\n[[hold]]\nhost = \"x.example\"\n"]),
+            ["unattended-holds"]
+        );
+    }
+}

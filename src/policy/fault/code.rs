@@ -1,0 +1,20 @@
+//! The codes of warnings: words for programs. `docs/warnings.md` has a section for each, and a test holds the two together.
+
+/// A wildcard over places that strangers rent, which the rule accepts.
+pub const SHARED_HOSTING: &str = "shared-hosting";
+/// A `source` that every peer has.
+pub const IDENTIFIES_EVERYONE: &str = "identifies-everyone";
+/// A wildcard over names that stay refused.
+pub const SPECIAL_NAME: &str = "special-name";
+/// More private space than one site has.
+pub const WIDE_PRIVATE: &str = "wide-private";
+/// A rule that never changes what is decided: another always comes before it.
+pub const SHADOWED_RULE: &str = "shadowed-rule";
+/// An allow rule for what the floor blocks.
+pub const FLOOR_SHADOW: &str = "floor-shadow";
+/// Something that ended already.
+pub const PAST_UNTIL: &str = "past-until";
+/// Questions that only a person at a terminal can answer.
+pub const UNATTENDED_HOLDS: &str = "unattended-holds";
+/// A listener that others on the network can listen in on.
+pub const PLAIN_LISTENER: &str = "plain-listener";
