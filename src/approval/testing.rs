@@ -68,7 +68,7 @@ impl Room {
     }
 
     pub(crate) fn ask(&self, attempt: &Attempt) -> Asked {
-        self.ask_under(Floor::none(), attempt)
+        self.ask_under(self.policy.load().floor().clone(), attempt)
     }
 
     pub(crate) fn ask_under(&self, floor: Floor, attempt: &Attempt) -> Asked {
