@@ -92,7 +92,11 @@ impl Reloader {
                 ask = asks.recv() => ask,
                 _ = hang_ups.recv() => Some(Ask { who: "sighup", tell: None }),
                 () = settled(&mut moves) => Some(Ask { who: "reload", tell: None }),
-                _ = look.tick() => self.moved_unseen().await.then_some(Ask { who: "reload", tell: None }),
+                _ = look.tick() => {
+                    // Asked last: what moved may be what is being written.
+                    let read = self.moved_unseen().await && !moves.as_ref().is_some_and(Moves::is_unfinished);
+                    read.then_some(Ask { who: "reload", tell: None })
+                }
             };
             if let Some(Ask { who, tell }) = ask {
                 let told = self.read_again(who).await;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -21,6 +21,9 @@ const QUIET: Duration = Duration::from_millis(100);
 /// Nothing that moved waits longer, however much else moves.
 const LATEST: Duration = Duration::from_secs(1);
 
+/// So long a file that is being written is waited for, until whoever writes it closes it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Where something may move.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Places {
@@ -30,6 +33,8 @@ struct Places {
     folder: PathBuf,
     /// Paths that count wherever they are.
     exact: BTreeSet<PathBuf>,
+    /// Files that were written to and not closed since: what stands in them may be half of what is meant, and half may be wider.
+    unfinished: BTreeSet<PathBuf>,
 }
 
 /// The watch over one source. Without one of the system's, nothing is ever said.
@@ -43,6 +48,7 @@ pub(super) struct Watch {
 #[derive(Debug)]
 pub(super) struct Moves {
     moved: Arc<Notify>,
+    places: Arc<Mutex<Places>>,
     since: Option<Instant>,
 }
 
@@ -63,9 +69,9 @@ impl Watch {
             }
         });
         let system = system.inspect_err(|error| tracing::warn!(%error, "folders cannot be watched; they are looked at now and then")).ok();
-        let mut watch = Self { source, system, places };
+        let mut watch = Self { source, system, places: Arc::clone(&places) };
         watch.renew();
-        (watch, Moves { moved, since: None })
+        (watch, Moves { moved, places, since: None })
     }
 
     /// Whether the system tells of changes at all.
@@ -77,7 +83,11 @@ impl Watch {
     pub(super) fn renew(&mut self) {
         let Some(system) = &mut self.system else { return };
         let new = Places::of(&self.source);
-        let old = std::mem::replace(&mut *self.places.lock(), new.clone());
+        let old = {
+            let mut places = self.places.lock();
+            let unfinished = std::mem::take(&mut places.unfinished);
+            std::mem::replace(&mut *places, Places { unfinished, ..new.clone() })
+        };
         for path in &old.watched {
             // One that is gone is watched no more by itself.
             let _ = system.unwatch(path);
@@ -91,7 +101,14 @@ impl Watch {
 }
 
 impl Moves {
+    /// Whether somebody is in the middle of writing a file.
+    pub(super) fn is_unfinished(&self) -> bool {
+        !self.places.lock().unfinished.is_empty()
+    }
+
     /// Returns when something moved and it has been quiet since, or for too long not. May be dropped and called again without loss.
+    ///
+    /// A file that is not closed yet is waited for; a freeze waits for nobody.
     pub(super) async fn settled(&mut self) {
         let since = match self.since {
             Some(since) => since,
@@ -101,10 +118,11 @@ impl Moves {
             }
         };
         self.since = Some(since);
-        let latest = since + LATEST;
         loop {
-            let quiet = (Instant::now() + QUIET).min(latest);
+            let latest = since + if self.is_unfinished() { PATIENCE } else { LATEST };
+            let quiet = if self.is_unfinished() { latest } else { (Instant::now() + QUIET).min(latest) };
             if tokio::time::timeout_at(quiet, self.moved.notified()).await.is_err() {
+                self.places.lock().unfinished.clear();
                 self.since = None;
                 return;
             }
@@ -141,7 +159,8 @@ impl Places {
         }
     }
 
-    fn concern(&self, event: &Event) -> bool {
+    fn concern(&mut self, event: &Event) -> bool {
+        self.note(event);
         // To read is no change, and we read.
         let read = match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
@@ -149,6 +168,24 @@ impl Places {
             EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => false,
         };
         event.need_rescan() || !read && event.paths.iter().any(|path| self.concerns(path))
+    }
+
+    /// Where the system tells of closing, notes who is still to close. Whoever begins a freeze is in a hurry: then nobody is waited for.
+    fn note(&mut self, event: &Event) {
+        let freezes = event.paths.iter().any(|path| path.file_name().is_some_and(|name| name == "freeze"));
+        if event.need_rescan() || freezes {
+            self.unfinished.clear();
+        }
+        match event.kind {
+            EventKind::Modify(ModifyKind::Data(_)) if cfg!(target_os = "linux") && !freezes => {
+                let written: Vec<PathBuf> = event.paths.iter().filter(|path| self.concerns(path)).cloned().collect();
+                self.unfinished.extend(written);
+            }
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => {
+                self.unfinished.retain(|path| !event.paths.contains(path));
+            }
+            EventKind::Any | EventKind::Access(_) | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Other => {}
+        }
     }
 
     fn concerns(&self, path: &Path) -> bool {
@@ -165,7 +202,7 @@ fn is_read(name: &str) -> bool {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use notify::event::{CreateKind, MetadataKind, ModifyKind, RenameMode};
+    use notify::event::{CreateKind, DataChange, MetadataKind, RenameMode};
 
     use super::*;
 
@@ -177,7 +214,7 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         fs::write(place.join("far.toml"), "").unwrap();
         std::os::unix::fs::symlink(place.join("far.toml"), folder.join("a.toml")).unwrap();
-        let places = Places::of(&Source { folder: folder.clone(), floor: Some(place.join("f.toml")) });
+        let mut places = Places::of(&Source { folder: folder.clone(), floor: Some(place.join("f.toml")) });
         assert_eq!(places.watched, BTreeSet::from([place.clone(), folder.clone()]));
         let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
         for (path, concerns) in [
@@ -207,7 +244,7 @@ mod tests {
 
     fn moves() -> (Arc<Notify>, Moves) {
         let moved = Arc::new(Notify::new());
-        (Arc::clone(&moved), Moves { moved, since: None })
+        (Arc::clone(&moved), Moves { moved, places: Arc::default(), since: None })
     }
 
     #[tokio::test(start_paused = true)]
@@ -235,5 +272,40 @@ mod tests {
         moves.settled().await;
         assert_eq!(began.elapsed(), LATEST);
         restless.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[cfg(target_os = "linux")]
+    async fn a_file_that_is_not_closed_is_waited_for_but_by_a_freeze_and_not_for_ever() {
+        let folder = PathBuf::from("/lists");
+        let (file, other, freeze) = (folder.join("a.toml"), folder.join("b.toml"), folder.join("freeze"));
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        for (what, then, wait) in [
+            ("closed", vec![(closed, &file)], QUIET),
+            ("replaced", vec![(renamed, &file)], QUIET),
+            ("removed", vec![(EventKind::Remove(notify::event::RemoveKind::File), &file)], QUIET),
+            ("a freeze", vec![(EventKind::Create(CreateKind::File), &freeze), (written, &freeze)], QUIET),
+            ("never closed", vec![], PATIENCE),
+            ("another is closed", vec![(closed, &other)], PATIENCE),
+        ] {
+            let (moved, mut moves) = moves();
+            moves.places.lock().folder.clone_from(&folder);
+            let places = Arc::clone(&moves.places);
+            let tell = |kind, path: &Path| {
+                if places.lock().concern(&Event::new(kind).add_path(path.to_owned())) {
+                    moved.notify_one();
+                }
+            };
+            let began = Instant::now();
+            tell(written, &file);
+            assert!(moves.is_unfinished(), "{what}");
+            for (kind, path) in then {
+                tell(kind, path);
+            }
+            moves.settled().await;
+            assert_eq!((began.elapsed(), moves.is_unfinished()), (wait, false), "{what}");
+        }
     }
 }

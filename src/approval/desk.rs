@@ -300,7 +300,7 @@ impl HoldDesk {
             agent: attempt.agent.clone(),
             instance: attempt.instance.to_string(),
             destination: Place::new(&attempt.destination, attempt.scheme),
-            request: attempt.sight.line().as_ref().map(record::masked),
+            request: attempt.sight.meant().as_ref().map(record::masked),
             only: terms.asking == Asking::ThisRequest,
             rule: terms.rule.as_ref().map(ToString::to_string),
         }))?;

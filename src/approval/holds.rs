@@ -146,7 +146,7 @@ impl Holds {
             seen.clear();
         }
         seen.insert(subject.destination.clone());
-        let request = attempt.sight.line().as_ref().map(masked);
+        let request = attempt.sight.meant().as_ref().map(masked);
         let dies_at = now + self.limits.pending;
         *self.by_agent.entry(subject.agent.clone()).or_default() += 1;
         self.by_subject.insert(subject.clone(), Arc::clone(&id));

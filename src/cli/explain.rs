@@ -114,7 +114,7 @@ pub fn explain(policy: &Policy, agent: &AgentId, target: &str, now: SystemTime) 
     let Remedy { to_allow, in_the_way } = Remedy::of(policy, &attempt, &decision, now);
     let floor_file = &policy.floor().file;
     let found = Explanation {
-        method: attempt.sight.line().map(|line| line.method),
+        method: attempt.sight.meant().map(|line| line.method),
         path: attempt.sight.seen().and_then(|seen| seen.path.normal().ok()).map(str::to_owned),
         path_unclear: attempt.sight.seen().and_then(|seen| seen.path.normal().err()).map(|why| why.to_string()),
         by_floor: speaking.rule.as_ref().is_some_and(|rule| rule.file == *floor_file),

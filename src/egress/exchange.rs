@@ -61,6 +61,7 @@ impl Connected {
             }
         };
         open.status = Some(response.status().as_u16());
+        live.connected_to(parked.peer.ip());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return switched(Switching { open, live, handshake, parked, settings: upstream.settings.clone() }, response).await;
         }
@@ -122,6 +123,7 @@ async fn switched(switching: Switching, mut response: Response<Incoming>) -> Res
     let upgrade = hyper::upgrade::on(&mut response);
     let (mut parts, _no_body) = response.into_parts();
     let taken = handshake.is_some_and(|handshake| handshake.is_answered_by(&parts.headers));
+    live.is_websocket();
     let upgraded = if taken && hygiene::inbound(&mut parts.headers).is_some() {
         tokio::select! {
             biased;

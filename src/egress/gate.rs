@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::budget::Budgets;
 use super::claim::{Claim, Objection, Who};
 use super::hold::{Asked, Desk, Waiting, Word};
-use super::live::{Admitted, Live};
+use super::live::{Admitted, Doing, Live};
 use super::look::Unseen;
 use super::open::{Granted, OnEnd, Open};
 use super::record::{self, Decided, Place, Recorder, Ruling, masked};
@@ -258,19 +258,19 @@ impl Gate {
     }
 
     /// The decision on an attempt that is open already: its new end while it may go on, or why it may not.
-    pub(super) fn still_admits(&self, asker: &Asker, admitted: Admitted) -> Result<Admitted, Reason> {
+    pub(super) fn still_admits(&self, asker: &Asker, admitted: Admitted, doing: Doing) -> Result<Admitted, Reason> {
         let policy = self.policy.load();
         let Asker { attempt, who } = asker;
         if identify(&policy, who).as_ref() != Ok(&attempt.agent) {
             return Err(Reason::PolicyChanged);
         }
         match (policy.decide(attempt, &self.approvals.read(), SystemTime::now()), admitted) {
-            (Decision::Allow(grant), Admitted::Pass { until: _ }) => Ok(Admitted::Pass { until: grant.until() }),
+            (Decision::Allow(grant), Admitted::Pass { until: _ }) if doing.is_within(&grant) => Ok(Admitted::Pass { until: grant.until() }),
             // Its requests are judged one by one, whatever the tunnel itself would get.
             (Decision::Allow(grant), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: grant.until() }),
             (Decision::Look(_), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: None }),
             (Decision::Block(Block { reason: Reason::Frozen, rule: _, because: _ }), _) => Err(Reason::Frozen),
-            (Decision::Look(_) | Decision::Hold(_) | Decision::Block(_), _) => Err(Reason::PolicyChanged),
+            (Decision::Allow(_) | Decision::Look(_) | Decision::Hold(_) | Decision::Block(_), _) => Err(Reason::PolicyChanged),
         }
     }
 }

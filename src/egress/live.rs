@@ -1,5 +1,6 @@
 //! An open way out stays open only while the answer is still allow.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -7,6 +8,7 @@ use tokio::sync::watch;
 
 use super::gate::{Asker, Gate};
 use crate::policy::attempt::Attempt;
+use crate::policy::decide::Grant;
 use crate::policy::reason::Reason;
 
 /// What an open attempt was admitted to.
@@ -24,19 +26,39 @@ pub(super) enum Admitted {
     },
 }
 
+/// What an open attempt does that not every grant for its destination lets it do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Doing {
+    /// It is connected to this address.
+    peer: Option<IpAddr>,
+    /// Its first bytes were not judged.
+    opaque: bool,
+    /// It became a WebSocket.
+    websocket: bool,
+}
+
+impl Doing {
+    /// Whether the grant would have let it come to this.
+    pub(super) fn is_within(self, grant: &Grant) -> bool {
+        let Self { peer, opaque, websocket } = self;
+        peer.is_none_or(|peer| grant.covers(peer)) && (!opaque || grant.opaque()) && (!websocket || grant.websocket())
+    }
+}
+
 /// Decides an open attempt again whenever policy or approvals change, and when its approval ends.
 #[derive(Debug)]
 pub(super) struct Live {
     gate: Arc<Gate>,
     asker: Asker,
     admitted: Admitted,
+    doing: Doing,
     changed: watch::Receiver<u64>,
 }
 
 impl Live {
     /// `changed` has seen what the attempt was decided by, and nothing later.
     pub(super) fn new(gate: Arc<Gate>, asker: Asker, admitted: Admitted, changed: watch::Receiver<u64>) -> Self {
-        Self { gate, asker, admitted, changed }
+        Self { gate, asker, admitted, doing: Doing::default(), changed }
     }
 
     pub(super) fn asker(&self) -> &Asker {
@@ -50,6 +72,24 @@ impl Live {
     /// From here on its requests are judged one by one, and the tunnel leads nowhere.
     pub(super) fn looks(&mut self) {
         self.admitted = Admitted::Look { until: self.until() };
+        self.doing = Doing::default();
+    }
+
+    /// It is connected there. Where that is not the address it was judged by before, it is judged again.
+    pub(super) fn connected_to(&mut self, peer: IpAddr) {
+        if self.doing.peer.replace(peer).is_some_and(|before| before != peer) {
+            self.changed.mark_changed();
+        }
+    }
+
+    /// Its bytes are carried without a look at the first of them.
+    pub(super) fn is_opaque(&mut self) {
+        self.doing.opaque = true;
+    }
+
+    /// Its request became a WebSocket.
+    pub(super) fn is_websocket(&mut self) {
+        self.doing.websocket = true;
     }
 
     /// Resolves, with why, when the answer is no longer what it was admitted to.
@@ -92,7 +132,7 @@ impl Live {
     }
 
     fn decide_again(&mut self) -> Result<(), Reason> {
-        self.admitted = self.gate.still_admits(&self.asker, self.admitted)?;
+        self.admitted = self.gate.still_admits(&self.asker, self.admitted, self.doing)?;
         Ok(())
     }
 }

@@ -58,7 +58,9 @@ impl Connected {
         let Line::Fresh(origin, _peer) = line else {
             return Carried::Over(Receipt::of(open, Outcome::Failed, Reason::Internal));
         };
-        if !grant.opaque() {
+        if grant.opaque() {
+            live.is_opaque();
+        } else {
             let first = tokio::select! {
                 first = first_bytes(&mut agent, upstream.settings.peek) => first,
                 reason = live.lost() => return Carried::Over(Receipt::of(open, Outcome::Cut, reason)),

@@ -88,17 +88,26 @@ impl Upstream {
 
     /// Spends a permit: takes a parked connection whose peer the grant covers, or resolves, judges and dials.
     pub async fn connect(self: &Arc<Self>, permit: Permit) -> Result<Connected, Refusal> {
-        let Permit { mut open, grant, live } = permit;
+        let Permit { mut open, grant, mut live } = permit;
         if live.attempt().scheme == Some(Scheme::Http)
             && let Some(parked) = self.pool.take(&key(&live, &open), |peer| grant.covers(peer.ip()))
         {
             open.address = Some(parked.peer);
+            live.connected_to(parked.peer.ip());
             return Ok(Connected { open, grant, live, line: Line::Parked(parked), upstream: Arc::clone(self) });
         }
-        let (stream, peer) = match self.fresh(&mut open, &grant, &live.attempt().destination).await {
+        let destination = live.attempt().destination.clone();
+        let connected = tokio::select! {
+            // First, so that nothing is dialled once the answer is allow no longer.
+            biased;
+            reason = live.lost() => Err((reason, Cause::Plain)),
+            connected = self.fresh(&mut open, &grant, &destination) => connected,
+        };
+        let (stream, peer) = match connected {
             Ok(connected) => connected,
             Err((reason, cause)) => return Err(open.refuse(reason, cause)),
         };
+        live.connected_to(peer.ip());
         Ok(Connected { open, grant, live, line: Line::Fresh(stream, peer), upstream: Arc::clone(self) })
     }
 

@@ -239,7 +239,7 @@ impl Approvals {
         let Subject { agent, instance, destination, scheme, request: _ } = Subject::of(attempt);
         let tunnel = (attempt.within.is_some() && scheme.is_some()).then_some(None);
         let every = (asking == Asking::EveryRequest).then_some(None);
-        let requests: Vec<Option<RequestLine>> = every.into_iter().chain(attempt.sight.line().map(Some)).collect();
+        let requests: Vec<Option<RequestLine>> = every.into_iter().chain(attempt.sight.meant().map(Some)).collect();
         let mut reach = Reach { agent, instance: None, destination, scheme, request: None };
         for bound in [None, Some(instance)] {
             reach.instance = bound;

@@ -110,9 +110,9 @@ impl Sight {
         }
     }
 
-    /// Method and path as sent, where they are in plain sight.
-    pub fn line(&self) -> Option<RequestLine> {
-        self.seen().map(Seen::line)
+    /// Method and path as questions are about them, where they are in plain sight.
+    pub fn meant(&self) -> Option<RequestLine> {
+        self.seen().map(Seen::meant)
     }
 }
 
@@ -143,6 +143,12 @@ impl Seen {
     /// Method and path as sent.
     pub fn line(&self) -> RequestLine {
         RequestLine { method: self.method.clone(), path: self.path.raw().into() }
+    }
+
+    /// Method and path as questions are about them: the normal form, or as sent where there is none. However a path is spelled, it is one question.
+    pub fn meant(&self) -> RequestLine {
+        let path = self.path.normal().unwrap_or(self.path.raw());
+        RequestLine { method: self.method.clone(), path: path.into() }
     }
 }
 

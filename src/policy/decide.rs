@@ -93,7 +93,7 @@ impl Grant {
         self.websocket
     }
 
-    /// A rule looks at paths here: what is forwarded is the path's normal form, the one that was judged.
+    /// A rule looks at requests here: what is forwarded is the path's normal form, where there is one, as that was judged and asked about.
     pub fn normal_path(&self) -> bool {
         self.normal_path
     }
@@ -195,6 +195,8 @@ impl Policy {
         let granting = Granting { agent, found: &found, port: attempt.destination.port, now };
         match (capped, found.hold, found.allow) {
             (Some((approval, until)), ..) => Decision::Allow(granting.approved(approval, until)),
+            // What binds every agent is not learnt away.
+            (None, Some(_), _) if found.floor_holds => Decision::Hold(found.terms(agent, asking)),
             (None, Some(hold), _) => {
                 granting.observed(Would::Hold(Some(hold.place.clone()))).unwrap_or_else(|| Decision::Hold(found.terms(agent, asking)))
             }
@@ -266,7 +268,7 @@ impl Granting<'_> {
             addresses,
             opaque: self.found.allow.is_some_and(|(_, allow)| allow.opaque),
             websocket: false,
-            normal_path: self.found.path.is_some(),
+            normal_path: self.found.asking() == Asking::ThisRequest,
             limits: self.limits(),
             until: None,
             port: self.port,

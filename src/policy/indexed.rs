@@ -25,6 +25,8 @@ pub(super) struct Indexed {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     rule: usize,
+    /// How exactly the pattern names the host; the lowest is the most exact, and rules of one number are equally so.
+    pub(super) host: u32,
     /// The lowest of its kind speaks.
     pub(super) rank: u32,
     /// The pattern has no wildcard.
@@ -44,9 +46,12 @@ impl Indexed {
             }
         }
         patterns.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-        let entry = |(rank, (_, rule, pattern))| {
-            let exact = !HostPattern::is_wildcard(pattern);
-            (pattern, Entry { rule, rank, exact })
+        let (mut host, mut last) = (0, None);
+        let entry = |(rank, (specificity, rule, pattern)): (u32, (Specificity<'_>, usize, &HostPattern))| {
+            let this = (specificity.exact, specificity.labels);
+            host += u32::from(last.replace(this).is_some_and(|last| last != this));
+            let exact = !pattern.is_wildcard();
+            (pattern.clone(), Entry { rule, host, rank, exact })
         };
         let index = (0..).zip(patterns).map(entry).collect();
         Self { rules, index, blocked }

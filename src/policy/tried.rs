@@ -34,12 +34,16 @@ impl Tried {
     /// Reads `[METHOD] URL` or `[CONNECT] HOST[:PORT]`. Without a port it is that of the scheme, or 443. What TLS would hide is not in sight.
     pub fn parse(text: &str) -> Result<Self, NotTried> {
         let is_method = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
-        let (method, target) = text.split_once(' ').filter(|(word, _)| is_method(word)).unwrap_or(("GET", text));
-        let method = method.to_ascii_uppercase();
+        let (said, target) =
+            text.split_once(' ').filter(|(word, _)| is_method(word)).map_or((None, text), |(method, rest)| (Some(method), rest));
+        let method = said.unwrap_or("GET").to_ascii_uppercase();
         if ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"].contains(&target) {
             return Err(NotTried::NotATarget);
         }
         let Some((scheme, rest)) = target.split_once("://") else {
+            if said.is_some() && method != "CONNECT" {
+                return Err(NotTried::NotATarget);
+            }
             return Ok(Self::tunnel(Destination::parse_with_default_port(target, port(443))?));
         };
         let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

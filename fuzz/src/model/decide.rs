@@ -87,7 +87,8 @@ pub fn decide(world: &World<'_>, ask: &Ask) -> Option<Answer> {
         return said("approved", &[], addresses, passes);
     }
     if !found.holds.is_empty() {
-        return observed(&found.holds).or_else(|| said("hold", &found.holds, addresses, Vec::new()));
+        let observed = if found.floor_holds { None } else { observed(&found.holds) };
+        return observed.or_else(|| said("hold", &found.holds, addresses, Vec::new()));
     }
     if !found.allows.is_empty() {
         return said("listed", &found.allows, addresses, found.listed(world));
@@ -117,6 +118,8 @@ struct Found<'a> {
     floor_blocks: Vec<usize>,
     blocks: Vec<usize>,
     holds: Vec<usize>,
+    /// One of the floor is among all that hold.
+    floor_holds: bool,
     allows: Vec<usize>,
     /// Allow rules that would speak but for the content.
     content: Vec<usize>,
@@ -157,6 +160,7 @@ impl<'a> Found<'a> {
         Self {
             floor_blocks,
             blocks,
+            floor_holds: those(&|rule| rule.kind == Kind::Hold && speaks(rule)).iter().any(|at| *at < floor),
             holds: most(those(&|rule| rule.kind == Kind::Hold && speaks(rule))),
             allows: most(those(&|rule| rule.kind == Kind::Allow && speaks(rule))),
             content: those(&|rule| rule.kind == Kind::Allow && rule.looks() && empty(rule)),
@@ -202,7 +206,7 @@ impl<'a> Found<'a> {
     /// How it passes without a rule to let it: whether it is opaque is an allow rule's to say all the same.
     fn pass(&self, world: &World<'_>, with: impl Fn(Pass) -> Pass) -> Vec<Pass> {
         let limits = usize::from(world.floor.limit.is_some()) + usize::from(world.file.limit.is_some());
-        let pass = |opaque| with(Pass { opaque, websocket: false, until: None, limits, normal_path: !self.paths.is_empty() });
+        let pass = |opaque| with(Pass { opaque, websocket: false, until: None, limits, normal_path: !self.looking.is_empty() });
         if self.allows.is_empty() { vec![pass(false)] } else { self.allows.iter().map(|at| pass(self.rules[*at].opaque)).collect() }
     }
 
@@ -295,11 +299,11 @@ fn is_about(rule: &Rule, host: &str, ask: &Ask) -> bool {
 struct Rank {
     /// An agent's own question fits it better than the floor's.
     own: bool,
-    /// Where a request asks for a WebSocket, a rule that lets it have one.
-    websocket: bool,
     exact: bool,
     /// Labels, or the length of a network's prefix.
     spelled: usize,
+    /// Where a request asks for a WebSocket, a rule that lets it have one.
+    websocket: bool,
     looks: bool,
     tls_or_http: bool,
     no_networks: bool,

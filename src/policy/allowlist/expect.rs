@@ -73,7 +73,10 @@ pub(super) fn unmet(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<Fault> 
     let rules = allowlist.rules.iter().map(lasting).collect();
     let judged = Allowlist { rules, observe_until: None, expectations: Vec::new(), identify: Vec::new(), ..allowlist.clone() };
     let floor = reading.floor.lasting();
-    let Ok(policy) = Policy::under(floor.into(), vec![judged], Guard::default()) else { return Vec::new() };
+    let policy = match Policy::under(floor.into(), vec![judged], Guard::default()) {
+        Ok(policy) => policy,
+        Err(faults) => return faults,
+    };
     let unmet = |expectation: &Expectation| {
         let attempt = expectation.tried.attempt(&allowlist.agent);
         let decision = policy.decide(&attempt, &Approvals::default(), SystemTime::UNIX_EPOCH);

@@ -50,7 +50,7 @@ impl Subject {
     pub fn asked(attempt: &Attempt, asking: Asking) -> Self {
         match asking {
             Asking::EveryRequest => Self::of(attempt),
-            Asking::ThisRequest => Self { request: attempt.sight.line(), ..Self::of(attempt) },
+            Asking::ThisRequest => Self { request: attempt.sight.meant(), ..Self::of(attempt) },
         }
     }
 }
@@ -113,7 +113,7 @@ impl Approval {
             && (anywhere || self.subject.instance == attempt.instance)
             && self.subject.destination == attempt.destination
             && (carried || self.subject.scheme == attempt.scheme)
-            && self.subject.request.as_ref().is_none_or(|asked| attempt.sight.line().as_ref() == Some(asked))
+            && self.subject.request.as_ref().is_none_or(|asked| attempt.sight.meant().as_ref() == Some(asked))
     }
 
     /// Whether it answers what is asked.

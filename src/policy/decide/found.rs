@@ -9,6 +9,7 @@ use crate::policy::approvals::{Approval, Asking};
 use crate::policy::attempt::{Attempt, Seen, Sight};
 use crate::policy::destination::Destination;
 use crate::policy::host::Host;
+use crate::policy::indexed::Entry;
 use crate::policy::policy::{Agent, Bounds};
 use crate::policy::reason::Reason;
 use crate::policy::request::Permits;
@@ -21,6 +22,8 @@ pub(super) struct Found<'a> {
     pub(super) floor_block: Option<&'a Rule>,
     pub(super) block: Option<&'a Rule>,
     pub(super) hold: Option<&'a Rule>,
+    /// A hold rule of the floor speaks, also where the agent's own is the one that is named.
+    pub(super) floor_holds: bool,
     pub(super) allow: Option<(&'a Rule, &'a Allow)>,
     /// An allow rule that would speak but for the request's content.
     pub(super) content: Option<&'a Rule>,
@@ -40,7 +43,7 @@ struct Best {
     floor_block: Option<u32>,
     block: Option<u32>,
     hold: Option<(bool, u32)>,
-    allow: Option<(bool, u32)>,
+    allow: Option<(u32, bool, u32)>,
 }
 
 impl<'a> Found<'a> {
@@ -59,7 +62,7 @@ impl<'a> Found<'a> {
             }
             found.spelled |= entry.exact && rule.spells_addresses();
             if found.speaks(rule, &attempt.sight) {
-                found.take(&mut best, (of_floor, entry.rank), rule, attempt.sight.seen());
+                found.take(&mut best, (of_floor, entry), rule, attempt.sight.seen());
             }
         }
         if let Host::Address(address) = host {
@@ -94,26 +97,30 @@ impl<'a> Found<'a> {
         speaks
     }
 
-    fn take(&mut self, best: &mut Best, (of_floor, rank): (bool, u32), rule: &'a Rule, seen: Option<&Seen>) {
+    fn take(&mut self, best: &mut Best, (of_floor, entry): (bool, Entry), rule: &'a Rule, seen: Option<&Seen>) {
         match &rule.effect {
             Effect::Block { because: _ } => {
                 let (slot, lowest) =
                     if of_floor { (&mut self.floor_block, &mut best.floor_block) } else { (&mut self.block, &mut best.block) };
-                if lowest.is_none_or(|lowest| rank < lowest) {
-                    (*slot, *lowest) = (Some(rule), Some(rank));
+                if lowest.is_none_or(|lowest| entry.rank < lowest) {
+                    (*slot, *lowest) = (Some(rule), Some(entry.rank));
                 }
             }
             // An agent's own question has words and addresses that fit it better than the floor's.
-            Effect::Hold { addresses: _ } if best.hold.is_none_or(|lowest| (of_floor, rank) < lowest) => {
-                (self.hold, best.hold) = (Some(rule), Some((of_floor, rank)));
-            }
-            Effect::Allow(allow) => {
-                let plain = seen.is_some_and(|seen| seen.websocket) && !allow.websocket;
-                if best.allow.is_none_or(|lowest| (plain, rank) < lowest) {
-                    (self.allow, best.allow) = (Some((rule, allow)), Some((plain, rank)));
+            Effect::Hold { addresses: _ } => {
+                self.floor_holds |= of_floor;
+                if best.hold.is_none_or(|lowest| (of_floor, entry.rank) < lowest) {
+                    (self.hold, best.hold) = (Some(rule), Some((of_floor, entry.rank)));
                 }
             }
-            Effect::Hold { addresses: _ } => {}
+            Effect::Allow(allow) => {
+                // Of rules that name the host as exactly: else the agent would pick a wider one by asking for a WebSocket.
+                let plain = seen.is_some_and(|seen| seen.websocket) && !allow.websocket;
+                let order = (entry.host, plain, entry.rank);
+                if best.allow.is_none_or(|lowest| order < lowest) {
+                    (self.allow, best.allow) = (Some((rule, allow)), Some(order));
+                }
+            }
         }
     }
 

@@ -172,19 +172,48 @@ fn a_rule_that_lists_methods_lets_no_content_pass_with_a_safe_one() {
 }
 
 #[test]
-fn a_websocket_passes_by_a_rule_that_says_so_whatever_else_allows() {
+fn a_websocket_passes_by_a_rule_that_says_so_of_those_that_name_the_host_as_exactly() {
     let upgrading = |tried: &str| seen(|seen| seen.websocket = true, tried);
     let policy = policy(
-        "[[allow]]\nhost = \"a.example.com\"\n[[allow]]\nhost = \"*.example.com\"\nwebsocket = true\n[[allow]]\nhost = \"b.example.org\"\n",
+        "[[allow]]\nhost = [\"a.example.com\", \"b.example.org\"]\nlimits = { open = 1 }\n[[allow]]\nhost = \"*.example.com\"\nwebsocket = true\n[[allow]]\nhost = \"b.example.org\"\nwebsocket = true\n",
     );
     for (attempt, wanted, websocket) in [
-        (upgrading("GET http://a.example.com/"), "allow a.toml:4", true),
-        (attempt("GET http://a.example.com/"), "allow a.toml:2", false),
-        (upgrading("GET http://b.example.org/"), "allow a.toml:7", false),
+        (upgrading("GET http://a.example.com/"), "allow a.toml:2", false),
+        (upgrading("GET http://c.example.com/"), "allow a.toml:5", true),
+        (upgrading("GET http://b.example.org/"), "allow a.toml:8", true),
+        (attempt("GET http://b.example.org/"), "allow a.toml:2", false),
     ] {
         let decision = policy.decide(&attempt, &Approvals::default(), NOW);
         assert_eq!(word(&decision), wanted);
         assert!(matches!(decision, Decision::Allow(grant) if grant.websocket() == websocket), "{wanted}");
+    }
+}
+
+#[test]
+fn what_the_floor_asks_about_is_asked_while_an_agent_is_observed() {
+    let floor = || floor("[[hold]]\nhost = \"pay.example.com\"\n");
+    let alone = policy_under(floor(), "observe_until = \"1970-01-08\"\n");
+    table(&alone, &[("pay.example.com", "hold floor.toml:1"), ("x.example.com", "observed block")]);
+    let both = policy_under(floor(), "observe_until = \"1970-01-08\"\n[[hold]]\nhost = [\"pay.example.com\", \"x.example.com\"]\n");
+    table(&both, &[("pay.example.com", "hold a.toml:3"), ("x.example.com", "observed hold a.toml:3")]);
+}
+
+#[test]
+fn however_a_path_is_spelled_it_is_one_question() {
+    let policy = policy("unlisted = \"hold\"\n[[hold]]\nhost = \"a.example.com\"\nport = 80\nmethod = \"GET\"\n");
+    let mut no = Approvals::default();
+    no.silence(Subject::asked(&attempt("GET http://a.example.com/x/y"), Asking::ThisRequest), NOW + HOUR);
+    let yes = yes("GET http://a.example.com/x/y", Asking::ThisRequest, Scope::Always);
+    for (tried, refused, passed) in [
+        ("GET http://a.example.com/x/./y", "quiet a.toml:3", "approved"),
+        ("GET http://a.example.com/x/%79", "quiet a.toml:3", "approved"),
+        ("GET http://a.example.com/x//y", "hold a.toml:3 this", "hold a.toml:3 this"),
+        ("GET http://a.example.com/x/y/", "hold a.toml:3 this", "hold a.toml:3 this"),
+    ] {
+        assert_eq!(word(&policy.decide(&attempt(tried), &no, NOW)), refused, "{tried}");
+        let decision = policy.decide(&attempt(tried), &yes, NOW);
+        assert_eq!(word(&decision), passed, "{tried}");
+        assert!(!matches!(decision, Decision::Allow(grant) if !grant.normal_path()), "what was asked about is what is forwarded");
     }
 }
 

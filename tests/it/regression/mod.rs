@@ -4,6 +4,7 @@ mod bounds;
 mod ends;
 mod heads;
 mod held;
+mod living;
 mod starts;
 mod stops;
 

@@ -3,6 +3,7 @@
 mod broken;
 mod floor;
 mod folder;
+mod half;
 mod load;
 
 use std::fs;

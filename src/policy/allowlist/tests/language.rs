@@ -150,6 +150,7 @@ fn a_file_whose_expectations_fail_does_not_load() {
         ("z.example.com", "block", "a.toml:12:1: found hold for \"z.example.com\"; wanted block"),
         ("169.254.169.254", "allow", "a.toml:12:1: found block by forbidden-address"),
         ("z.example.com", "maybe", "a.toml:14:12: found decision \"maybe\"; wanted a decision; fix: write one of allow, look, hold, block"),
+        ("POST z.example.com:443", "block", "a.toml:13:7: found try \"POST z.example.com:443\"; wanted an attempt"),
         ("GET ftp://z.example.com/", "block", "a.toml:13:7: found try \"GET ftp://z.example.com/\"; wanted an attempt"),
     ] {
         let text = format!("{rules}[[expect]]\ntry = \"{tried}\"\ndecision = \"{decision}\"\n");
