@@ -78,5 +78,5 @@ fn assert_no_text(data: &[u8]) {
     let loaded = load_paths(&[Path::new(&file).to_owned()]);
     std::fs::remove_file(&file).expect("it is ours");
     assert!(loaded.allowlists.is_empty() && loaded.faults.len() == 1, "{:?}", loaded.faults);
-    assert!(loaded.faults[0].to_string().contains("(not text in UTF-8)"), "{}", loaded.faults[0]);
+    assert!(loaded.faults[0].to_string().contains("found bytes that are not UTF-8;"), "{}", loaded.faults[0]);
 }

@@ -77,7 +77,7 @@ const HOST_NETWORKS: [&str; 10] = [
 ];
 const BROAD_NETWORKS: usize = 4;
 
-const ADDRESSES: [&str; 26] = [
+const ADDRESSES: [&str; 28] = [
     "8.8.8.8",
     "9.9.9.9",
     "10.0.0.1",
@@ -102,6 +102,8 @@ const ADDRESSES: [&str; 26] = [
     "2002:a00:1::",
     "::ffff:10.0.0.1",
     "64:ff9b:1::a00:1",
+    "64:ff9b:1:a00:0:100::",
+    "64:ff9b:1:808:8:800::",
     "fe80::200:5efe:808:808",
     "2001:0:909:909::f5ff:fffe",
 ];
@@ -126,8 +128,8 @@ pub fn scene(from: &mut Unstructured<'_>) -> Result<Scene> {
     let (loud, frozen) = (one_in(from, 8)?, one_in(from, 64)?);
     let asks = several(from, 1, 4, |from| ask(from, &floor, &file))?;
     let yeses = if from.arbitrary()? { yeses(from, &asks)? } else { Vec::new() };
-    let most = usize::from(one_in(from, 4)?) * 2;
-    let noes = several(from, 0, most, |from| Ok(No { shown: shown(from, &asks)?, until: from.int_in_range(NOW - 1..=NOW + 1)? }))?;
+    let most = usize::from(one_in(from, 3)?) * 2;
+    let noes = several(from, 0, most, |from| Ok(No { shown: shown(from, &asks)?, until: from.int_in_range(NOW..=NOW + 2)? }))?;
     let addresses = several(from, 0, 8, any_address)?;
     let most = usize::from(one_in(from, 4)?);
     let expects = several(from, 0, most, |from| expect(from, &floor, &file))?;
@@ -218,7 +220,7 @@ fn rule(from: &mut Unstructured<'_>, kind: Kind, obedient: bool) -> Result<Rule>
     if kind == Kind::Allow {
         rule.opaque = !plain && one_in(from, 8)?;
         rule.websocket = one_in(from, 8)? && (!obedient || rule.methods.is_empty() || rule.methods.contains(&"GET"));
-        rule.limit = perhaps(from, 8, |_| Ok(9))?;
+        rule.limit = perhaps(from, 8, |from| from.int_in_range(9..=10))?;
     }
     if obedient {
         rule.hosts = openable(&rule);

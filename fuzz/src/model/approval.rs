@@ -143,13 +143,12 @@ impl Yes {
         }
     }
 
-    /// When it ends: the floor may say earlier. A `once` ends with what used it.
+    /// When it ends: the floor may say earlier. A `once` ends by itself with what used it.
     pub fn ends_under(&self, floor: &Floor) -> Option<u64> {
         let longest = floor.max_for.map(|longest| self.at + longest);
         match &self.scope {
-            Scope::Waiting(_) | Scope::Next { until: _ } => None,
+            Scope::Waiting(_) | Scope::Next { until: _ } | Scope::Always => longest,
             Scope::For { until } => Some(longest.map_or(*until, |longest| longest.min(*until))),
-            Scope::Always => longest,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The order of decision, read from the top: the first that speaks decides.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use super::address::{self, Readings};
@@ -151,7 +152,7 @@ impl<'a> Found<'a> {
         let blocks = those(&|rule| rule.kind == Kind::Block && speaks(rule));
         let (floor_blocks, blocks) = blocks.into_iter().partition(|at| *at < floor);
         let most = |found: Vec<usize>| -> Vec<usize> {
-            let rank = |at: &usize| rank(rules[*at], *at < floor, ask);
+            let rank = |at: &usize| rank(world, rules[*at], *at < floor, ask);
             let best = found.iter().map(rank).max();
             found.into_iter().filter(|at| Some(rank(at)) == best).collect()
         };
@@ -236,7 +237,7 @@ fn never(world: &World<'_>, found: &Found<'_>, ask: &Ask, addresses: &[Vec<&str>
         return Some(Some("self"));
     }
     // What a tunnel may reach is said by the rules for the requests in it.
-    let later = !found.looking.is_empty() && found.holds.is_empty() && found.allows.is_empty();
+    let later = ask.seen.is_none() && !found.looking.is_empty() && found.holds.is_empty() && found.allows.is_empty();
     let private = is_private_enough(world.floor, literal);
     let open = |addresses: &Vec<&str>| if address::covered(addresses, literal) { private } else { later };
     if is_never(world, literal) || !addresses.iter().any(open) {
@@ -307,10 +308,11 @@ struct Rank {
     tls_or_http: bool,
     no_networks: bool,
     no_public: bool,
-    limited: bool,
+    limit: Reverse<u32>,
+    until: Reverse<u64>,
 }
 
-fn rank(rule: &Rule, of_floor: bool, ask: &Ask) -> Option<Rank> {
+fn rank(world: &World<'_>, rule: &Rule, of_floor: bool, ask: &Ask) -> Option<Rank> {
     let addresses = rule.addresses().unwrap_or_default();
     let upgrade = ask.seen.as_ref().is_some_and(|seen| seen.websocket);
     let named = rule.hosts.iter().filter(|host| is_about(rule, host, ask));
@@ -323,7 +325,8 @@ fn rank(rule: &Rule, of_floor: bool, ask: &Ask) -> Option<Rank> {
         tls_or_http: !rule.opaque,
         no_networks: addresses.iter().all(|entry| *entry == "public"),
         no_public: !addresses.contains(&"public"),
-        limited: rule.limit.is_some(),
+        limit: Reverse(rule.limit.unwrap_or(u32::MAX)),
+        until: Reverse(rule.until.filter(|_| rule.kind == Kind::Allow && world.now.is_some()).unwrap_or(u64::MAX)),
     };
     named.map(rank).max()
 }

@@ -13,9 +13,12 @@ pub fn floor_loads(floor: &Floor) -> bool {
     floor.rules.iter().all(rule_loads)
 }
 
-/// Whether an allowlist loads; `None` where an expectation is about what the language leaves open.
+/// Whether an allowlist loads; `None` where an expectation is about what the language leaves open, or where two wildcards may meet.
 pub fn loads(floor: &Floor, file: &File, now: u64) -> Option<bool> {
     if !file.rules.iter().all(rule_loads) || contradicts_itself(&file.rules) || !within(floor, file, now) {
+        return Some(false);
+    }
+    if !shows_requests(floor, file)? {
         return Some(false);
     }
     let world = World { floor, file, yeses: &[], noes: &[], now: None, guarded: false, frozen: false };
@@ -37,8 +40,14 @@ pub fn may_open(rule: &Rule, host: &str) -> bool {
     if rule.kind == Kind::Block {
         return !rule.looks() || address::read(host).is_none() && !host.contains('/');
     }
-    if pattern::is_wild(host) || host.contains('/') {
-        return true;
+    if let Some((first, _)) = host.split_once('/') {
+        // Networks lie in each other or apart: of what two share the first address is the first of one of them.
+        let Some(addresses) = rule.addresses() else { return true };
+        let firsts = addresses.iter().filter_map(|entry| entry.split('/').next()).chain([first]).filter_map(|first| first.parse().ok());
+        return firsts.filter(|one| address::inside(host, *one)).any(|one| address::covered(&addresses, one));
+    }
+    if pattern::is_wild(host) {
+        return !name::is_never(host.trim_start_matches(['*', '.']));
     }
     match address::read(host) {
         Some(literal) => !address::is_metadata(literal) && rule.addresses().is_none_or(|addresses| address::covered(&addresses, literal)),
@@ -61,6 +70,40 @@ fn contradicts_itself(rules: &[Rule]) -> bool {
     };
     let said = |rule: &Rule| -> (BTreeSet<&'static str>, bool) { (rule.addresses().into_iter().flatten().collect(), rule.opaque) };
     allows.iter().any(|one| allows.iter().any(|other| meet(one, other) && said(one) != said(other)))
+}
+
+/// No opaque rule is about a host and port where another rule, or one of the floor, looks at requests.
+fn shows_requests(floor: &Floor, file: &File) -> Option<bool> {
+    let mut unclear = false;
+    for opaque in file.rules.iter().filter(|rule| rule.opaque) {
+        for looking in floor.rules.iter().chain(&file.rules).filter(|rule| rule.looks()) {
+            if !opaque.ports().iter().any(|port| looking.holds_for(*port)) {
+                continue;
+            }
+            for (one, other) in opaque.hosts.iter().flat_map(|one| looking.hosts.iter().map(move |other| (one, other))) {
+                match meet(one, other) {
+                    Some(true) => return Some(false),
+                    Some(false) => {}
+                    None => unclear = true,
+                }
+            }
+        }
+    }
+    if unclear { None } else { Some(true) }
+}
+
+/// Whether a host is one of both patterns; `None` where both are wildcards and one may be.
+fn meet(one: &str, other: &str) -> Option<bool> {
+    let for_addresses = |host: &str| host.contains('/') || address::read(host).is_some();
+    let network = |host: &str| address::read(host).map_or(host.to_owned(), |literal| literal.to_string());
+    match (for_addresses(one), for_addresses(other), pattern::is_wild(one), pattern::is_wild(other)) {
+        (true, true, ..) => Some(holds(&network(one), &network(other)) || holds(&network(other), &network(one))),
+        (true, false, ..) | (false, true, ..) => Some(false),
+        (false, false, false, _) => Some(one == other || pattern::matches(other, one)),
+        (false, false, true, false) => Some(pattern::matches(one, other)),
+        (false, false, true, true) if one == other => Some(true),
+        (false, false, true, true) => None,
+    }
 }
 
 fn within(floor: &Floor, file: &File, now: u64) -> bool {

@@ -10,7 +10,8 @@ pub fn matches(pattern: &str, path: &str) -> bool {
 pub fn may_match(pattern: &str, path: &str) -> bool {
     let wanted = segments(pattern);
     let loosely = |path: &str| fits(&wanted, &segments(path), &|wanted, given| run(&pieces(wanted, &folded), &folded(given)));
-    loosely(path) || path.strip_suffix('/').is_some_and(|bare| !bare.is_empty() && loosely(bare))
+    let other = path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned);
+    loosely(path) || !other.is_empty() && loosely(&other)
 }
 
 /// Percent-decoded.

@@ -84,8 +84,8 @@ fn stars(text: &str) -> Result<(), PathPatternFault> {
     Ok(())
 }
 
-/// A star of a path in folded text, where `*` alone is the pattern's wildcard. No other `%` survives folding, as normal forms hold no `%25`.
-const STAR: &str = "%2a";
+/// A star of a path in folded text, where `*` alone is the pattern's wildcard. Neither form holds a control, so nothing else reads as one.
+const STAR: &str = "\0";
 
 /// Decoded and in lower case, letter by letter so that a part folds as it does in the whole. `star` stands for a plain `*`.
 fn folded(text: &str, star: &str) -> String {
