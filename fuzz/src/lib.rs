@@ -13,8 +13,11 @@ pub mod request_head;
 mod scene;
 mod wire;
 
-/// Every target: its name, and what it checks.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+/// A target's name, and what it checks of any input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 7] = [
     ("allowlist", allowlist::check),
     ("client_hello", client_hello::check),
     ("decide", decide::check),

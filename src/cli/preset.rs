@@ -53,7 +53,7 @@ pub fn run(args: &PresetArgs, out: &mut impl Write) -> anyhow::Result<()> {
             let rows: Vec<Row<'_>> = presets().iter().map(row).collect();
             Ok(writeln!(out, "{}", ascii_json(&serde_json::to_string_pretty(&rows)?))?)
         }
-        Some(PresetCommand::Show { name }) => Ok(out.write_all(preset(name)?.text.as_bytes())?),
+        Some(PresetCommand::Show { name }) => Ok(out.write_all(preset(name.strip_prefix("preset:").unwrap_or(name))?.text.as_bytes())?),
     }
 }
 

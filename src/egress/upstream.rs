@@ -154,9 +154,11 @@ fn refused_address(forbidden: Forbidden, grant: &Grant) -> (Reason, Cause) {
     use crate::policy::address::AddressRefusal;
     let reason = match forbidden.refusal {
         AddressRefusal::Own => Reason::OwnAddress,
-        AddressRefusal::Metadata(_) | AddressRefusal::Never | AddressRefusal::Blocked(_) | AddressRefusal::Outside(_) => {
-            Reason::ForbiddenAddress
-        }
+        AddressRefusal::Metadata(_)
+        | AddressRefusal::Never
+        | AddressRefusal::Blocked(_)
+        | AddressRefusal::Outside(_)
+        | AddressRefusal::Floor { class: _, file: _ } => Reason::ForbiddenAddress,
     };
     let rule = grant.rule().cloned();
     (reason, Cause::Address { address: forbidden.address, refusal: forbidden.refusal, rule })

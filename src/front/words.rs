@@ -63,9 +63,11 @@ const POLICY: &str = "This is the egress policy, not an authentication or networ
 const LATER: &str = "This is the egress policy, not a network fault. Retrying at once does not help; the same request may pass later, \
     when a person has said yes. Do not look for another way out.";
 const ROOM: &str = "This is a limit of the egress policy, not a network fault. The same request passes once there is room: \
-    end what is open, or wait. More attempts at once, and other ways out, are refused alike.";
+    wait, and where too much is open at once, end some of it. More attempts at once, and other ways out, are refused alike.";
 const PERSON: &str =
     "A person decided this for this one destination; other work is not affected. Do not retry and do not look for another way out.";
+const STOPPED: &str =
+    "A person stopped this agent. Stop working, and tell the person you work for; nothing else passes either, so do not retry.";
 const TARGET: &str = "Nothing was sent anywhere. Correct the request; the same one is refused again.";
 const ORIGIN: &str = "The egress policy allows this destination; the fault lies on the way to it or in it. A retry may help.";
 const NO_NAME: &str = "The egress policy allows this destination, and there is no such name. The same request fails again.";
@@ -102,7 +104,7 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
         Reason::NameMismatch => policy("Another name inside", format!("the request inside the tunnel is not for {host}")),
         Reason::NotTls => policy("Not TLS", format!("the tunnel to {host} does not carry TLS")),
         Reason::Inspect => policy("Requests are judged here", format!("rules for {host} look at requests, and none is in sight")),
-        Reason::Frozen => Kind { advice: PERSON, ..policy("Stopped", format!("{agent} is stopped: everything it tries is refused")) },
+        Reason::Frozen => Kind { advice: STOPPED, ..policy("Stopped", format!("{agent} is stopped: everything it tries is refused")) },
         Reason::Budget => {
             let (why, retry_after) = budget(refusal, agent);
             Kind { advice: ROOM, retry_after, ..policy("Budget spent", why) }
@@ -161,13 +163,21 @@ fn forbidden(refusal: &Refusal, host: &str) -> String {
         AddressRefusal::Never => "never dialled here".to_owned(),
         AddressRefusal::Blocked(rule) => format!("blocked by {rule}"),
         AddressRefusal::Outside(class) => outside(*class),
+        AddressRefusal::Floor { class, file } => format!("{}, which `private` of the floor {file} does not list", outside(*class)),
     };
     match (why, rule) {
         (AddressRefusal::Outside(_), Some(rule)) => format!("{host} is {address}, {what}; {rule} has no `addresses` for it"),
         (AddressRefusal::Outside(_), None) => {
             format!("{host} is {address}, {what}; a yes covers that only with --address {}", network(*address))
         }
-        (AddressRefusal::Metadata(_) | AddressRefusal::Own | AddressRefusal::Never | AddressRefusal::Blocked(_), _) => {
+        (
+            AddressRefusal::Metadata(_)
+            | AddressRefusal::Own
+            | AddressRefusal::Never
+            | AddressRefusal::Blocked(_)
+            | AddressRefusal::Floor { class: _, file: _ },
+            _,
+        ) => {
             format!("{host} is {address}, {what}")
         }
     }

@@ -174,6 +174,13 @@ pub enum AddressRefusal {
     Blocked(RuleRef),
     /// Not in the rule's `addresses`.
     Outside(AddressClass),
+    /// In the rule's `addresses`, and not in `private` of the floor.
+    Floor {
+        /// What it is.
+        class: AddressClass,
+        /// The floor's file.
+        file: std::sync::Arc<str>,
+    },
 }
 
 /// Whether the network holds the address or an IPv4 address it carries: for rules that refuse.

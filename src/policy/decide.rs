@@ -123,12 +123,15 @@ impl Grant {
         let judged = self.bounds.guard.judge(address, self.port, &self.addresses);
         match judged {
             Err(AddressRefusal::Metadata(_) | AddressRefusal::Own | AddressRefusal::Never) => judged,
-            Ok(()) | Err(AddressRefusal::Blocked(_) | AddressRefusal::Outside(_)) => {
+            Ok(()) | Err(AddressRefusal::Blocked(_) | AddressRefusal::Outside(_) | AddressRefusal::Floor { class: _, file: _ }) => {
                 if let Some(rule) = self.bounds.blocked(address, self.port, self.at) {
                     return Err(AddressRefusal::Blocked(rule.place.clone()));
                 }
-                let floor = self.bounds.floor.permits_address(address);
-                if floor { judged } else { Err(AddressRefusal::Outside(AddressClass::of(address))) }
+                let floor = &self.bounds.floor;
+                if judged.is_err() || floor.permits_address(address) {
+                    return judged;
+                }
+                Err(AddressRefusal::Floor { class: AddressClass::of(address), file: floor.file.clone() })
             }
         }
     }

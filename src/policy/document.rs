@@ -17,6 +17,12 @@ use tree::{Entries, Entry};
 /// About as many keys as any table is asked for.
 const KEYS: usize = 16;
 
+/// Tables of which a file may have many.
+const LISTS: [&str; 5] = ["allow", "hold", "block", "identify", "expect"];
+
+/// The most faults that are told of one file: whoever writes it mends the first ones first.
+const FAULTS_MAX: usize = 1000;
+
 /// A file as it stands, with what is wrong in it so far.
 #[derive(Debug)]
 pub struct Document<'t> {
@@ -34,6 +40,7 @@ struct Findings {
     warnings: BTreeSet<Warning>,
     top: BTreeSet<&'static str>,
     left_over: Vec<LeftOver>,
+    untold: usize,
 }
 
 #[derive(Debug)]
@@ -51,11 +58,23 @@ impl<'t> Document<'t> {
         let (root, errors) = tree::read(text);
         let mut document =
             Self { file: file.into(), line_starts, text, root, broken: BTreeSet::new(), findings: RefCell::new(Findings::default()) };
-        let mut broken = BTreeSet::new();
+        let (mut broken, mut merged) = (BTreeSet::new(), false);
         for error in errors {
             let at = error.span().map_or(text.len(), |span| span.start);
             let twice = error.span().and_then(|span| text.get(span)).filter(|_| error.message() == "duplicate key");
             match twice {
+                Some(key) if LISTS.contains(&key) => {
+                    merged = true;
+                    let found = format!("[{key}] a second time");
+                    document.fault(
+                        at,
+                        found,
+                        format!("a list of tables, [[{key}]]"),
+                        format!("write [[{key}]] with double brackets, every time"),
+                    );
+                }
+                // Keys of two tables that were to be two.
+                Some(_) if merged => {}
                 Some(key) => {
                     document.fault(at, format!("the key {} a second time", shown(key)), "every key once in its table", "keep one of them")
                 }
@@ -88,8 +107,12 @@ impl<'t> Document<'t> {
             let wanted = format!("one of {}", listed(left.known.iter()));
             self.fault(left.at, format!("the unknown key {} in {}", shown(&left.key), left.title), wanted, fix);
         }
-        let findings = self.findings.into_inner();
-        (findings.faults.into_iter().collect(), findings.warnings.into_iter().collect())
+        let Findings { faults, warnings, untold, .. } = self.findings.into_inner();
+        let mut faults: Vec<Fault> = faults.into_iter().collect();
+        if untold > 0 {
+            faults.push(Fault::whole(&self.file, format!("{untold} faults more"), "none", "mend those above and look again"));
+        }
+        (faults, warnings.into_iter().collect())
     }
 
     fn fix_of_unknown(&self, left: &LeftOver) -> String {
@@ -119,6 +142,10 @@ impl<'t> Document<'t> {
 
     /// A line that is no TOML has its fault; what the parser guessed for the rest of it deserves none.
     fn fault(&self, at: usize, found: String, wanted: impl Into<String>, fix: impl Into<String>) {
+        if self.findings.borrow().faults.len() >= FAULTS_MAX {
+            self.findings.borrow_mut().untold += 1;
+            return;
+        }
         let (line, column) = self.place(at);
         if !self.broken.contains(&line) {
             let fault = Fault { file: self.file.clone(), line, column, found, wanted: wanted.into(), fix: fix.into() };
@@ -127,6 +154,9 @@ impl<'t> Document<'t> {
     }
 
     fn warn(&self, at: usize, code: &'static str, text: String) {
+        if self.findings.borrow().warnings.len() >= FAULTS_MAX {
+            return;
+        }
         let (line, column) = self.place(at);
         self.findings.borrow_mut().warnings.insert(Warning { file: self.file.clone(), line, column, code, text });
     }
@@ -299,6 +329,10 @@ impl Drop for Table<'_> {
         let is_taken = |key: &str| self.taken.iter().any(|taken| taken.key == key);
         let mut findings = self.document.findings.borrow_mut();
         for entry in self.entries.iter().filter(|entry| !is_taken(&entry.key)) {
+            if findings.left_over.len() >= FAULTS_MAX {
+                findings.untold += 1;
+                continue;
+            }
             let (at, key) = (entry.key_at, entry.key.to_string());
             findings.left_over.push(LeftOver { at, key, title: self.title.clone(), known: self.known().collect() });
         }
@@ -364,6 +398,22 @@ mod tests {
     }
 
     #[test]
+    fn of_very_many_faults_the_first_are_told_and_the_others_counted() {
+        let text = format!("name = \"x\"\n{}", "[[allow]]\nports = 1\n".repeat(1500));
+        let said = faults(&text);
+        assert_eq!(said.len(), 1001);
+        let last = said.iter().find(|fault| fault.contains("more")).unwrap();
+        assert_eq!(last, "f.toml: found 500 faults more; wanted none; fix: mend those above and look again");
+    }
+
+    #[test]
+    fn single_brackets_twice_are_told_to_be_doubled() {
+        let said = faults("name = \"x\"\n[allow]\nport = 1\n[allow]\nport = 2\n");
+        let wanted = "f.toml:4:2: found [allow] a second time; wanted a list of tables, [[allow]]; fix: write [[allow]] with double brackets, every time";
+        assert_eq!(said, [wanted]);
+    }
+
+    #[test]
     fn every_fault_is_told_at_once_in_the_order_of_the_file() {
         let text = "name = 3\non = \"yes\"\nsecret = 77\nwait = 45\nroom = \"64MB\"\ninclude = []\n[[allow]]\nport = [0, \"a\"]\nmethod = \"GET\"\n[[allow]]\nport = []\n[hold]\nper_agent = 11\n[listen.main]\nadress = \"x\"\n";
         assert_eq!(
@@ -371,15 +421,15 @@ mod tests {
             [
                 "f.toml:1:8: found name 3; wanted a text; fix: put it in double quotes",
                 "f.toml:2:6: found on \"yes\"; wanted true or false; fix: write true or false without quotes",
-                "f.toml:3:10: found a value of secret that is not shown; wanted a whole number from 1 to 2; fix: write it as digits without quotes",
+                "f.toml:3:10: found a value of secret that is not shown; wanted a whole number from 1 to 2; fix: write one such number, as digits without quotes",
                 "f.toml:4:8: found wait 45; wanted a duration; fix: write a number and a unit in quotes, like \"45s\", \"15m\", \"1h\" or \"30d\"",
                 "f.toml:5:8: found room \"64MB\"; wanted a size; fix: write a number and a unit in quotes, like \"32KiB\", \"64MiB\" or \"10GiB\"",
                 "f.toml:6:1: found include, not yet a key of this version; wanted a key this version knows: include comes with a later version; fix: remove it",
-                "f.toml:8:9: found port 0; wanted a whole number from 1 to 65535; fix: write it as digits without quotes",
-                "f.toml:8:12: found port \"a\"; wanted a whole number from 1 to 65535; fix: write it as digits without quotes",
+                "f.toml:8:9: found port 0; wanted a whole number from 1 to 65535; fix: write one such number, as digits without quotes",
+                "f.toml:8:12: found port \"a\"; wanted a whole number from 1 to 65535; fix: write one such number, as digits without quotes",
                 "f.toml:9:1: found method, not yet a key of this version; wanted a key this version knows: method comes with a later version; fix: remove it",
                 "f.toml:11:8: found an empty list; wanted at least one port; fix: name one, or remove port",
-                "f.toml:13:13: found per_agent 11; wanted a whole number from 1 to 10; fix: write it as digits without quotes",
+                "f.toml:13:13: found per_agent 11; wanted a whole number from 1 to 10; fix: write one such number, as digits without quotes",
                 "f.toml:15:1: found the unknown key \"adress\" in [listen.main]; wanted one of address; fix: did you mean address?",
             ]
         );

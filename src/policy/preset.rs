@@ -201,7 +201,7 @@ impl NoPreset {
             Why::NeedsInspection => "take github, knowing that it can write with any token".to_owned(),
             Why::BuiltIn => "nothing has to be included".to_owned(),
             Why::OfTheClient => "list the hosts your client is configured with in an [[allow]] rule".to_owned(),
-            Why::Unknown { near: Some(near) } => format!("did you mean {near}?"),
+            Why::Unknown { near: Some(near) } => format!("did you mean preset:{near}?"),
             Why::Unknown { near: None } => "see `exeat preset list`".to_owned(),
         }
     }

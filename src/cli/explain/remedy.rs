@@ -134,6 +134,9 @@ fn candidate(policy: &Policy, attempt: &Attempt, now: SystemTime) -> Result<Stri
     if beside.is_some_and(|allow| allow.opaque) {
         lines.push("opaque = true".to_owned());
     }
+    if let Some(rule) = narrows_by_query(policy, attempt) {
+        lines.push(format!("# {rule} narrows by query there, and this does not: add query = {{ NAME = [\"VALUE\"] }}"));
+    }
     let rule = lines.join("\n");
     match policy.supposing(&attempt.agent, &rule, (host, now)) {
         Ok(supposed) => match supposed.decide(attempt, &Approvals::default(), now) {
@@ -146,6 +149,15 @@ fn candidate(policy: &Policy, attempt: &Attempt, now: SystemTime) -> Result<Stri
             Err(format!("one would not load beside the others{first}"))
         }
     }
+}
+
+/// An allow rule for the host and port that wants a query, which no answer of ours repeats.
+fn narrows_by_query(policy: &Policy, attempt: &Attempt) -> Option<String> {
+    let Destination { host, port } = &attempt.destination;
+    let here = |rule: &&Rule| rule.ports.contain(*port) && rule.hosts.iter().any(|pattern| pattern.matches(host));
+    let wants =
+        |rule: &&Rule| matches!(rule.effect, Effect::Allow(_)) && rule.request.as_ref().is_some_and(|request| !request.query.is_empty());
+    policy.rules(&attempt.agent)?.filter(here).find(wants).map(|rule| rule.place.to_string())
 }
 
 /// `method` and `path` of just this request.

@@ -180,7 +180,7 @@ impl<'a> Found<'a> {
                 Some(block(Reason::ForbiddenAddress, None))
             }
             Err(AddressRefusal::Outside(_)) if later => None,
-            Ok(()) | Err(AddressRefusal::Outside(_)) => {
+            Ok(()) | Err(AddressRefusal::Outside(_) | AddressRefusal::Floor { class: _, file: _ }) => {
                 Some(block(Reason::ForbiddenAddress, self.hold.or(self.allow.map(|(rule, _)| rule))))
             }
         }

@@ -55,7 +55,7 @@ impl<'d> Item<'d> {
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
             let (low, high) = range.into_inner();
-            self.wrong(&format!("a whole number from {low} to {high}"), "write it as digits without quotes");
+            self.wrong(&format!("a whole number from {low} to {high}"), "write one such number, as digits without quotes");
         }
         number
     }

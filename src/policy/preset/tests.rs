@@ -85,8 +85,8 @@ fn no_allow_and_no_deny_preset_name_the_same_host() {
 fn a_name_is_found_or_said_to_be_missing_with_a_fix() {
     assert_eq!(preset("github").map(|preset| preset.name), Ok("github"));
     for (name, said) in [
-        ("githb", r#"there is no preset "githb"; did you mean github?"#),
-        ("claude", r#"there is no preset "claude"; did you mean claude-code?"#),
+        ("githb", r#"there is no preset "githb"; did you mean preset:github?"#),
+        ("claude", r#"there is no preset "claude"; did you mean preset:claude-code?"#),
         ("docker", r#"there is no preset "docker"; did you mean docker-hub?"#),
         ("kubernetes", r#"there is no preset "kubernetes"; see `exeat preset list`"#),
         ("", r#"there is no preset ""; see `exeat preset list`"#),
@@ -120,7 +120,7 @@ fn an_include_of_what_is_not_shipped_says_so_with_the_fix() {
         ),
         (
             "gitub",
-            r#"x.toml:2:12: found include "preset:gitub", which is no preset; wanted a file that can be included; fix: did you mean github?"#,
+            r#"x.toml:2:12: found include "preset:gitub", which is no preset; wanted a file that can be included; fix: did you mean preset:github?"#,
         ),
     ] {
         let faults: Vec<String> = including(&[name]).unwrap_err().iter().map(Fault::to_string).collect();
