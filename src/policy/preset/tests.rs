@@ -87,7 +87,7 @@ fn a_name_is_found_or_said_to_be_missing_with_a_fix() {
     for (name, said) in [
         ("githb", r#"there is no preset "githb"; did you mean preset:github?"#),
         ("claude", r#"there is no preset "claude"; did you mean preset:claude-code?"#),
-        ("docker", r#"there is no preset "docker"; did you mean docker-hub?"#),
+        ("docker", r#"there is no preset "docker"; did you mean preset:docker-hub?"#),
         ("kubernetes", r#"there is no preset "kubernetes"; see `exeat preset list`"#),
         ("", r#"there is no preset ""; see `exeat preset list`"#),
         ("GitHub\u{1b}", r#"there is no preset "GitHub\u{1b}"; see `exeat preset list`"#),
