@@ -171,6 +171,11 @@ fn the_floor_is_beside_the_allowlists_or_where_the_configuration_says() {
         }
     }
 
+    // One that bound nobody may go.
+    let empty = Floor::parse("floor.toml", "# nothing\n").unwrap().0;
+    let gone = source(&beside).read(&Bound::By(Arc::new(empty)), now()).unwrap();
+    assert_eq!((said(&gone.faults), matches!(gone.binding, Binding::Read(_))), (Vec::new(), true));
+
     let elsewhere = folder(&[("f.toml", floor)]);
     let named = Source { floor: Some(elsewhere.path().join("f.toml")), ..source(&beside) };
     assert!(matches!(named.read(&Bound::Start, now()).unwrap().binding, Binding::Read(_)));
