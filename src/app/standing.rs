@@ -241,9 +241,10 @@ impl Standing {
         told
     }
 
-    /// The agents whose files are broken.
-    pub fn broken_agents(&self) -> BTreeSet<AgentId> {
-        self.broken.iter().filter_map(|broken| broken.agent.clone()).collect()
+    /// Whose files are broken; `None` is what is of no agent: the floor, the folder, a freeze.
+    pub fn broken_agents(&self) -> BTreeSet<Option<AgentId>> {
+        let apart = (!self.apart.is_empty()).then_some(None);
+        self.broken.iter().map(|broken| broken.agent.clone()).chain(apart).collect()
     }
 }
 
