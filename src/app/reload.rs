@@ -15,7 +15,7 @@ use super::{Change, InForce};
 use crate::config::tokens::{TokenError, TokenStore};
 use crate::policy::Policy;
 use crate::policy::attempt::AgentId;
-use crate::policy::fault::Fault;
+use crate::policy::fault::{Fault, code};
 use crate::policy::token::TokenDigest;
 use crate::telemetry::serve::Readiness;
 
@@ -173,7 +173,12 @@ impl Reloader {
             tracing::warn!(fault, "not in force");
         }
         for warning in next.warnings.iter().filter(|warning| !before.warnings.contains(warning)) {
-            tracing::info!(%warning, "a second look");
+            // Who wrote such a line or file believes that it is in force.
+            if warning.code == code::FREEZES_NOBODY {
+                tracing::warn!(%warning, "without effect");
+            } else {
+                tracing::info!(%warning, "a second look");
+            }
         }
         tracing::info!(result = result.as_str(), policy = %next.policy.hash(), "policy was read again");
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::config::allowlists::{Bound, Found, Source, Stamp};
+use crate::config::allowlists::{Bound, Found, Source, Stamp, freezes_nobody};
 use crate::config::{Config, Listen};
 use crate::egress::record;
 use crate::policy::address::Guard;
@@ -123,9 +123,11 @@ impl Standing {
         let mut next = self.clone();
         let Some(source) = &self.files.source else { return next };
         match source.read(&self.bound, now) {
-            Ok(Found { binding, frozen, units, faults, warnings, stamp }) => {
+            Ok(Found { binding, frozen, units, faults, mut warnings, stamp }) => {
                 let Succession { policy, broken } = self.policy.followed_by(units, &binding, self.files.guard.clone());
                 let policy = self.files.bound_to_listeners(policy).with_frozen(frozen.clone());
+                // Whoever is kept from before is stopped, though no file that can be read is his.
+                warnings.retain(|warning| !policy.agents().any(|agent| warning.text == freezes_nobody(agent)));
                 next = Self { policy, apart: faults, broken, warnings, frozen, bound: Bound::after(&binding), stamp, ..next };
             }
             // Not a word of what stood there is known to be taken back.
@@ -218,7 +220,10 @@ impl Standing {
         match &self.frozen {
             Frozen::Nobody => {}
             Frozen::Everyone => readiness.notes.push("everyone is frozen".to_owned()),
-            Frozen::These(agents) => readiness.notes.extend(agents.iter().map(|agent| format!("agent {agent} is frozen"))),
+            Frozen::These(agents) => readiness.notes.extend(agents.iter().map(|agent| {
+                let is_known = self.policy.agents().any(|known| known == agent);
+                if is_known { format!("agent {agent} is frozen") } else { freezes_nobody(agent) }
+            })),
         }
         readiness
     }

@@ -77,7 +77,12 @@ impl Metrics {
             journal_errors: keep(&registry, IntCounter::new("exeat_journal_errors_total", "Records that could not be written at once.")),
             policy: gauges(&registry, "exeat_policy_info", "The policy in force; always 1.", &["hash"]),
             policy_reloads: counters(&registry, "exeat_policy_reloads_total", "Times that policy was read again.", &["result"]),
-            policy_broken: gauges(&registry, "exeat_policy_broken", "Agents whose file is not in force as written, - for files of none; always 1.", &["agent"]),
+            policy_broken: gauges(
+                &registry,
+                "exeat_policy_broken",
+                "Agents whose file is not in force as written, - for files of none; always 1.",
+                &["agent"],
+            ),
             limit_hits: counters(&registry, "exeat_limit_hits_total", "Times a limit was hit.", &["limit"]),
             open: Mutex::new(HashMap::new()),
             registry,

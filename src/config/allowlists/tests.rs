@@ -205,6 +205,7 @@ fn a_freeze_stops_those_it_names_and_everyone_where_it_cannot_be_read() {
     let folder = folder(&[("a.toml", "agent = 3\n"), ("freeze", "coder\n")]);
     let found = read(&folder);
     assert_eq!((found.frozen, found.warnings[0].code), (these(&["coder"]), "freezes-nobody"));
+    assert_eq!(found.warnings[0].text, "freeze names coder, who is no agent here: nobody is stopped by that line");
     fs::remove_file(folder.path().join("freeze")).unwrap();
     fs::create_dir(folder.path().join("freeze")).unwrap();
     assert_eq!(read(&folder).frozen, Frozen::Everyone);
