@@ -35,6 +35,9 @@ use crate::telemetry::{Metrics, Recording};
 /// How long open attempts may take to end once the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// Open files that are kept for other things than the two sides of each connection.
+const FILES_BESIDE: u64 = 2048;
+
 /// What listens: sockets bound before the policy is made, as the policy must know them.
 #[derive(Debug)]
 pub struct Bound {
@@ -148,10 +151,18 @@ pub fn raise_open_files(config: &Config) {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
     // An agent's side and the origin's side, parked connections, and what the process itself has open.
-    let wanted = 2 * config.limits.connections as u64 + 2048;
+    let wanted = 2 * config.limits.connections as u64 + FILES_BESIDE;
     if let Some(most) = limit.maximum.filter(|most| *most < wanted) {
-        tracing::warn!(most, wanted, "too few open files for limits.connections: raise the one or lower the other");
+        tracing::warn!("{}", too_few_files(most, wanted));
     }
+}
+
+fn too_few_files(most: u64, wanted: u64) -> String {
+    let mend = match most.saturating_sub(FILES_BESIDE) / 2 {
+        0 => String::new(),
+        connections => format!(", or limits.connections = {connections}"),
+    };
+    format!("{most} open files are too few for limits.connections: ulimit -n {wanted}{mend}")
 }
 
 /// Opens the journal of this process, and says what of the last one had to be repaired.
@@ -299,4 +310,19 @@ async fn count_pending(desk: Arc<HoldDesk>, metrics: Arc<Metrics>, stop: Cancell
 pub fn readiness(recording: &Recording, mut standing: Readiness) -> Readiness {
     standing.problems.extend(recording.ready().err());
     standing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_open_files_are_told_with_what_to_write() {
+        for (most, wanted, said) in [
+            (4096, 10_240, "4096 open files are too few for limits.connections: ulimit -n 10240, or limits.connections = 1024"),
+            (1024, 10_240, "1024 open files are too few for limits.connections: ulimit -n 10240"),
+        ] {
+            assert_eq!(too_few_files(most, wanted), said);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Reads policy again when its files move, on SIGHUP, and when asked. One reading at a time; the last one wins.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,13 +9,13 @@ use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::standing::{Reloaded, Standing};
+use super::standing::{Reloaded, Standing, in_short};
 use super::watch::{Moves, Watch};
 use super::{Change, InForce};
 use crate::config::tokens::{TokenError, TokenStore};
 use crate::policy::Policy;
 use crate::policy::attempt::AgentId;
-use crate::policy::fault::Fault;
+use crate::policy::fault::{Fault, code};
 use crate::policy::token::TokenDigest;
 use crate::telemetry::serve::Readiness;
 
@@ -166,12 +167,18 @@ impl Reloader {
     }
 
     fn tell(&self, before: &Standing, next: &Standing, result: Reloaded) {
-        let known = before.faults();
-        for fault in next.faults().iter().filter(|fault| !known.contains(fault)) {
-            tracing::warn!(%fault, "not in force");
+        let known: BTreeSet<Fault> = before.faults().into_iter().collect();
+        let new: Vec<Fault> = next.faults().into_iter().filter(|fault| !known.contains(fault)).collect();
+        for (_, fault) in in_short(&new) {
+            tracing::warn!(fault, "not in force");
         }
         for warning in next.warnings.iter().filter(|warning| !before.warnings.contains(warning)) {
-            tracing::info!(%warning, "a second look");
+            // Who wrote such a line or file believes that it is in force.
+            if warning.code == code::FREEZES_NOBODY {
+                tracing::warn!(%warning, "without effect");
+            } else {
+                tracing::info!(%warning, "a second look");
+            }
         }
         tracing::info!(result = result.as_str(), policy = %next.policy.hash(), "policy was read again");
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::config::allowlists::{Bound, Found, Source, Stamp};
+use crate::config::allowlists::{Bound, Found, Source, Stamp, freezes_nobody};
 use crate::config::{Config, Listen};
 use crate::egress::record;
 use crate::policy::address::Guard;
@@ -18,6 +18,9 @@ use crate::text::plain;
 
 /// Broken files that one record tells of.
 const TOLD: usize = 64;
+
+/// Faults of one file that the log and `/readyz` tell.
+const OF_A_FILE: usize = 10;
 
 /// Characters of a reason in a record.
 const WHY: usize = 300;
@@ -120,9 +123,11 @@ impl Standing {
         let mut next = self.clone();
         let Some(source) = &self.files.source else { return next };
         match source.read(&self.bound, now) {
-            Ok(Found { binding, frozen, units, faults, warnings, stamp }) => {
+            Ok(Found { binding, frozen, units, faults, mut warnings, stamp }) => {
                 let Succession { policy, broken } = self.policy.followed_by(units, &binding, self.files.guard.clone());
                 let policy = self.files.bound_to_listeners(policy).with_frozen(frozen.clone());
+                // Whoever is kept from before is stopped, though no file that can be read is his.
+                warnings.retain(|warning| !policy.agents().any(|agent| warning.text == freezes_nobody(agent)));
                 next = Self { policy, apart: faults, broken, warnings, frozen, bound: Bound::after(&binding), stamp, ..next };
             }
             // Not a word of what stood there is known to be taken back.
@@ -202,10 +207,9 @@ impl Standing {
         if self.policy.agents().next().is_none() {
             readiness.problems.push("there is no agent: every attempt is refused".to_owned());
         }
-        for fault in self.faults() {
-            let since_start = self.cold.contains(&fault.file);
-            let place = if since_start { &mut readiness.problems } else { &mut readiness.notes };
-            place.push(fault.to_string());
+        for (file, line) in in_short(&self.faults()) {
+            let place = if self.cold.contains(file) { &mut readiness.problems } else { &mut readiness.notes };
+            place.push(line);
         }
         for Broken { agent, kept, faults: _ } in &self.broken {
             if let Some(agent) = agent {
@@ -216,7 +220,10 @@ impl Standing {
         match &self.frozen {
             Frozen::Nobody => {}
             Frozen::Everyone => readiness.notes.push("everyone is frozen".to_owned()),
-            Frozen::These(agents) => readiness.notes.extend(agents.iter().map(|agent| format!("agent {agent} is frozen"))),
+            Frozen::These(agents) => readiness.notes.extend(agents.iter().map(|agent| {
+                let is_known = self.policy.agents().any(|known| known == agent);
+                if is_known { format!("agent {agent} is frozen") } else { freezes_nobody(agent) }
+            })),
         }
         readiness
     }
@@ -239,14 +246,43 @@ impl Standing {
         told
     }
 
-    /// The agents whose files are broken.
-    pub fn broken_agents(&self) -> BTreeSet<AgentId> {
-        self.broken.iter().filter_map(|broken| broken.agent.clone()).collect()
+    /// Whose files are broken; `None` is what is of no agent: the floor, the folder, a freeze.
+    pub fn broken_agents(&self) -> BTreeSet<Option<AgentId>> {
+        let apart = (!self.apart.is_empty()).then_some(None);
+        self.broken.iter().map(|broken| broken.agent.clone()).chain(apart).collect()
     }
+}
+
+/// A line for each fault with its file, and of a file with many the first only, and how many there are beside. They come in the order of files.
+pub(super) fn in_short<'a>(faults: &'a [Fault]) -> Vec<(&'a Arc<str>, String)> {
+    let mut lines = Vec::new();
+    for of_file in faults.chunk_by(|one, next| one.file == next.file) {
+        lines.extend(of_file.iter().take(OF_A_FILE).map(|fault| (&fault.file, fault.to_string())));
+        if let Some(fault) = of_file.get(OF_A_FILE) {
+            let (more, file) = (of_file.len() - OF_A_FILE, named(&fault.file));
+            lines.push((&fault.file, format!("and {more} more in {file}: `exeat check` tells them all")));
+        }
+    }
+    lines
 }
 
 fn nobody(config: &str, listener: &str, agent: &AgentId) -> Fault {
     let found = format!("listen.{listener} with the agent {agent}, of whom no allowlist is in force");
     let fix = "write or mend its allowlist, or correct the name; until then everyone there is refused";
     Fault::whole(config, found, "an agent that has one", fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_file_with_many_faults_the_first_ten_are_told_and_the_rest_counted() {
+        let fault = |file: &str, line| Fault { line, ..Fault::whole(file, "x", "y", "z") };
+        let faults: Vec<Fault> = (1..=10).map(|line| fault("a.toml", line)).chain((1..=12).map(|line| fault("b.toml", line))).collect();
+        let lines = in_short(&faults);
+        assert_eq!((lines.len(), &*lines[9].1), (21, "a.toml:10: found x; wanted y; fix: z"));
+        assert_eq!(lines[10..].iter().filter(|(file, _)| &***file == "b.toml").count(), 11);
+        assert_eq!(lines[20].1, "and 2 more in b.toml: `exeat check` tells them all");
+    }
 }

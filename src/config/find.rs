@@ -82,7 +82,15 @@ fn read(path: &Path) -> Result<Found, ErrorKind> {
     if text.len() as u64 > BYTES_MAX {
         return Err(ErrorKind::FileTooLarge);
     }
-    Ok(Found { path: path.to_owned(), name: path.display().to_string(), text })
+    Ok(Found { path: path.to_owned(), name: path.display().to_string(), text: unmarked(text) })
+}
+
+/// A text without the byte order marks that some editors put before it. Every reader of a file has to see the same text.
+pub(super) fn unmarked(text: String) -> String {
+    match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.trim_start_matches('\u{feff}').to_owned(),
+        None => text,
+    }
 }
 
 fn missing(path: &Path, kind: ErrorKind, named_by: &str) -> Fault {
@@ -148,6 +156,17 @@ mod tests {
         let relative = find(None, &surroundings(&[("EXEAT_CONFIG", Path::new("Cargo.toml"))]), &system).unwrap_err();
         assert!(relative.to_string().starts_with("EXEAT_CONFIG: found a path that is not absolute"), "{relative}");
         assert!(find(None, &surroundings(&[("EXEAT_CONFIG", Path::new(""))]), &system).is_err());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("exeat.toml");
+        for text in ["\u{feff}a\u{feff}", "\u{feff}\u{feff}a\u{feff}", "a\u{feff}"] {
+            fs::write(&path, text).unwrap();
+            let found = find(Some(&path), &surroundings(&[]), folder.path()).unwrap().unwrap();
+            assert_eq!(found.text, "a\u{feff}", "{text:?}");
+        }
     }
 
     #[test]

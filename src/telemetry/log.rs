@@ -43,8 +43,9 @@ pub fn init(verbose: u8, format: LogFormat) -> Result<(), LogError> {
 
 fn filter(wanted: Option<&str>, verbose: u8) -> Result<EnvFilter, LogError> {
     let by_count = match verbose {
-        0 => "warn,exeat=info",
-        1 => "info,exeat=debug",
+        // A folder that is replaced whole takes its watches along, which the crate that watches warns of each time.
+        0 => "warn,notify::inotify=error,exeat=info",
+        1 => "info,notify::inotify=error,exeat=debug",
         2 => "debug,exeat=trace",
         3.. => "trace",
     };
@@ -59,9 +60,9 @@ mod tests {
     #[test]
     fn the_environment_goes_before_the_count_of_v() {
         let cases = [
-            (None, 0, "exeat=info,warn"),
-            (Some(""), 0, "exeat=info,warn"),
-            (None, 1, "exeat=debug,info"),
+            (None, 0, "notify::inotify=error,exeat=info,warn"),
+            (Some(""), 0, "notify::inotify=error,exeat=info,warn"),
+            (None, 1, "notify::inotify=error,exeat=debug,info"),
             (None, 9, "trace"),
             (Some("exeat=error"), 3, "exeat=error"),
         ];

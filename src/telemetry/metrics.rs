@@ -77,7 +77,12 @@ impl Metrics {
             journal_errors: keep(&registry, IntCounter::new("exeat_journal_errors_total", "Records that could not be written at once.")),
             policy: gauges(&registry, "exeat_policy_info", "The policy in force; always 1.", &["hash"]),
             policy_reloads: counters(&registry, "exeat_policy_reloads_total", "Times that policy was read again.", &["result"]),
-            policy_broken: gauges(&registry, "exeat_policy_broken", "Agents whose file is not in force as written; always 1.", &["agent"]),
+            policy_broken: gauges(
+                &registry,
+                "exeat_policy_broken",
+                "Agents whose file is not in force as written, - for files of none; always 1.",
+                &["agent"],
+            ),
             limit_hits: counters(&registry, "exeat_limit_hits_total", "Times a limit was hit.", &["limit"]),
             open: Mutex::new(HashMap::new()),
             registry,
@@ -122,16 +127,16 @@ impl Metrics {
         self.decision_seconds.observe(took.as_secs_f64());
     }
 
-    /// Sets the agents whose files are broken.
-    pub fn set_policy_broken(&self, broken: &BTreeSet<AgentId>) {
+    /// Sets whose files are broken; `None` is what is of no agent: the floor, the folder, a freeze.
+    pub fn set_policy_broken(&self, broken: &BTreeSet<Option<AgentId>>) {
         self.policy_broken.reset();
         for agent in broken {
-            self.policy_broken.with_label_values(&[agent.as_str()]).set(1);
+            self.policy_broken.with_label_values(&[agent.as_ref().map_or(NOBODY, AgentId::as_str)]).set(1);
         }
     }
 
     /// Counts that policy was read again, by what came of it.
-    pub fn policy_reloaded(&self, result: &'static str, broken: &BTreeSet<AgentId>) {
+    pub fn policy_reloaded(&self, result: &'static str, broken: &BTreeSet<Option<AgentId>>) {
         self.policy_reloads.with_label_values(&[result]).inc();
         self.set_policy_broken(broken);
     }

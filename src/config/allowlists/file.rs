@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use crate::config::find::unmarked;
 use crate::policy::fault::Fault;
 use crate::text::trouble;
 
@@ -47,7 +48,7 @@ fn text(bytes: Vec<u8>, name: &str) -> Result<String, Fault> {
     })?;
     match text.find('\0') {
         Some(nul) => Err(at(&text.as_bytes()[..nul], name, "a NUL byte", "remove it, or save the file as UTF-8")),
-        None => Ok(text),
+        None => Ok(unmarked(text)),
     }
 }
 

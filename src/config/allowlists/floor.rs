@@ -37,7 +37,8 @@ pub(super) fn read(source: &Source, bound: &Bound, named: &dyn Fn(&Path) -> Stri
 fn absent(bound: &Bound, name: &str) -> FoundFloor {
     let none = Floor::none();
     match bound {
-        Bound::By(floor) if **floor == none => {}
+        // As there was one that bound nobody.
+        Bound::By(floor) if (Floor { file: Arc::clone(&none.file), ..(**floor).clone() }) == none => {}
         Bound::Start => {}
         Bound::By(_) | Bound::Never => {
             let found = "no floor where there was one";

@@ -12,7 +12,7 @@ use super::stamp::concerns;
 use super::{Bound, FLOOR, FREEZE, Found, Source, Stamp, file, floor, freeze};
 use crate::policy::Frozen;
 use crate::policy::allowlist::{Allowlist, Reading};
-use crate::policy::fault::{Fault, Warning};
+use crate::policy::fault::{Fault, Warning, code};
 use crate::policy::floor::Floor;
 use crate::policy::succession::{Binding, Unit};
 use crate::text::trouble;
@@ -153,13 +153,8 @@ fn of_nobody(path: &Path, name: &str, shelf: &Shelf<'_>, reading: &Reading<'_>, 
 fn frozen_strangers(found: &Found, file: String) -> Vec<Warning> {
     let Frozen::These(names) = &found.frozen else { return Vec::new() };
     let strangers = names.iter().filter(|name| !found.units.iter().any(|unit| unit.agent.as_ref() == Some(*name)));
-    let warning = |name| Warning {
-        file: file.as_str().into(),
-        line: 0,
-        column: 0,
-        code: "freezes-nobody",
-        text: format!("{name} is frozen, and no allowlist here is of that name"),
-    };
+    let warning =
+        |name| Warning { file: file.as_str().into(), line: 0, column: 0, code: code::FREEZES_NOBODY, text: freeze::of_nobody(name) };
     strangers.map(warning).collect()
 }
 

@@ -33,3 +33,8 @@ pub(super) fn read(name: &str, text: Result<String, Fault>) -> (Frozen, Vec<Faul
     let everyone = agents.is_empty() || !faults.is_empty();
     (if everyone { Frozen::Everyone } else { Frozen::These(agents) }, faults)
 }
+
+/// What is said of a name that no agent has.
+pub fn of_nobody(agent: &AgentId) -> String {
+    format!("freeze names {agent}, who is no agent here: nobody is stopped by that line")
+}

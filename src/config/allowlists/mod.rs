@@ -17,6 +17,7 @@ use crate::policy::fault::{Fault, Warning};
 use crate::policy::floor::Floor;
 use crate::policy::succession::{Binding, Unit};
 
+pub use freeze::of_nobody as freezes_nobody;
 pub use stamp::Stamp;
 
 /// The floor where no other is named.

@@ -69,6 +69,20 @@ fn a_unit_is_an_agents_file_with_all_it_includes() {
 }
 
 #[test]
+fn a_byte_order_mark_changes_nothing() {
+    let agent_text = "agent = \"a\"\ninclude = [\"team\"]\n[[allow]]\nhost = \"x.example\"\nuntil = 2020-01-01\n";
+    let texts = [("a.toml", agent_text), ("team.toml", RULE), ("floor.toml", "[[block]]\nhost = \"y.example\"\n"), ("freeze", "a\n")];
+    let plain = read(&folder(&texts));
+    assert_eq!((units(&plain).as_slice(), plain.warnings.len()), (["a.toml a [a.toml:3 team.toml:1]".to_owned()].as_slice(), 1));
+    let marked = texts.map(|(name, text)| (name, format!("\u{feff}{text}")));
+    let found = read(&folder(&marked.each_ref().map(|(name, text)| (*name, text.as_str()))));
+    assert_eq!((units(&found), &found.warnings, &found.frozen), (units(&plain), &plain.warnings, &plain.frozen));
+    assert_eq!((said(&found.faults), format!("{:?}", found.binding)), (Vec::new(), format!("{:?}", plain.binding)));
+    let broken = read(&folder(&[("a.toml", "\u{feff}agent = \"a\"\nunlistd = 1\n")]));
+    assert_eq!(broken.units[0].agent, Some(agent("a")));
+}
+
+#[test]
 fn what_is_broken_breaks_its_own_unit_and_says_where() {
     let cases: &[(&str, &str, &str)] = &[
         ("a misspelt key", "agent = \"a\"\nunlistd = \"hold\"\n", "x.toml:2:1: found the unknown key \"unlistd\""),
@@ -157,6 +171,11 @@ fn the_floor_is_beside_the_allowlists_or_where_the_configuration_says() {
         }
     }
 
+    // One that bound nobody may go.
+    let empty = Floor::parse("floor.toml", "# nothing\n").unwrap().0;
+    let gone = source(&beside).read(&Bound::By(Arc::new(empty)), now()).unwrap();
+    assert_eq!((said(&gone.faults), matches!(gone.binding, Binding::Read(_))), (Vec::new(), true));
+
     let elsewhere = folder(&[("f.toml", floor)]);
     let named = Source { floor: Some(elsewhere.path().join("f.toml")), ..source(&beside) };
     assert!(matches!(named.read(&Bound::Start, now()).unwrap().binding, Binding::Read(_)));
@@ -186,6 +205,7 @@ fn a_freeze_stops_those_it_names_and_everyone_where_it_cannot_be_read() {
     let folder = folder(&[("a.toml", "agent = 3\n"), ("freeze", "coder\n")]);
     let found = read(&folder);
     assert_eq!((found.frozen, found.warnings[0].code), (these(&["coder"]), "freezes-nobody"));
+    assert_eq!(found.warnings[0].text, "freeze names coder, who is no agent here: nobody is stopped by that line");
     fs::remove_file(folder.path().join("freeze")).unwrap();
     fs::create_dir(folder.path().join("freeze")).unwrap();
     assert_eq!(read(&folder).frozen, Frozen::Everyone);

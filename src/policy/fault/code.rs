@@ -18,3 +18,5 @@ pub const PAST_UNTIL: &str = "past-until";
 pub const UNATTENDED_HOLDS: &str = "unattended-holds";
 /// A listener that others on the network can listen in on.
 pub const PLAIN_LISTENER: &str = "plain-listener";
+/// A name in `freeze` that no agent has.
+pub const FREEZES_NOBODY: &str = "freezes-nobody";

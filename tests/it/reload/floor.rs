@@ -34,6 +34,7 @@ fn under_a_broken_floor_nothing_widens_and_what_narrows_is_in_force() {
             let said = proxy.readyz().text();
             said.contains("wider while the floor floor.toml cannot be read") && said.contains("agent a keeps its last good allowlist")
         });
+        until(&proxy, "counted as of no agent", || proxy.metric("exeat_policy_broken", &["agent=\"-\""]) == 1.0);
         assert!(proxy.readyz().text().contains("floor.toml"), "{}", proxy.readyz().text());
         assert_eq!((status(&p0, &proxy, "held.test"), status(&p0, &proxy, "evil.test"), proxy.readyz().status), (403, 403, 200));
     }

@@ -176,6 +176,10 @@ fn a_freeze_stops_at_once_whatever_else_is_broken_and_thaws_when_it_goes() {
     until(&proxy, "b is kept", || proxy.readyz().text().contains("agent b keeps its last good allowlist"));
     assert_eq!(proxy.get(&p0.url("only-b.allowed.test", "/"), &b()).status, 200);
     assert!(proxy.readyz().text().contains("agent a is frozen"));
+    put(&file(&p0, "freeze"), "nobdy\n");
+    until(&proxy, "a slip of the pen is told", || proxy.readyz().text().contains("freeze names nobdy, who is no agent here"));
+    assert!(!proxy.readyz().text().contains("nobdy is frozen"));
+    until(&proxy, "a warning in the log", || proxy.stderr().lines().any(|line| line.contains("WARN") && line.contains("nobdy")));
     put(&file(&p0, "freeze"), "a\nB?\n");
     until(&proxy, "everyone is frozen", || proxy.readyz().text().contains("everyone is frozen"));
     assert_refused(&proxy.get(&p0.url("only-b.allowed.test", "/"), &b()), 403, "frozen");
