@@ -340,7 +340,7 @@ fn shown(from: &mut Unstructured<'_>, asks: &[Ask]) -> Result<Shown> {
     let Ask { host, port, seen, id: _, within: _ } = from.choose(asks)?;
     let http = if one_in(from, 4)? { seen.is_none() } else { seen.is_some() };
     let other = (METHODS[0], PATHS[0].0);
-    let line = if http && from.arbitrary()? { Some(seen.as_ref().map_or(other, |seen| (seen.method, seen.path))) } else { None };
+    let line = if http && from.arbitrary()? { Some(seen.as_ref().map_or(other, |seen| (seen.method, seen.meant()))) } else { None };
     Ok(Shown { host: host.clone(), port: *port, http, line, agent: !one_in(from, 8)?, instance: !one_in(from, 4)? })
 }
 

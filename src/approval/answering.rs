@@ -11,7 +11,6 @@ use crate::egress::hold::Word;
 use crate::egress::record::{self, Place, Record};
 use crate::policy::approvals::{Approval, ApprovalId, Subject, Withdrawn};
 use crate::policy::attempt::Attempt;
-use crate::policy::decide::HoldTerms;
 
 impl HoldDesk {
     /// Answers a question. The answer is written down, then takes effect, then those who wait are told.
@@ -64,15 +63,14 @@ impl HoldDesk {
     /// A yes may cover more than those who waited for it: other instances, and requests found in a tunnel. Their questions are over as well,
     /// or they leave them.
     fn spread(&self, state: &mut State, subject: &Subject, yes: impl Fn(&Question) -> Closed) {
-        let now = (self.clock)();
+        let (now, policy) = ((self.clock)(), self.policy.load());
         let (mut over, mut covered) = (Vec::new(), Vec::new());
         {
             let approvals = self.approvals.read();
             let alike =
                 |question: &&Question| question.subject.agent == subject.agent && question.subject.destination == subject.destination;
             for question in state.holds.iter().filter(alike) {
-                let HoldTerms { floor, asking, .. } = &question.terms;
-                let covers = |attempt: &Attempt| approvals.live_under(floor, attempt, *asking, now).is_some();
+                let covers = |attempt: &Attempt| approvals.live_under(policy.floor(), attempt, question.terms.asking, now).is_some();
                 if covers(&question.next()) {
                     over.push(Arc::clone(&question.id));
                     continue;

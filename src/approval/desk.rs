@@ -310,10 +310,10 @@ impl HoldDesk {
     }
 
     /// Whether an answer came between the attempt's decision and its question.
-    fn settled(&self, attempt: &Attempt, terms: &HoldTerms) -> bool {
-        let now = (self.clock)();
+    fn settled(&self, attempt: &Attempt, asking: Asking) -> bool {
+        let (now, policy) = ((self.clock)(), self.policy.load());
         let approvals = self.approvals.read();
-        approvals.quiet(attempt, terms.asking, now) || approvals.live_under(&terms.floor, attempt, terms.asking, now).is_some()
+        approvals.quiet(attempt, asking, now) || approvals.live_under(policy.floor(), attempt, asking, now).is_some()
     }
 }
 
@@ -323,7 +323,7 @@ impl Desk for HoldDesk {
         let (tell, word) = oneshot::channel();
         let mut state = self.state.lock();
         self.bury(&mut state, now);
-        if self.settled(attempt, terms) {
+        if self.settled(attempt, terms.asking) {
             drop(state);
             let _ = tell.send(Word::DecideAgain);
             let nowhere = HoldInfo { id: "".into(), expires_at: now };
@@ -380,7 +380,7 @@ impl Drop for Presence {
 
 /// Whether a yes under the one would grant what was shown under the other. A rule that only moved is the same rule.
 fn alike(one: &HoldTerms, other: &HoldTerms) -> bool {
-    let HoldTerms { rule: _, note, addresses, asking, floor: _ } = one;
+    let HoldTerms { rule: _, note, addresses, asking } = one;
     (note, addresses, asking) == (&other.note, &other.addresses, &other.asking)
 }
 

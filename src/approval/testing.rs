@@ -68,13 +68,8 @@ impl Room {
     }
 
     pub(crate) fn ask(&self, attempt: &Attempt) -> Asked {
-        self.ask_under(self.policy.load().floor().clone(), attempt)
-    }
-
-    pub(crate) fn ask_under(&self, floor: Floor, attempt: &Attempt) -> Asked {
         let addresses = Arc::new(Addresses { public: true, networks: Vec::new() });
-        Arc::clone(&self.desk)
-            .ask(attempt, &HoldTerms { rule: None, note: None, addresses, asking: Asking::EveryRequest, floor: Arc::new(floor) })
+        Arc::clone(&self.desk).ask(attempt, &HoldTerms { rule: None, note: None, addresses, asking: Asking::EveryRequest })
     }
 
     pub(crate) fn ask_waiting(&self, attempt: &Attempt) -> Waiting {

@@ -22,7 +22,6 @@ use crate::egress::record::Answer;
 use crate::policy::approvals::Asking;
 use crate::policy::approvals::ONCE_WITHIN;
 use crate::policy::attempt::{Attempt, Instance, Scheme, Seen, Sight};
-use crate::policy::floor::Floor;
 
 #[tokio::test]
 async fn a_yes_lets_those_who_wait_decide_again_and_each_pass_once() {
@@ -54,19 +53,6 @@ async fn a_no_is_told_with_its_words_and_the_question_stays_quiet() {
     assert_eq!(room.desk.answer(&waiting.hold.id, yes(Lasting::Once), "bob", None), Err(AnswerError::Denied));
     let mut raced = room.ask_waiting(&attempt(2, "coder", 1));
     assert_eq!(raced.word().await, Word::DecideAgain, "decided before the no, asked after it");
-}
-
-#[tokio::test]
-async fn a_yes_that_the_floor_ends_answers_no_question() {
-    let room = Room::new();
-    let _person = room.desk.attach(None);
-    let first = room.ask_waiting(&attempt(1, "coder", 1));
-    room.desk.answer(&first.hold.id, yes(Lasting::Always), "alice", None).unwrap();
-    let (floor, _) = Floor::parse("floor.toml", "forbid = \"always\"").unwrap();
-    let Asked::Waiting(mut asked) = room.ask_under(floor, &attempt(2, "coder", 1)) else { panic!("nobody is waited for") };
-    assert_eq!(room.desk.hold(&asked.hold.id).map(|hold| hold.waiting), Some(1), "it is a question again");
-    room.desk.answer(&asked.hold.id, yes(Lasting::Once), "alice", None).unwrap();
-    assert_eq!(asked.word().await, Word::DecideAgain);
 }
 
 #[tokio::test]

@@ -14,7 +14,6 @@ use super::allowlist::Unlisted;
 use super::approvals::{Approval, ApprovalId, Approvals, Asking};
 use super::attempt::Attempt;
 use super::destination::Port;
-use super::floor::Floor;
 use super::limits::{LimitedBy, Limits};
 use super::policy::{Agent, Bounds, Policy};
 use super::reason::Reason;
@@ -155,8 +154,6 @@ pub struct HoldTerms {
     pub addresses: Arc<Addresses>,
     /// Whether it is about this request or every one.
     pub asking: Asking,
-    /// What bounds a yes.
-    pub floor: Arc<Floor>,
 }
 
 /// Why an attempt is refused.

@@ -30,7 +30,7 @@ impl Ask {
     }
 
     fn line(&self) -> Option<(&'static str, &'static str)> {
-        self.seen.as_ref().map(|seen| (seen.method, seen.normal().unwrap_or(seen.path)))
+        self.seen.as_ref().map(|seen| (seen.method, seen.meant()))
     }
 }
 

@@ -64,6 +64,11 @@ impl Request {
         PATHS.iter().find(|(sent, _)| *sent == self.path).expect("paths are of the table").1
     }
 
+    /// The path a question is about: however it is spelled, it is one question.
+    pub fn meant(&self) -> &'static str {
+        self.normal().unwrap_or(self.path)
+    }
+
     fn asks_for_service(&self) -> (bool, bool) {
         let (_, surely, maybe) = QUERIES.iter().find(|(sent, ..)| *sent == self.query).expect("queries are of the table");
         (*surely, *maybe)

@@ -201,7 +201,7 @@ impl<'a> Found<'a> {
     pub(super) fn terms(&self, agent: &Agent, asking: Asking) -> HoldTerms {
         let rule = self.hold.map(|rule| rule.place.clone());
         let note = self.hold.and_then(|rule| rule.note.clone());
-        HoldTerms { rule, note, addresses: self.addresses(agent).clone(), asking, floor: agent.bounds.floor.clone() }
+        HoldTerms { rule, note, addresses: self.addresses(agent).clone(), asking }
     }
 }
 
