@@ -52,7 +52,11 @@ impl Library for Shelf<'_> {
             return Err(Unfound { found: "which is the floor".into(), fix: "remove it: the floor binds every agent as it is".into() });
         }
         if std::fs::symlink_metadata(&path).is_err() {
-            return Err(Unfound { found: "of which there is no file".into(), fix: format!("write {sibling}.toml, or correct the name") });
+            let fix = match preset::preset(sibling) {
+                Ok(_) => format!("did you mean preset:{sibling}?"),
+                Err(_) => format!("write {sibling}.toml, or correct the name"),
+            };
+            return Err(Unfound { found: "of which there is no file".into(), fix });
         }
         self.asked.borrow_mut().insert(path.clone());
         let text = self.text_of(&path).map_err(|fault| Unfound { found: format!("with {}", fault.found), fix: fault.fix })?;
