@@ -174,7 +174,7 @@ impl Reloader {
         }
         for warning in next.warnings.iter().filter(|warning| !before.warnings.contains(warning)) {
             // Who wrote such a line or file believes that it is in force.
-            if warning.code == code::FREEZES_NOBODY {
+            if [code::FREEZES_NOBODY, code::UNREAD_FILE].contains(&warning.code) {
                 tracing::warn!(%warning, "without effect");
             } else {
                 tracing::info!(%warning, "a second look");

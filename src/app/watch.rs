@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::config::allowlists::Source;
+use crate::config::allowlists::{Source, meant};
 
 /// So long nothing may move before it is read: whoever writes several files is let finish.
 const QUIET: Duration = Duration::from_millis(100);
@@ -194,9 +194,9 @@ impl Places {
     }
 }
 
-/// Allowlists, freezes, and the `..data` that a mounted ConfigMap turns.
+/// Allowlists, freezes, what is warned of as nearly one, and the `..data` that a mounted ConfigMap turns.
 fn is_read(name: &str) -> bool {
-    name == "freeze" || name.starts_with("..") || name.ends_with(".toml") && !name.starts_with('.')
+    name == "freeze" || name.starts_with("..") || name.ends_with(".toml") && !name.starts_with('.') || meant(name).is_some()
 }
 
 #[cfg(test)]
@@ -222,6 +222,7 @@ mod tests {
             (folder.join("freeze"), true),
             (folder.join("..data"), true),
             (folder.join(".b.toml.swp"), false),
+            (folder.join("FREEZE"), true),
             (folder.join("README"), false),
             (folder.clone(), true),
             (place.join("far.toml"), true),

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::floor::FoundFloor;
 use super::shelf::{Shelf, names_agent};
 use super::stamp::concerns;
-use super::{Bound, FLOOR, FREEZE, Found, Source, Stamp, file, floor, freeze};
+use super::{Bound, FLOOR, FREEZE, Found, Source, Stamp, file, floor, freeze, stray};
 use crate::policy::Frozen;
 use crate::policy::allowlist::{Allowlist, Reading};
 use crate::policy::fault::{Fault, Warning, code};
@@ -106,6 +106,7 @@ fn once(source: &Source, bound: &Bound, now: SystemTime, named: Named<'_>) -> io
         let fix = "write one; until then every attempt is refused";
         found.faults.push(Fault::whole(&source.folder.display().to_string(), "a folder without allowlists", "at least one NAME.toml", fix));
     }
+    found.warnings.extend(stray::warnings(source, &shelf, named)?);
     found.warnings.extend(frozen_strangers(&found, named(&source.folder.join(FREEZE))));
     Ok(found)
 }

@@ -6,6 +6,7 @@ mod folder;
 mod freeze;
 mod shelf;
 mod stamp;
+mod stray;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::policy::succession::{Binding, Unit};
 
 pub use freeze::of_nobody as freezes_nobody;
 pub use stamp::Stamp;
+pub use stray::meant;
 
 /// The floor where no other is named.
 const FLOOR: &str = "floor.toml";

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{FLOOR, FREEZE, Source};
+use super::{FLOOR, FREEZE, Source, meant};
 
 /// The looks of all that a source is read from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Stamp {
         });
         looks.insert(source.folder.clone(), folder);
         let entries = fs::read_dir(&source.folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        for path in entries.filter(|path| concerns(path)).chain(source.floor.clone()) {
+        for path in entries.filter(|path| concerns(path) || is_stray(path)).chain(source.floor.clone()) {
             let found = Looks::of(&path);
             looks.insert(path, found);
         }
@@ -59,4 +59,9 @@ impl Looks {
 pub(super) fn concerns(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name == FREEZE || name == FLOOR || name.ends_with(".toml") && !name.starts_with('.')
+}
+
+/// Whether an entry is not read and told of.
+fn is_stray(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| meant(&name.to_string_lossy()).is_some())
 }

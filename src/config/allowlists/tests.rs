@@ -212,6 +212,38 @@ fn a_freeze_stops_those_it_names_and_everyone_where_it_cannot_be_read() {
 }
 
 #[test]
+fn a_file_with_nearly_a_right_name_is_told_with_the_right_one() {
+    let right = [
+        ("freeze.txt", Some("freeze")),
+        ("FREEZE", Some("freeze")),
+        ("floor.TOML", Some("floor.toml")),
+        ("Floor.toml", Some("floor.toml")),
+        ("coder.TOML", Some("coder.toml")),
+        ("x.tml", Some("x.toml")),
+        ("y.toml.txt", Some("y.toml")),
+        ("freeze", None),
+        ("floor.toml", None),
+        ("Coder.toml", None),
+        ("a.toml~", None),
+        (".x.tml", None),
+        (".toml", None),
+        ("README.txt", None),
+    ];
+    for (name, expected) in right {
+        assert_eq!(meant(name).as_deref(), expected, "{name}");
+    }
+    let folder = folder(&[("a.toml", "agent = \"a\"\n"), ("freeze.txt", "a\n"), ("b.TOML", "?"), ("Floor.toml", RULE), ("x.tml/y", "")]);
+    let told: Vec<String> = read(&folder).warnings.iter().map(ToString::to_string).collect();
+    let line = |name: &str, right: &str| {
+        format!("{name}: warning: nothing of a file of this name is in force: rename it to {right}, or remove it [unread-file]")
+    };
+    assert_eq!(told, [line("Floor.toml", "floor.toml"), line("b.TOML", "b.toml"), line("freeze.txt", "freeze")]);
+    let before = source(&folder).stamp();
+    fs::remove_file(folder.path().join("freeze.txt")).unwrap();
+    assert_ne!(source(&folder).stamp(), before);
+}
+
+#[test]
 fn a_stamp_moves_with_whatever_is_written() {
     let folder = folder(&[("real/a.toml", "agent = \"a\"\n"), ("real2/a.toml", "agent = \"b\"\n"), ("f/x", "")]);
     let at = |name: &str| folder.path().join(name);

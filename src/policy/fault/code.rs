@@ -20,3 +20,5 @@ pub const UNATTENDED_HOLDS: &str = "unattended-holds";
 pub const PLAIN_LISTENER: &str = "plain-listener";
 /// A name in `freeze` that no agent has.
 pub const FREEZES_NOBODY: &str = "freezes-nobody";
+/// A file whose name is nearly a right one.
+pub const UNREAD_FILE: &str = "unread-file";
