@@ -254,7 +254,7 @@ impl Standing {
 }
 
 /// A line for each fault with its file, and of a file with many the first only, and how many there are beside. They come in the order of files.
-pub(super) fn in_short<'a>(faults: &'a [Fault]) -> Vec<(&'a Arc<str>, String)> {
+pub(super) fn in_short(faults: &[Fault]) -> Vec<(&Arc<str>, String)> {
     let mut lines = Vec::new();
     for of_file in faults.chunk_by(|one, next| one.file == next.file) {
         lines.extend(of_file.iter().take(OF_A_FILE).map(|fault| (&fault.file, fault.to_string())));
