@@ -11,7 +11,7 @@ pub fn may_match(pattern: &str, path: &str) -> bool {
     let wanted = segments(pattern);
     let loosely = |path: &str| fits(&wanted, &segments(path), &|wanted, given| run(&pieces(wanted, &folded), &folded(given)));
     let other = path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned);
-    loosely(path) || !other.is_empty() && loosely(&other)
+    matches(pattern, path) || loosely(path) || !other.is_empty() && loosely(&other)
 }
 
 /// Percent-decoded.

@@ -57,6 +57,10 @@ impl PathPattern {
     /// Whether some server could read a path in normal form as one the pattern stands for: for rules that hold or block. Blind to case, to how a
     /// character is encoded, and to a slash at the path's end. Holds wherever [`Self::matches`] does.
     pub fn may_match(&self, normal: &str) -> bool {
+        // A star may end inside an encoded octet, which folding would take whole.
+        if self.matches(normal) {
+            return true;
+        }
         let path = folded(normal, STAR);
         let other = path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned);
         path.starts_with('/') && (fits(&self.folded, &path) || fits(&self.folded, &other))

@@ -81,6 +81,7 @@ fn a_rule_that_holds_or_blocks_sees_through_spelling() {
         ("/%40scope/x", "/@scope/x /%40Scope/x"),
         ("/a*b", "/a*b /a%2Ab /axB /ac:no"),
         ("/a%2Ab", "/a*b /a%2Ab /A%2AB /axb:no"),
+        ("/a*2A", "/ab%2A /ab2a"),
         ("/*2a*b", "/x2ab /2A/b:no /a*b:no /a%2Ab:no"),
         ("/caf%C3%A9", "/caf%C3%89 /caf%C3%A9 /cafe:no"),
         ("/%CE%A3*", "/%CF%83 /%CE%A3x /%CF%83X"),
