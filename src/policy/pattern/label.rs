@@ -120,7 +120,10 @@ fn expand(label: &str) -> Result<Vec<String>, PatternFault> {
     while let Some((before, after)) = rest.split_once('{') {
         let (inside, left) = after.split_once('}').ok_or(PatternFault::Braces)?;
         let options: Vec<&str> = inside.split(',').collect();
-        if before.contains(['}', ',']) || inside.contains('{') || options.iter().any(|option| option.is_empty()) {
+        // A set that a brace cuts would be another set in each choice.
+        let cut = |text: &str| text.matches('[').count() != text.matches(']').count();
+        let foreign = before.contains(['}', ',']) || inside.contains('{') || cut(before);
+        if foreign || options.iter().any(|option| option.is_empty() || cut(option)) {
             return Err(PatternFault::Braces);
         }
         if spelled.len() * options.len() > ALTERNATIVES_MAX {
