@@ -14,7 +14,7 @@ use exeat::policy::pattern::{HostPattern, Use};
 use exeat::policy::rule::{Effect, Rule};
 
 const FILE: &str = "coder.toml";
-const TOKEN: &str = "Yb7Kq2VwXn4Rt9Lz";
+const TOKEN: &str = "a7c1e90b45d2f86613c08e5fb7294d0aa7c1e90b45d2f86613c08e5fb7294d0a";
 const DIGEST: &str = "5f0c9b1e7a64d83f5f0c9b1e7a64d83f5f0c9b1e7a64d83f5f0c9b1e7a64d83f";
 
 /// Reads the bytes as an allowlist.
@@ -55,7 +55,7 @@ fn assert_plain(message: &impl Display) {
         letter.is_control() || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     assert!(!said.contains(steers), "{said:?} steers a terminal");
-    assert!(!said.contains(TOKEN) && !said.contains(&DIGEST[..16]), "{said:?} shows a token");
+    assert!(!said.contains(&TOKEN[..16]) && !said.contains(&DIGEST[..16]), "{said:?} shows a token");
 }
 
 fn assert_rule(rule: &Rule) {

@@ -10,6 +10,7 @@ mod words;
 use super::address::Addresses;
 use super::allowlist::{Allowlist, Identify, Unlisted};
 use super::limits::Limits;
+use super::widening::{as_tight, within};
 pub use floor::of_floors;
 
 /// One difference.
@@ -136,18 +137,6 @@ fn same_identity(one: &Identify, other: &Identify) -> bool {
 fn by_token_alone(table: &Identify) -> bool {
     let Identify { token, source, listener, place: _ } = table;
     token.is_some() && source.is_none() && listener.is_none()
-}
-
-/// Whether all of `new` is in `old`.
-fn within(new: &Addresses, old: &Addresses) -> bool {
-    let Addresses { public, networks } = new;
-    *public <= old.public && networks.iter().all(|network| old.networks.iter().any(|wider| wider.contains(network)))
-}
-
-fn as_tight(new: &Limits, old: &Limits) -> bool {
-    let Limits { open, per_minute } = new;
-    let tight = |new: Option<u32>, old: Option<u32>| old.is_none_or(|old| new.is_some_and(|new| new <= old));
-    tight(*open, old.open) && tight(*per_minute, old.per_minute)
 }
 
 #[cfg(test)]

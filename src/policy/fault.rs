@@ -12,6 +12,9 @@ use serde::Serialize;
 /// The most characters of a value that a fault shows.
 const SHOWN: usize = 60;
 
+/// Hexadecimal digits that stand for a secret: a token or digest has 64, and some may have been lost.
+const SECRET: usize = 40;
+
 /// One error in a file. Faults sort by place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fault {
@@ -67,7 +70,7 @@ impl fmt::Display for Warning {
 
 /// A value from a file, fit for a message: quoted, escaped, cut short; what looks like a token is not shown at all.
 pub fn shown(text: &str) -> String {
-    if text.contains("exeat_") || text.contains("sha256:") {
+    if text.contains("exeat_") || text.contains("sha256:") || holds_digits(text) {
         return "a text that looks like a token (not shown)".to_owned();
     }
     let mut short: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
@@ -75,6 +78,11 @@ pub fn shown(text: &str) -> String {
         short.push('…');
     }
     format!("\"{short}\"")
+}
+
+/// Whether so many hexadecimal digits stand together that they are a token or a digest whose prefix was lost.
+fn holds_digits(text: &str) -> bool {
+    text.split(|letter: char| !letter.is_ascii_hexdigit()).any(|digits| digits.len() >= SECRET)
 }
 
 /// The name of a file, fit for a terminal: whoever may put a file into a folder may not write on the screen of who checks it.
@@ -147,7 +155,8 @@ mod tests {
 
     #[test]
     fn a_token_is_never_shown() {
-        for text in ["exeat_abc", "http://a:exeat_abc@h", "sha256:00ff"] {
+        let without_prefix = format!("\u{1b}xeat_{}", "00ffabc1".repeat(8));
+        for text in ["exeat_abc", "http://a:exeat_abc@h", "sha256:00ff", &without_prefix] {
             let said = shown(text);
             assert!(!said.contains("abc") && !said.contains("00ff"), "{said}");
         }

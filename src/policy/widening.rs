@@ -103,7 +103,8 @@ fn may_meet(one: &Rule, other: &Rule) -> bool {
     one.ports.meet(&other.ports) && !(exact(one) && exact(other) && disjoint())
 }
 
-fn passes_no_more(new: &Allow, old: &Allow) -> bool {
+/// Whether what the one lets pass, the other does too.
+pub(super) fn passes_no_more(new: &Allow, old: &Allow) -> bool {
     let Allow { addresses, spelled, opaque, websocket, limits } = new;
     within(addresses, &old.addresses)
         && *spelled <= old.spelled
@@ -112,12 +113,14 @@ fn passes_no_more(new: &Allow, old: &Allow) -> bool {
         && as_tight(limits, &old.limits)
 }
 
-fn within(new: &Addresses, old: &Addresses) -> bool {
+/// Whether all of `new` is in `old`.
+pub(super) fn within(new: &Addresses, old: &Addresses) -> bool {
     let Addresses { public, networks } = new;
     *public <= old.public && networks.iter().all(|network| old.networks.iter().any(|wider| wider.contains(network)))
 }
 
-fn as_tight(new: &Limits, old: &Limits) -> bool {
+/// Whether the one bounds at least as much.
+pub(super) fn as_tight(new: &Limits, old: &Limits) -> bool {
     let Limits { open, per_minute } = new;
     let tight = |new: Option<u32>, old: Option<u32>| old.is_none_or(|old| new.is_some_and(|new| new <= old));
     tight(*open, old.open) && tight(*per_minute, old.per_minute)

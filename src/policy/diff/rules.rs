@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Change, Difference, as_tight, within, words};
+use super::{Change, Difference, words};
 use crate::policy::allowlist::{Allowlist, Unlisted};
 use crate::policy::destination::Port;
 use crate::policy::index::HostIndex;
 use crate::policy::pattern::HostPattern;
-use crate::policy::rule::{Allow, Effect, Ports, Rule};
+use crate::policy::rule::{Effect, Ports, Rule};
+use crate::policy::widening::passes_no_more;
 
 /// What rules of one kind say of one host and port; no port stands for every port.
 type Point<'a> = (&'static str, &'a HostPattern, Option<Port>);
@@ -210,15 +211,6 @@ fn removed(rule: &Rule, after: &Said<'_>, (host, port): (&HostPattern, Option<Po
 /// Whether a rule could come to speak for a host of the wildcard. One that spells its host spoke before as well, or is told as new.
 fn may_meet(host: &HostPattern, rule: &Rule) -> bool {
     rule.hosts.iter().any(|other| other.exact().is_none() && (host.network().is_some() == other.network().is_some()))
-}
-
-fn passes_no_more(new: &Allow, old: &Allow) -> bool {
-    let Allow { addresses, spelled, opaque, websocket, limits } = new;
-    within(addresses, &old.addresses)
-        && *spelled <= old.spelled
-        && *opaque <= old.opaque
-        && *websocket <= old.websocket
-        && as_tight(limits, &old.limits)
 }
 
 fn ends_no_later(one: &Rule, other: &Rule) -> bool {
