@@ -189,6 +189,7 @@ impl<'a> View<'a> {
             }
             Record::Decided(decided) => self.decided(decided),
             Record::Ended(ended) => self.ended(ended),
+            Record::Progress(_) | Record::RefusedSummary(_) | Record::Gap(_) | Record::Segment(_) | Record::Sealed(_) => None,
         }
     }
 

@@ -156,6 +156,7 @@ impl Gate {
             // On one machine nothing here tells the agent's processes from its approver's.
             separated: claim.on_this_machine.then_some(false),
             within: claim.within(),
+            trace: None,
         };
         let on_end: Arc<dyn OnEnd> = Arc::clone(self) as Arc<dyn OnEnd>;
         Open::new(draft, claim.wanted.as_ref().ok().cloned(), Arc::clone(&self.recorder), on_end)

@@ -229,6 +229,7 @@ impl Open {
                 hold: self.held.map(millis),
                 dns: self.dns.map(millis),
                 dial: self.dial.map(millis),
+                tls: None,
                 total: millis(self.began.elapsed()),
             },
         });

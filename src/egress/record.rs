@@ -2,6 +2,9 @@
 //!
 //! A record is data for people and programs outside; its field names are promises. Nothing secret has a field here.
 
+mod ended;
+mod flow;
+mod keeping;
 mod mask;
 mod policy;
 
@@ -13,6 +16,9 @@ use uuid::Uuid;
 use crate::policy::attempt::{AgentId, AttemptId, RequestLine, Scheme};
 use crate::policy::destination::Destination;
 use crate::policy::reason::Reason;
+pub use ended::{Ended, Millis, Outcome, TlsSeen};
+pub use flow::{Progress, RefusedCount, RefusedSummary};
+pub use keeping::{Gap, GapWhy, Sealed, Segment};
 pub use mask::{LONGEST_METHOD, masked};
 pub use policy::{PolicyInForce, Unread};
 
@@ -36,6 +42,37 @@ pub enum Record {
     Decided(Decided),
     /// How it ended; exactly one for each `decided`.
     Ended(Ended),
+    /// What an open attempt has carried so far.
+    Progress(Progress),
+    /// Refusals that were counted and not written down one by one.
+    RefusedSummary(RefusedSummary),
+    /// Records that are not there.
+    Gap(Gap),
+    /// A segment begins.
+    Segment(Segment),
+    /// A checkpoint.
+    Sealed(Sealed),
+}
+
+impl Record {
+    /// The `kind`, as records and metrics spell it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Record::Started(_) => "started",
+            Record::Stopped(_) => "stopped",
+            Record::Policy(_) => "policy",
+            Record::Held(_) => "held",
+            Record::Answered(_) => "answered",
+            Record::Revoked(_) => "revoked",
+            Record::Decided(_) => "decided",
+            Record::Ended(_) => "ended",
+            Record::Progress(_) => "progress",
+            Record::RefusedSummary(_) => "refused_summary",
+            Record::Gap(_) => "gap",
+            Record::Segment(_) => "segment",
+            Record::Sealed(_) => "sealed",
+        }
+    }
 }
 
 /// A destination as records spell it.
@@ -189,6 +226,11 @@ pub struct Answered {
 }
 
 /// RFC 3339 with all six digits, as every time in a record.
+fn with_microseconds<S: serde::Serializer>(time: &jiff::Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&format_args!("{time:.6}"))
+}
+
+/// As `with_microseconds`, of a time that may be none.
 fn to_the_microsecond<S: serde::Serializer>(time: &Option<jiff::Timestamp>, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&time.map_or_else(String::new, |time| format!("{time:.6}")))
 }
@@ -260,98 +302,9 @@ pub struct Decided {
     /// The tunnel the request was found in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<AttemptId>,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// To its proper end.
-    Completed,
-    /// Refused, before or after the decision.
-    Refused,
-    /// The agent went away.
-    Abandoned,
-    /// The network or the destination failed.
-    Failed,
-    /// exeat cut it.
-    Cut,
-    /// The process died while it was open; written at the next start.
-    Lost,
-}
-
-impl Outcome {
-    /// As records and metrics spell it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Outcome::Completed => "completed",
-            Outcome::Refused => "refused",
-            Outcome::Abandoned => "abandoned",
-            Outcome::Failed => "failed",
-            Outcome::Cut => "cut",
-            Outcome::Lost => "lost",
-        }
-    }
-}
-
-/// What was seen of TLS in a tunnel.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TlsSeen {
-    /// The name in the ClientHello.
+    /// The agent's trace context, where it sent a valid one: `traceparent` of W3C Trace Context, version 00.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sni: Option<String>,
-    /// The protocols offered.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub alpn: Vec<String>,
-    /// Whether an encrypted ClientHello extension stood in it.
-    pub ech: bool,
-    /// Whether exeat saw inside.
-    pub inspected: bool,
-}
-
-/// Durations by stage, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Millis {
-    /// Waiting for an answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hold: Option<f64>,
-    /// Resolving.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dns: Option<f64>,
-    /// Dialling.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dial: Option<f64>,
-    /// From the claim to the end.
-    pub total: f64,
-}
-
-/// `ended`: the last word on an attempt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Ended {
-    /// The attempt.
-    pub id: AttemptId,
-    /// Who asked; absent where not identified.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<AgentId>,
-    /// How.
-    pub outcome: Outcome,
-    /// Why.
-    pub reason: Reason,
-    /// The address dialled or reused; on a refusal after DNS the one refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// Bytes from the agent.
-    pub bytes_up: u64,
-    /// Bytes to the agent.
-    pub bytes_down: u64,
-    /// The status of the origin's answer, where seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// What was seen of TLS.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<TlsSeen>,
-    /// Durations.
-    pub ms: Millis,
+    pub trace: Option<String>,
 }
 
 /// The record could not be written; nothing that rests on it may happen.

@@ -25,6 +25,7 @@ pub(crate) fn decided(id: u128) -> Decided {
         would: None,
         separated: None,
         within: None,
+        trace: None,
     }
 }
 

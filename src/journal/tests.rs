@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::sample::{decided, ended};
 use super::*;
-use crate::egress::record::{Decided, PolicyInForce, Ruling, Started};
+use crate::egress::record::{Decided, Ruling, Started};
 use crate::policy::reason::Reason;
 
 const ROOM: u64 = 1 << 20;
@@ -368,6 +368,7 @@ fn texts(state: &Path) -> Vec<String> {
 }
 
 /// Every line in a few words: number, kind, attempt, outcome, reason.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds are told by their names")]
 fn told(state: &Path) -> Vec<String> {
     let tell = |item: Result<Entry, BadLine>| match item {
         Err(bad) => bad.to_string(),
@@ -377,7 +378,7 @@ fn told(state: &Path) -> Vec<String> {
             Record::Stopped(_) => format!("{seq} stopped"),
             Record::Decided(decided) => format!("{seq} decided {}", decided.id.0.as_u128()),
             Record::Ended(ended) => format!("{seq} ended {} {} {}", ended.id.0.as_u128(), ended.outcome.as_str(), ended.reason),
-            Record::Policy(PolicyInForce { .. }) | Record::Held(_) | Record::Answered(_) | Record::Revoked(_) => format!("{seq} other"),
+            other => format!("{seq} {}", other.kind()),
         },
     };
     Reader::open(state).unwrap().map(tell).collect()

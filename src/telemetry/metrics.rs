@@ -99,17 +99,14 @@ impl Metrics {
 
     /// Counts a record that was written.
     pub fn recorded(&self, record: &Record) {
-        let kind = match record {
-            Record::Started(_) => "started",
-            Record::Stopped(_) => "stopped",
+        match record {
             Record::Policy(policy) => self.policy(policy),
-            Record::Held(_) => "held",
-            Record::Answered(_) => "answered",
-            Record::Revoked(_) => "revoked",
             Record::Decided(decided) => self.decided(decided),
             Record::Ended(ended) => self.ended(ended),
-        };
-        self.journal_records.with_label_values(&[kind]).inc();
+            Record::Started(_) | Record::Stopped(_) | Record::Held(_) | Record::Answered(_) | Record::Revoked(_) => {}
+            Record::Progress(_) | Record::RefusedSummary(_) | Record::Gap(_) | Record::Segment(_) | Record::Sealed(_) => {}
+        }
+        self.journal_records.with_label_values(&[record.kind()]).inc();
     }
 
     /// Counts a record that could not be written at once.
@@ -146,13 +143,12 @@ impl Metrics {
         self.holds_pending.with_label_values(&[agent.as_str()]).set(i64::try_from(pending).unwrap_or(i64::MAX));
     }
 
-    fn policy(&self, policy: &PolicyInForce) -> &'static str {
+    fn policy(&self, policy: &PolicyInForce) {
         self.policy.reset();
         self.policy.with_label_values(&[&policy.new]).set(1);
-        "policy"
     }
 
-    fn decided(&self, decided: &Decided) -> &'static str {
+    fn decided(&self, decided: &Decided) {
         let agent = label(decided.agent.as_ref());
         self.decisions.with_label_values(&[agent, decided.decision.as_str(), decided.reason.as_str(), decided.front.as_str()]).inc();
         let carried = match decided.decision {
@@ -167,10 +163,9 @@ impl Metrics {
                 self.tunnels_open.with_label_values(&[agent]).inc();
             }
         }
-        "decided"
     }
 
-    fn ended(&self, ended: &Ended) -> &'static str {
+    fn ended(&self, ended: &Ended) {
         let agent = label(ended.agent.as_ref());
         let open = self.open.lock().remove(&ended.id);
         if let Some(open) = &open {
@@ -181,8 +176,8 @@ impl Metrics {
         }
         self.bytes.with_label_values(&[agent, "up"]).inc_by(ended.bytes_up);
         self.bytes.with_label_values(&[agent, "down"]).inc_by(ended.bytes_down);
-        let Millis { hold, dns, dial, total } = ended.ms;
-        for (stage, millis) in [("hold", hold), ("dns", dns), ("dial", dial), ("total", Some(total))] {
+        let Millis { hold, dns, dial, tls, total } = ended.ms;
+        for (stage, millis) in [("hold", hold), ("dns", dns), ("dial", dial), ("tls", tls), ("total", Some(total))] {
             if let Some(millis) = millis {
                 self.stage_seconds.with_label_values(&[stage]).observe(millis / 1e3);
             }
@@ -190,7 +185,6 @@ impl Metrics {
         if let Some(hold) = hold {
             self.hold_seconds.with_label_values(&[hold_outcome(open.as_ref(), ended)]).observe(hold / 1e3);
         }
-        "ended"
     }
 }
 
