@@ -3,24 +3,29 @@
 //! Append-only segments of JSON lines, one slot a process. A line is one `write(2)` under one lock: a kill loses nothing.
 //! What cannot be written is an error to whoever asked, never a line dropped.
 
+mod commit;
 mod line;
 mod read;
 mod recover;
+mod settings;
 mod slot;
 mod take;
 mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::egress::record::{Ended, Record, Unwritable};
+use crate::egress::record::{Durable, Ended, Record, Unwritable};
+use commit::Commit;
 use take::{Found, take};
 use writer::Writer;
 
 pub use line::Line;
 pub use read::{BadLine, Entry, Reader};
+pub use settings::{Disk, Durability, Settings, SystemDisk};
 
 /// Where the journal lies in a state folder.
 pub fn folder(state: &Path) -> PathBuf {
@@ -71,12 +76,12 @@ pub type Witness<'a> = &'a mut dyn FnMut(&Record);
 
 impl Journal {
     /// Puts every slot that no process holds in order, takes the first of them or a new one, and writes `started`.
-    /// A segment ends when the next line would make it longer than `segment_bytes`.
+    /// A number in place of settings is the length of a segment; all else is the default then.
     ///
     /// Where the folder or the disk stands in the way, the journal is not healthy, and each later use tries again;
     /// what is found then is logged. An error is only that others hold all slots.
-    pub fn open(state: &Path, segment_bytes: u64) -> Result<Opened, JournalError> {
-        let mut seat = Seat { folder: folder(state), segment_bytes, writer: None, problem: None, stopped: false };
+    pub fn open(state: &Path, settings: impl Into<Settings>) -> Result<Opened, JournalError> {
+        let mut seat = Seat { folder: folder(state), terms: Terms::new(settings.into()), writer: None, problem: None, stopped: false };
         let mut found = Found::default();
         match seat.take(&mut found) {
             Err(error @ JournalError::NoSlot { .. }) => return Err(error),
@@ -113,6 +118,12 @@ impl Journal {
         seat.writer()?.stop(written)
     }
 
+    /// When all that is written by now is as durable as the settings say.
+    pub fn durable(&self) -> Durable {
+        let seat = self.seat.lock();
+        seat.terms.commit.as_ref().map_or_else(Durable::already, |commit| commit.durable())
+    }
+
     /// What stood in the way of the last write, in words for operators.
     pub fn healthy(&self) -> Result<(), String> {
         self.seat.lock().healthy()
@@ -128,11 +139,29 @@ impl Journal {
     }
 }
 
+/// What every writer of this process goes by.
+#[derive(Clone, Debug)]
+struct Terms {
+    settings: Settings,
+    /// Where durability is the disk's.
+    commit: Option<Arc<Commit>>,
+}
+
+impl Terms {
+    fn new(settings: Settings) -> Self {
+        let commit = match settings.durability {
+            Durability::Process => None,
+            Durability::Disk => Some(Arc::new(Commit::new(Arc::clone(&settings.disk)))),
+        };
+        Self { settings, commit }
+    }
+}
+
 /// A place in the journal's folder, had or wanted.
 #[derive(Debug)]
 struct Seat {
     folder: PathBuf,
-    segment_bytes: u64,
+    terms: Terms,
     writer: Option<Writer>,
     /// Why there is no writer.
     problem: Option<JournalError>,
@@ -141,7 +170,7 @@ struct Seat {
 
 impl Seat {
     fn take(&mut self, found: &mut Found) -> Result<(), JournalError> {
-        let mut writer = take(&self.folder, self.segment_bytes, found)?;
+        let mut writer = take(&self.folder, &self.terms, found)?;
         writer.begin();
         self.writer = Some(writer);
         Ok(())
@@ -164,7 +193,9 @@ impl Seat {
 
     fn healthy(&self) -> Result<(), String> {
         match (&self.writer, &self.problem) {
-            (Some(writer), _) => writer.healthy(),
+            (Some(writer), _) => {
+                self.terms.commit.as_ref().and_then(|commit| commit.failure()).map_or_else(|| writer.healthy(), |failed| Err(failed.to_string()))
+            }
             (None, Some(problem)) => Err(problem.to_string()),
             (None, None) => Ok(()),
         }
@@ -188,6 +219,8 @@ pub enum Doing {
     Repair,
     /// Writing a line.
     Write,
+    /// Putting lines on the disk.
+    Sync,
 }
 
 impl Doing {
@@ -200,6 +233,7 @@ impl Doing {
             Doing::Read => "read",
             Doing::Repair => "repaired",
             Doing::Write => "written",
+            Doing::Sync => "synced",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod durable;
 mod starts;
 
 use std::fs::{self, OpenOptions};

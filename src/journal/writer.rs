@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::line::{LONGEST, Line, VERSION};
 use super::recover::Left;
 use super::slot::{Slot, open_file, same_file, segments};
-use super::{Doing, JournalError, Witness};
+use super::{Doing, JournalError, Terms, Witness};
 use crate::egress::record::{Ended, Millis, Outcome, Record, Stopped, Unwritable};
 use crate::policy::attempt::{AgentId, AttemptId};
 use crate::policy::reason::Reason;
@@ -52,8 +53,8 @@ pub(super) fn follow(open: &mut OpenAttempts, record: &Record) {
 #[derive(Debug)]
 pub(super) struct Writer {
     slot: Slot,
-    segment_bytes: u64,
-    file: File,
+    terms: Terms,
+    file: Arc<File>,
     number: u64,
     /// Up to here the segment holds whole lines.
     good: u64,
@@ -69,13 +70,17 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(slot: Slot, segment_bytes: u64, left: &Left, first: VecDeque<Record>) -> Result<Self, JournalError> {
+    pub(super) fn new(slot: Slot, terms: &Terms, left: &Left, first: VecDeque<Record>) -> Result<Self, JournalError> {
         let number = left.number.max(1);
         let path = slot.segment(number);
         let file = open_file(&path, OpenOptions::new().create(true)).map_err(|error| JournalError::new(Doing::Open, &path, error))?;
+        if let (Some(commit), Some(journal)) = (&terms.commit, slot.folder.parent()) {
+            journal.parent().into_iter().chain([journal, &slot.folder]).for_each(|folder| commit.made_in(folder));
+        }
+        let (terms, file) = (terms.clone(), Arc::new(file));
         let (good, seq) = (left.length, left.seq.saturating_add(1));
         let (owed, open, problem) = (VecDeque::new(), OpenAttempts::new(), None);
-        Ok(Self { slot, segment_bytes, file, number, good, torn: false, seq, first, owed, open, problem, stopped: false })
+        Ok(Self { slot, terms, file, number, good, torn: false, seq, first, owed, open, problem, stopped: false })
     }
 
     /// Writes the first lines and `stopped`, for a slot nothing else is to be written in.
@@ -191,6 +196,9 @@ impl Writer {
         }
         self.ready(line.len() as u64)?;
         self.write_whole(line.as_bytes()).map_err(|error| self.failed(error))?;
+        if let Some(commit) = &self.terms.commit {
+            commit.wrote(&self.file, &self.path());
+        }
         self.good += line.len() as u64;
         self.seq = self.seq.saturating_add(1);
         follow(&mut self.open, record);
@@ -204,7 +212,7 @@ impl Writer {
     fn write_whole(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.torn = true;
         let result = loop {
-            match (&self.file).write(bytes) {
+            match (&*self.file).write(bytes) {
                 Ok(length) if length == bytes.len() => break Ok(()),
                 Ok(_) => break Err(io::Error::from(io::ErrorKind::StorageFull)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -227,6 +235,9 @@ impl Writer {
 
     /// Makes the file ready for `length` more bytes: still in its place, free of torn bytes, not too long.
     fn ready(&mut self, length: u64) -> Result<(), JournalError> {
+        if let Some(failed) = self.terms.commit.as_ref().and_then(|commit| commit.failure()) {
+            return Err(failed);
+        }
         if !self.slot.in_place() {
             return Err(self.failed(io::Error::new(io::ErrorKind::NotFound, "the folder was removed or replaced")));
         }
@@ -242,7 +253,7 @@ impl Writer {
         if !ours {
             tracing::warn!(segment = %self.path().display(), "a segment was removed or changed by others; the journal goes on in the next");
         }
-        if !ours || (self.good > 0 && self.good + length > self.segment_bytes) { self.next_segment() } else { Ok(()) }
+        if !ours || (self.good > 0 && self.good + length > self.terms.settings.segment) { self.next_segment() } else { Ok(()) }
     }
 
     /// Goes on behind every segment there is, whoever made it: readers go by the numbers.
@@ -251,7 +262,10 @@ impl Writer {
         let newest = numbers.last().map_or(self.number, |newest| self.number.max(*newest));
         let path = self.slot.segment(newest.saturating_add(1));
         let file = open_file(&path, OpenOptions::new().create_new(true)).map_err(|error| JournalError::new(Doing::Create, &path, error))?;
-        (self.file, self.number, self.good, self.torn) = (file, newest.saturating_add(1), 0, false);
+        if let Some(commit) = &self.terms.commit {
+            commit.made_in(&self.slot.folder);
+        }
+        (self.file, self.number, self.good, self.torn) = (Arc::new(file), newest.saturating_add(1), 0, false);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 pub use metrics::Metrics;
 pub use tally::Tally;
 
-use crate::egress::record::{Ended, Record, Recorder, Unwritable};
+use crate::egress::record::{Durable, Ended, Record, Recorder, Unwritable};
 use crate::journal::Journal;
 
 /// Where this process's records go: the journal first, the metrics once a record is written.
@@ -59,6 +59,10 @@ impl Recording {
 impl Recorder for Recording {
     fn record(&self, record: &Record) -> Result<(), Unwritable> {
         self.count(self.journal.record(record, &mut |record| self.recorded(record)))
+    }
+
+    fn durable(&self) -> Durable {
+        self.journal.durable()
     }
 
     fn settle(&self, ended: Ended) {
