@@ -5,27 +5,35 @@
 
 mod commit;
 mod line;
+pub mod note;
 mod read;
 mod recover;
+mod seal;
 mod settings;
 mod slot;
+mod tail;
 mod take;
+mod tree;
 mod writer;
 
+use std::cell::OnceCell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use crate::egress::record::{Durable, Ended, Record, Unwritable};
 use commit::Commit;
+use note::{Key, KeyError};
 use take::{Found, take};
 use writer::Writer;
 
 pub use line::Line;
 pub use read::{BadLine, Entry, Reader};
 pub use settings::{Disk, Durability, Settings, SystemDisk};
+pub use tree::Tree;
 
 /// Where the journal lies in a state folder.
 pub fn folder(state: &Path) -> PathBuf {
@@ -81,11 +89,11 @@ impl Journal {
     /// Where the folder or the disk stands in the way, the journal is not healthy, and each later use tries again;
     /// what is found then is logged. An error is only that others hold all slots.
     pub fn open(state: &Path, settings: impl Into<Settings>) -> Result<Opened, JournalError> {
-        let mut seat = Seat { folder: folder(state), terms: Terms::new(settings.into()), writer: None, problem: None, stopped: false };
+        let mut seat = Seat { folder: folder(state), terms: Terms::new(state, settings.into()), writer: None, problem: None, stopped: false };
         let mut found = Found::default();
         match seat.take(&mut found) {
             Err(error @ JournalError::NoSlot { .. }) => return Err(error),
-            Err(problem @ JournalError::File { .. }) => {
+            Err(problem @ (JournalError::File { .. } | JournalError::Key(_) | JournalError::OtherKey { .. })) => {
                 tracing::error!("{problem}");
                 seat.problem = Some(problem);
             }
@@ -124,6 +132,17 @@ impl Journal {
         seat.terms.commit.as_ref().map_or_else(Durable::already, |commit| commit.durable())
     }
 
+    /// Does what is due by the time: checkpoints, and a sync of what nobody waits for. To be called every second or so.
+    pub fn turn(&self, now: Instant, written: Witness<'_>) {
+        let mut seat = self.seat.lock();
+        if let Some(commit) = &seat.terms.commit {
+            commit.soon();
+        }
+        if let Some(writer) = &mut seat.writer {
+            writer.turn(now, written);
+        }
+    }
+
     /// What stood in the way of the last write, in words for operators.
     pub fn healthy(&self) -> Result<(), String> {
         self.seat.lock().healthy()
@@ -142,18 +161,29 @@ impl Journal {
 /// What every writer of this process goes by.
 #[derive(Clone, Debug)]
 struct Terms {
+    state: PathBuf,
     settings: Settings,
+    /// What signs checkpoints, once it could be had.
+    key: OnceCell<Arc<Key>>,
     /// Where durability is the disk's.
     commit: Option<Arc<Commit>>,
 }
 
 impl Terms {
-    fn new(settings: Settings) -> Self {
+    fn new(state: &Path, settings: Settings) -> Self {
         let commit = match settings.durability {
             Durability::Process => None,
             Durability::Disk => Some(Arc::new(Commit::new(Arc::clone(&settings.disk)))),
         };
-        Self { settings, commit }
+        Self { state: state.to_owned(), settings, key: OnceCell::new(), commit }
+    }
+
+    fn key(&self) -> Result<&Key, JournalError> {
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let key = Arc::new(Key::open(&self.state)?);
+        Ok(self.key.get_or_init(|| key))
     }
 }
 
@@ -170,6 +200,7 @@ struct Seat {
 
 impl Seat {
     fn take(&mut self, found: &mut Found) -> Result<(), JournalError> {
+        self.terms.key()?;
         let mut writer = take(&self.folder, &self.terms, found)?;
         writer.begin();
         self.writer = Some(writer);
@@ -250,6 +281,15 @@ pub enum JournalError {
         path: PathBuf,
         /// What the system said.
         error: io::Error,
+    },
+    /// There is no key to sign checkpoints with.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The slot's checkpoints are signed by another key.
+    #[error("{} is of another key than the journal.key of this state folder", path.display())]
+    OtherKey {
+        /// The slot's verifier.
+        path: PathBuf,
     },
     /// No slot is free.
     #[error("none of the {most} slots under {} is free: other processes hold them", folder.display())]

@@ -7,9 +7,11 @@ use std::path::Path;
 
 use super::recover::{Left, recover};
 use super::slot::{MOST, Slot, known, make_folder, name};
+use super::seal::Sealer;
+use super::tail::Tail;
 use super::writer::Writer;
 use super::{Doing, JournalError, Recovered, Skipped, Terms};
-use crate::egress::record::{Record, Started};
+use crate::egress::record::{Gap, GapWhy, Record, Started};
 
 /// What was found on the way.
 #[derive(Debug, Default)]
@@ -65,7 +67,8 @@ fn stops_all(why: &JournalError) -> bool {
         JournalError::File { doing: _, path: _, error } => {
             matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem)
         }
-        JournalError::NoSlot { .. } => false,
+        JournalError::NoSlot { .. } | JournalError::OtherKey { .. } => false,
+        JournalError::Key(_) => true,
     }
 }
 
@@ -96,9 +99,18 @@ fn report(slot: &Slot, left: &Left) -> Option<Recovered> {
 }
 
 fn writer(slot: Slot, terms: &Terms, mut left: Left) -> Result<Writer, JournalError> {
-    let lost = std::mem::take(&mut left.open);
+    let key = terms.key()?;
+    left.grow(&slot)?;
+    let (sealer, covered) = Sealer::new(&slot, key, terms.settings.checkpoints.as_deref(), std::mem::take(&mut left.sealed))?;
+    let lost = std::mem::take(&mut left.open).into_iter().map(|(id, attempt)| Record::Ended(attempt.lost(id)));
     let repaired = (left.torn > 0).then_some(left.torn);
     let started = Started { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), repaired };
-    let first = lost.into_iter().map(|(id, attempt)| Record::Ended(attempt.lost(id))).chain([Record::Started(started)]);
-    Writer::new(slot, terms, &left, first.collect())
+    // A checkpoint that covers more lines than there are tells how many others took away.
+    let had = covered.filter(|covered| *covered > left.tree.size());
+    let gap = had.map(|last| {
+        let (slot, first, sinks) = (slot.name.clone(), left.tree.size() + 1, Vec::new());
+        Record::Gap(Gap { slot, first, last, sinks, why: GapWhy::Missing })
+    });
+    let first = lost.chain([Record::Started(started)]).chain(gap).collect();
+    Ok(Writer::new(Tail::new(slot, terms, left)?, sealer, first))
 }
