@@ -4,10 +4,12 @@
 //! What cannot be written is an error to whoever asked, never a line dropped.
 
 mod line;
+pub mod note;
 mod read;
 mod recover;
 mod slot;
 mod take;
+mod tree;
 mod writer;
 
 use std::io;
@@ -21,6 +23,7 @@ use writer::Writer;
 
 pub use line::Line;
 pub use read::{BadLine, Entry, Reader};
+pub use tree::Tree;
 
 /// Where the journal lies in a state folder.
 pub fn folder(state: &Path) -> PathBuf {
