@@ -61,10 +61,8 @@ impl Left {
             each_line(&slot.segment(number), 0, |text, _| {
                 self.tree.push(text);
                 if is_of_kind(text, b"sealed") {
-                    self.sealed.extend(Line::parse_bytes(text).and_then(|line| match line.record {
-                        Record::Sealed(sealed) => Some(sealed),
-                        _ => None,
-                    }));
+                    let record = Line::parse_bytes(text).map(|line| line.record);
+                    self.sealed.extend(record.and_then(|record| if let Record::Sealed(sealed) = record { Some(sealed) } else { None }));
                 }
             })?;
         }
@@ -87,10 +85,8 @@ fn heading(path: &Path) -> Result<Option<Segment>, JournalError> {
         Ok(taken.complete.then_some(buffer))
     };
     let line = read().map_err(|error| JournalError::new(Doing::Read, path, error))?;
-    Ok(line.and_then(|line| match Line::parse_bytes(&line)?.record {
-        Record::Segment(segment) => Some(segment),
-        _ => None,
-    }))
+    let record = line.and_then(|line| Line::parse_bytes(&line)).map(|line| line.record);
+    Ok(record.and_then(|record| if let Record::Segment(segment) = record { Some(segment) } else { None }))
 }
 
 /// Cuts a torn line and reads as much as it takes to go on.

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +12,11 @@ use jiff::Timestamp;
 use super::commit::Commit;
 use super::line::{LONGEST, Line, VERSION};
 use super::recover::Left;
+use super::seal::Sealer;
 use super::slot::{Slot, open_file, segments};
 use super::tree::Tree;
 use super::{Doing, JournalError, Terms};
-use crate::egress::record::{Gap, GapWhy, Record, Segment};
+use crate::egress::record::{Gap, GapWhy, Record, Sealed, Segment};
 
 /// A clock that was set back by more than this is told.
 const STEP: Duration = Duration::from_secs(1);
@@ -81,10 +82,6 @@ impl Tail {
     }
 
     /// The segment that is written.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(super) fn number(&self) -> u64 {
         self.number
     }
@@ -108,10 +105,28 @@ impl Tail {
         self.render(record)?;
         self.ready(self.buffer.len() as u64)?;
         if self.good == 0 {
+            // The heading took the line's number.
             self.head()?;
             self.render(record)?;
         }
         self.put()
+    }
+
+    /// Writes a checkpoint of all that stands before its line.
+    pub(super) fn seal(&mut self, sealer: &Sealer) -> Result<Sealed, JournalError> {
+        let sealed = sealer.seal(&self.tree);
+        let record = Record::Sealed(sealed.clone());
+        self.render(&record)?;
+        self.ready(self.buffer.len() as u64)?;
+        if self.good > 0 {
+            self.put()?;
+            return Ok(sealed);
+        }
+        self.head()?;
+        let sealed = sealer.seal(&self.tree);
+        self.render(&Record::Sealed(sealed.clone()))?;
+        self.put()?;
+        Ok(sealed)
     }
 
     /// Whether a block of bytes finds room; they are cut away at once, and a kill between leaves a torn line that is repaired.

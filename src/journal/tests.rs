@@ -360,8 +360,13 @@ fn segment(state: &Path, number: u64) -> PathBuf {
     state.join("journal/proxy-1").join(slot::segment_name(number))
 }
 
+/// Every line but those that the journal writes of itself.
 fn entries(state: &Path) -> impl Iterator<Item = Entry> {
-    Reader::open(state).unwrap().map(Result::unwrap)
+    Reader::open(state).unwrap().map(Result::unwrap).filter(|entry| !is_own(&entry.line.record))
+}
+
+fn is_own(record: &Record) -> bool {
+    matches!(record, Record::Segment(_) | Record::Sealed(_))
 }
 
 fn texts(state: &Path) -> Vec<String> {

@@ -188,15 +188,13 @@ impl Writer {
     }
 
     fn seal(&mut self, written: Witness<'_>) {
-        let sealed = self.sealer.seal(&self.tail.tree);
-        let record = Record::Sealed(sealed.clone());
-        let result = self.write(&record);
-        if result.is_ok() {
-            self.sealer.keep(sealed);
-            written(&record);
-        }
+        let result = self.tail.seal(&self.sealer);
         // The checkpoint of a segment's beginning is this one, if its line began it.
         self.tail.take_begun();
+        let result = result.map(|sealed| {
+            self.sealer.keep(sealed.clone());
+            written(&Record::Sealed(sealed));
+        });
         self.judge(result);
     }
 
