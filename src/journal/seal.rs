@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::note::{Key, Signer, Verifier};
+use super::recover::Left;
 use super::slot::{Slot, open_file};
 use super::tree::Tree;
 use super::{Doing, JournalError};
@@ -30,23 +31,25 @@ pub(super) struct Sealer {
     path: PathBuf,
     second: Option<PathBuf>,
     second_failed: bool,
-    /// Leaves that the last checkpoint in the log covers, and when it was made.
+    /// Leaves that the last checkpoint covers, those that need no other, its own line with them, and when it was made.
     sealed: u64,
+    settled: u64,
     at: Option<Instant>,
     /// Notes that could not be put into `checkpoints` yet.
     owed: Vec<String>,
 }
 
 impl Sealer {
-    /// Puts `verifier` and `checkpoints` beside the segments, in order. `lines` are the checkpoints of the newest segment.
-    pub(super) fn new(slot: &Slot, key: &Key, second: Option<&Path>, lines: Vec<Sealed>) -> Result<(Self, Option<u64>), JournalError> {
+    /// Puts `verifier` and `checkpoints` beside the segments, in order, and says how many lines the last checkpoint there covers.
+    pub(super) fn new(slot: &Slot, key: &Key, second: Option<&Path>, left: &mut Left) -> Result<(Self, Option<u64>), JournalError> {
         let signer = key.signer(&slot.name);
         let path = slot.folder.join("checkpoints");
         verifier(slot, &signer)?;
         let last = repair(&path, &signer).map_err(|error| JournalError::new(Doing::Repair, &path, error))?;
         let second = second.map(|folder| folder.join(format!("{}-{}", slot.name, key.log_id())));
-        let owed = lines.into_iter().filter(|line| last.is_none_or(|last| line.size > last)).map(|line| line.note).collect();
-        let mut sealer = Self { signer, path, second, second_failed: false, sealed: last.unwrap_or(0), at: None, owed };
+        let sealed = last.filter(|last| *last <= left.tree.size()).unwrap_or(0);
+        let owed = std::mem::take(&mut left.sealed).into_iter().filter(|line| last.is_none_or(|last| line.size > last)).map(|line| line.note).collect();
+        let mut sealer = Self { signer, path, second, second_failed: false, sealed, settled: sealed, at: None, owed };
         sealer.pay();
         Ok((sealer, last))
     }
@@ -58,8 +61,12 @@ impl Sealer {
 
     /// Whether there is something to seal, and it is time.
     pub(super) fn is_due_at(&self, tree: &Tree, now: Instant) -> bool {
-        // The checkpoint's own line is nothing new.
-        tree.size() > self.sealed.saturating_add(1) && self.at.is_none_or(|at| now.saturating_duration_since(at) >= EVERY)
+        self.is_behind(tree) && self.at.is_none_or(|at| now.saturating_duration_since(at) >= EVERY)
+    }
+
+    /// Whether there is something to seal.
+    pub(super) fn is_behind(&self, tree: &Tree) -> bool {
+        tree.size() > self.settled
     }
 
     /// The checkpoint of a tree, to be written down.
@@ -68,9 +75,9 @@ impl Sealer {
         Sealed { size: tree.size(), root: root.to_string(), note: self.signer.sign(tree.size(), root) }
     }
 
-    /// Keeps a checkpoint that stands in the log, or the last one.
-    pub(super) fn keep(&mut self, sealed: Sealed) {
-        (self.sealed, self.at) = (sealed.size, Some(Instant::now()));
+    /// Keeps a checkpoint. `size` is that of the tree by now: its own line is nothing new.
+    pub(super) fn keep(&mut self, sealed: Sealed, size: u64) {
+        (self.sealed, self.settled, self.at) = (sealed.size, size, Some(Instant::now()));
         self.owed.push(sealed.note);
         self.pay();
     }

@@ -101,7 +101,7 @@ fn report(slot: &Slot, left: &Left) -> Option<Recovered> {
 fn writer(slot: Slot, terms: &Terms, mut left: Left) -> Result<Writer, JournalError> {
     let key = terms.key()?;
     left.grow(&slot)?;
-    let (sealer, covered) = Sealer::new(&slot, key, terms.settings.checkpoints.as_deref(), std::mem::take(&mut left.sealed))?;
+    let (sealer, covered) = Sealer::new(&slot, key, terms.settings.checkpoints.as_deref(), &mut left)?;
     let lost = std::mem::take(&mut left.open).into_iter().map(|(id, attempt)| Record::Ended(attempt.lost(id)));
     let repaired = (left.torn > 0).then_some(left.torn);
     let started = Started { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), repaired };

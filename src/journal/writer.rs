@@ -145,7 +145,7 @@ impl Writer {
                 self.first.push_front(record);
                 return Err(error);
             }
-            if self.first.is_empty() {
+            if self.first.is_empty() && self.sealer.is_behind(&self.tail.tree) {
                 self.seal(written);
             }
         }
@@ -192,7 +192,7 @@ impl Writer {
         // The checkpoint of a segment's beginning is this one, if its line began it.
         self.tail.take_begun();
         let result = result.map(|sealed| {
-            self.sealer.keep(sealed.clone());
+            self.sealer.keep(sealed.clone(), self.tail.tree.size());
             written(&Record::Sealed(sealed));
         });
         self.judge(result);
@@ -201,7 +201,7 @@ impl Writer {
     /// The last checkpoint covers `stopped` and has no line: it would be one that no checkpoint covers.
     fn seal_the_end(&mut self) {
         let sealed = self.sealer.seal(&self.tail.tree);
-        self.sealer.keep(sealed);
+        self.sealer.keep(sealed, self.tail.tree.size());
     }
 
     fn judge(&mut self, result: Result<(), JournalError>) {
