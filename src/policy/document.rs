@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::fault::{Fault, Warning, shown};
 pub use item::Item;
-use tree::{Entries, Entry};
+use tree::{Entries, Entry, Tree};
 
 /// About as many keys as any table is asked for.
 const KEYS: usize = 16;
@@ -29,7 +29,7 @@ pub struct Document<'t> {
     file: Arc<str>,
     line_starts: Vec<usize>,
     text: &'t str,
-    root: Entries<'t>,
+    tree: Tree<'t>,
     broken: BTreeSet<u32>,
     findings: RefCell<Findings>,
 }
@@ -55,9 +55,9 @@ impl<'t> Document<'t> {
     /// Reads the text as far as it is TOML; where it is not, that is a fault. `file` is its name in every message.
     pub fn parse(file: &str, text: &'t str) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        let (root, errors) = tree::read(text);
+        let (tree, errors) = tree::read(text);
         let mut document =
-            Self { file: file.into(), line_starts, text, root, broken: BTreeSet::new(), findings: RefCell::new(Findings::default()) };
+            Self { file: file.into(), line_starts, text, tree, broken: BTreeSet::new(), findings: RefCell::new(Findings::default()) };
         let (mut broken, mut merged) = (BTreeSet::new(), false);
         for error in errors {
             let at = error.span().map_or(text.len(), |span| span.start);
@@ -91,7 +91,7 @@ impl<'t> Document<'t> {
 
     /// The table of the whole file.
     pub fn root(&self) -> Table<'_> {
-        Table { document: self, key: "", title: "the top level".into(), at: 0, entries: &self.root, taken: Vec::new(), top: true }
+        Table { document: self, key: "", title: "the top level".into(), at: 0, entries: self.tree.root(), taken: Vec::new(), top: true }
     }
 
     /// The file's name in messages.
@@ -169,7 +169,7 @@ pub struct Table<'d> {
     key: &'d str,
     title: Arc<str>,
     at: usize,
-    entries: &'d Entries<'d>,
+    entries: Entries<'d>,
     taken: Vec<Taken>,
     top: bool,
 }
@@ -210,15 +210,15 @@ impl<'d> Table<'d> {
     /// As `tables`; `hint` ends the fix where something else stands there.
     pub fn tables_or(&mut self, key: &'static str, hint: &str) -> impl Iterator<Item = Table<'d>> + use<'d> {
         let item = self.take(key);
-        let list = item.and_then(|item| item.node.list()).unwrap_or_default();
+        let list = item.and_then(|item| self.document.tree.list(item.node)).unwrap_or_default();
         if let Some(item) = item
-            && (item.node.list().is_none() || list.iter().any(|node| node.table().is_none()))
+            && (self.document.tree.list(item.node).is_none() || list.iter().any(|node| self.document.tree.entries(*node).is_none()))
         {
             item.wrong(&format!("a list of tables, [[{key}]]"), &format!("write [[{key}]] with double brackets{hint}"));
         }
         let title: Arc<str> = format!("[[{key}]]").into();
         let document = self.document;
-        let tables = list.iter().filter_map(|node| Some((node.at, node.table()?)));
+        let tables = list.iter().filter_map(|node| Some((node.at(), document.tree.entries(*node)?)));
         tables.map(move |(at, entries)| Table::below(document, key, title.clone(), (at, entries)))
     }
 
@@ -226,26 +226,26 @@ impl<'d> Table<'d> {
     pub fn table(&mut self, key: &'static str) -> Option<Table<'d>> {
         let item = self.take(key)?;
         let title = self.title_below(key);
-        let Some(entries) = item.node.table() else {
+        let Some(entries) = self.document.tree.entries(item.node) else {
             item.wrong(&format!("a table, {title}"), &format!("write {title} on a line of its own, its keys below"));
             return None;
         };
-        Some(Self::below(self.document, item.key, title.into(), (item.node.at, entries)))
+        Some(Self::below(self.document, item.key, title.into(), (item.node.at(), entries)))
     }
 
     /// Takes every `[key.NAME]`; `Table::key` is the NAME.
     pub fn named_tables(&mut self, key: &'static str) -> Vec<Table<'d>> {
         let Some(item) = self.take(key) else { return Vec::new() };
         let title = self.title_below(key);
-        let Some(names) = item.node.table() else {
+        let Some(names) = self.document.tree.entries(item.node) else {
             item.wrong(&format!("tables with names, [{key}.NAME]"), &format!("write [{key}.main] on a line of its own, its keys below"));
             return Vec::new();
         };
         let mut tables = Vec::new();
         for entry in names.iter() {
             let title = format!("{}.{}]", title.trim_end_matches(']'), entry.key);
-            match entry.node.table() {
-                Some(entries) => tables.push(Self::below(self.document, &entry.key, title.into(), (entry.key_at, entries))),
+            match self.document.tree.entries(entry.node) {
+                Some(entries) => tables.push(Self::below(self.document, entry.key, title.into(), (entry.key_at, entries))),
                 None => {
                     let wanted = format!("tables with names, [{key}.NAME]");
                     self.item(entry).wrong(&wanted, &format!("write [{key}.main] above this key"));
@@ -258,7 +258,7 @@ impl<'d> Table<'d> {
     /// Takes a table whose keys the file chooses; `Item::key` is each.
     pub fn named_items(&mut self, key: &'static str) -> Vec<Item<'d>> {
         let Some(item) = self.take(key) else { return Vec::new() };
-        let Some(entries) = item.node.table().filter(|entries| !entries.is_empty()) else {
+        let Some(entries) = self.document.tree.entries(item.node).filter(|entries| !entries.is_empty()) else {
             item.wrong("a table of names", &format!("write {key} = {{ NAME = [\"VALUE\"] }}"));
             return Vec::new();
         };
@@ -311,11 +311,11 @@ impl<'d> Table<'d> {
         if self.top { format!("[{key}]") } else { format!("[{}.{key}]", self.title.trim_matches(['[', ']'])) }
     }
 
-    fn item(&self, entry: &'d Entry<'d>) -> Item<'d> {
-        Item { document: self.document, key: &entry.key, key_at: entry.key_at, node: &entry.node, secret: false }
+    fn item(&self, entry: Entry<'d>) -> Item<'d> {
+        Item { document: self.document, key: entry.key, key_at: entry.key_at, node: entry.node, secret: false }
     }
 
-    fn below(document: &'d Document<'d>, key: &'d str, title: Arc<str>, (at, entries): (usize, &'d Entries<'d>)) -> Table<'d> {
+    fn below(document: &'d Document<'d>, key: &'d str, title: Arc<str>, (at, entries): (usize, Entries<'d>)) -> Table<'d> {
         Table { document, key, title, at, entries, taken: Vec::with_capacity(KEYS), top: false }
     }
 
@@ -328,7 +328,7 @@ impl Drop for Table<'_> {
     fn drop(&mut self) {
         let is_taken = |key: &str| self.taken.iter().any(|taken| taken.key == key);
         let mut findings = self.document.findings.borrow_mut();
-        for entry in self.entries.iter().filter(|entry| !is_taken(&entry.key)) {
+        for entry in self.entries.iter().filter(|entry| !is_taken(entry.key)) {
             if findings.left_over.len() >= FAULTS_MAX {
                 findings.untold += 1;
                 continue;

@@ -1,7 +1,7 @@
 //! The values of a rule's keys.
 
 use std::num::NonZeroU16;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::Ports;
 use crate::policy::destination::Port;
@@ -14,6 +14,9 @@ use crate::policy::request::RequestRule;
 
 /// The most characters of `note`, `because` and `shared_ok`.
 const WORDS_MAX: usize = 500;
+
+/// What most rules about methods name; one of each for all of them.
+static COMMON: LazyLock<[Arc<str>; 7]> = LazyLock::new(|| ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"].map(Arc::from));
 
 /// Methods that are never passed on, so that a rule for one could never speak.
 const NEVER_PASSED: [&str; 3] = ["TRACE", "TRACK", "DEBUG"];
@@ -70,7 +73,7 @@ fn method(item: Item<'_>) -> Option<Arc<str>> {
         } else if capitals != text {
             Err(format!("methods are spelled exactly: write {capitals}"))
         } else {
-            Ok(Arc::from(text))
+            Ok(COMMON.iter().find(|common| ***common == *text).map_or_else(|| Arc::from(text), Arc::clone))
         }
     })
 }
