@@ -122,14 +122,14 @@ fn unit(path: &Path, name: &str, shelf: &Shelf<'_>, reading: &Reading<'_>, warni
     let file: Arc<str> = name.into();
     let text = match shelf.text_of(path) {
         Ok(text) => text,
-        Err(fault) => return Unit { file, agent: None, read: Err(vec![fault]) },
+        Err(fault) => return Unit { file, agent: None, read: Err(vec![fault]), claims: Vec::new() },
     };
     match Allowlist::read(name, &text, reading) {
         Ok((allowlist, second_looks)) => {
             warnings.extend(second_looks);
-            Unit { file, agent: Some(allowlist.agent.clone()), read: Ok(allowlist) }
+            Unit { file, agent: Some(allowlist.agent.clone()), read: Ok(allowlist), claims: Vec::new() }
         }
-        Err(faults) => Unit { file, agent: Allowlist::agent_of(&text), read: Err(faults) },
+        Err(faults) => Unit { file, agent: Allowlist::agent_of(&text), read: Err(faults), claims: Allowlist::claims_of(name, &text) },
     }
 }
 
@@ -147,7 +147,7 @@ fn of_nobody(path: &Path, name: &str, shelf: &Shelf<'_>, reading: &Reading<'_>, 
     let fix = r#"write agent = "NAME" at its top, or include it from an agent's file, or remove it"#;
     let fault =
         Fault::whole(name, "a file that names no agent and that no agent includes", "an agent's file, or one that is included", fix);
-    Some(Unit { file: name.into(), agent: None, read: Err(vec![fault]) })
+    Some(Unit { file: name.into(), agent: None, read: Err(vec![fault]), claims: Vec::new() })
 }
 
 /// Names in `freeze` that no file has: a slip of the pen there leaves an agent running.

@@ -60,6 +60,12 @@ pub(super) fn agent(document: &Document<'_>) -> Option<AgentId> {
     document.root().take("agent").and_then(|item| item.parse("an agent's name", AgentId::parse))
 }
 
+/// By what else than a token the agent of a file would be known, as far as that can be read.
+pub(super) fn claims(document: &Document<'_>) -> Vec<Identify> {
+    let tables = document.root().tables("identify");
+    tables.filter_map(|mut table| if table.take("token").is_some() { None } else { identify(document, table) }).collect()
+}
+
 /// Reads a file that an allowlist includes. The four words about it are for people, and what presets carry.
 pub(super) fn included(document: &Document<'_>) -> Body {
     let mut root = document.root();

@@ -120,11 +120,7 @@ fn a_list_that_only_shrinks_narrows_an_allow_and_widens_a_block() {
 fn where_another_rule_speaks_for_the_rest_it_cannot_be_told() {
     let wide = "[[allow]]\nhost = \"*.corp.example\"\nport = 80\naddresses = [\"10.0.0.0/8\"]\n";
     let rule = |keys: &str| format!("{wide}[[allow]]\nhost = \"db.corp.example\"\nport = 80\n{keys}\n");
-    for (old, new) in [
-        ("method = [\"GET\", \"POST\"]", "method = [\"GET\"]"),
-        ("", "method = [\"GET\"]"),
-        ("", "until = \"2026-12-01\""),
-    ] {
+    for (old, new) in [("method = [\"GET\", \"POST\"]", "method = [\"GET\"]"), ("", "method = [\"GET\"]"), ("", "until = \"2026-12-01\"")] {
         let lines = between(&rule(old), &rule(new));
         assert!(lines.len() == 1 && lines[0].starts_with("~ allow db.corp.example"), "{lines:?}");
     }
