@@ -2,6 +2,7 @@
 //!
 //! Readers take the keys they know from a `Table`; a key still there when the table is dropped is a fault, so none is ignored in silence.
 
+mod broken;
 mod item;
 mod tree;
 
@@ -11,6 +12,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use super::fault::{Fault, Warning, shown};
+use broken::Broken;
 pub use item::Item;
 use tree::{Entries, Entry, Tree};
 
@@ -79,8 +81,8 @@ impl<'t> Document<'t> {
                     document.fault(at, format!("the key {} a second time", shown(key)), "every key once in its table", "keep one of them")
                 }
                 None => {
-                    let found = format!("no valid TOML: {}", error.message());
-                    document.fault(at, found, "TOML 1.1", "see https://toml.io; texts stand in double quotes, lists in [ ]");
+                    let Broken { at, words: [found, wanted, fix] } = broken::told(text, at, error.message());
+                    document.fault(at, found, wanted, fix);
                 }
             }
             broken.insert(document.place(at).0);
@@ -477,6 +479,30 @@ mod tests {
         assert!(faults("name = \"x\"\nname = \"y\"\n")[0].starts_with("f.toml:2:1: found the key \"name\" a second time; wanted"));
         assert!(!faults("\u{0}").is_empty());
         assert!(!faults(&"[".repeat(100_000)).is_empty());
+    }
+
+    #[test]
+    fn what_people_are_known_to_get_wrong_is_told_narrowly_and_once() {
+        let quotation =
+            |mark: &str| format!("found the typographic quotation mark {mark}; wanted the straight quotation mark \"; fix: type");
+        let merge =
+            |mark: &str| format!("found the mark {mark} of a merge that is not finished; wanted the file as it is to be; fix: keep");
+        for (text, expected) in [
+            ("name = “x”\n", vec![("1:8", quotation("“"))]),
+            ("name = \"a “b” ’\"\nlist = [‘x’]\n", vec![("2:9", quotation("‘"))]),
+            ("«name» = 1\n", vec![("1:1", quotation("«")), ("1:6", quotation("»"))]),
+            (
+                "name = \"x\"\n<<<<<<< HEAD\non = true\n||||||| base\n=======\non = false\n>>>>>>> other\n",
+                vec![("2:1", merge("<<<<<<<")), ("4:1", merge("|||||||")), ("5:1", merge("=======")), ("7:1", merge(">>>>>>>"))],
+            ),
+        ] {
+            let mut said = faults(text);
+            said.retain(|line| !line.contains("a second time"));
+            assert_eq!(said.len(), expected.len(), "{said:#?}");
+            for (line, (place, words)) in said.iter().zip(expected) {
+                assert!(line.starts_with(&format!("f.toml:{place}: {words}")), "{line}");
+            }
+        }
     }
 
     #[test]

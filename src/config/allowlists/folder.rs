@@ -59,7 +59,10 @@ pub(super) fn one(path: &Path, now: SystemTime, named: Named<'_>) -> Result<Foun
     }
     let shelf = Shelf::new(folder, named);
     let text = shelf.text_of(path)?;
-    if names_agent(&text) || !Allowlist::faults_of_included(&named(path), &text).is_empty() {
+    if !names_agent(&text) && Allowlist::is_to_be_included(&text) {
+        found.faults.extend(Allowlist::faults_of_included(&named(path), &text));
+        found.included = Some(named(path).into());
+    } else if names_agent(&text) || !Allowlist::faults_of_included(&named(path), &text).is_empty() {
         let floor = binding_floor(&found.binding);
         let reading = Reading { now, floor: &floor, library: &shelf };
         found.units.push(unit(path, &named(path), &shelf, &reading, &mut found.warnings));
@@ -69,7 +72,7 @@ pub(super) fn one(path: &Path, now: SystemTime, named: Named<'_>) -> Result<Foun
 
 fn nothing(binding: Binding) -> Found {
     let (units, faults, warnings) = (Vec::new(), Vec::new(), Vec::new());
-    Found { binding, frozen: Frozen::Nobody, units, faults, warnings, stamp: Stamp::default() }
+    Found { binding, frozen: Frozen::Nobody, units, faults, warnings, included: None, stamp: Stamp::default() }
 }
 
 fn once(source: &Source, bound: &Bound, now: SystemTime, named: Named<'_>) -> io::Result<Found> {
@@ -136,7 +139,11 @@ fn unit(path: &Path, name: &str, shelf: &Shelf<'_>, reading: &Reading<'_>, warni
 /// A file that names no agent and that no allowlist asked for.
 fn of_nobody(path: &Path, name: &str, shelf: &Shelf<'_>, reading: &Reading<'_>, units: &[Unit]) -> Option<Unit> {
     let text = shelf.text_of(path).ok()?;
-    if !Allowlist::faults_of_included(name, &text).is_empty() {
+    let faults = Allowlist::faults_of_included(name, &text);
+    if !faults.is_empty() && Allowlist::is_to_be_included(&text) {
+        return Some(Unit { file: name.into(), agent: None, read: Err(faults), claims: Vec::new() });
+    }
+    if !faults.is_empty() {
         let mut second_looks = Vec::new();
         return Some(unit(path, name, shelf, reading, &mut second_looks));
     }
