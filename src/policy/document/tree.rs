@@ -186,10 +186,17 @@ impl<'t> Tree<'t> {
         let mut top = Vec::with_capacity(table.len());
         for (key, value) in table {
             let (name, key) = (key.get_ref().clone(), self.take_text(key, before));
-            let at = short(before + value.span().start);
+            let at = before + value.span().start;
             let value = match value.into_inner() {
-                DeValue::Array(array) => TopValue::Many { at, list: array.into_iter().map(|value| self.take(value, before)).collect() },
-                other => TopValue::One(self.take_at(at, other, before)),
+                DeValue::Array(array) => {
+                    TopValue::Many { at: short(at), list: array.into_iter().map(|value| self.take(value, before)).collect() }
+                }
+                one @ (DeValue::String(_)
+                | DeValue::Integer(_)
+                | DeValue::Float(_)
+                | DeValue::Boolean(_)
+                | DeValue::Datetime(_)
+                | DeValue::Table(_)) => TopValue::One(self.take_at(at, one, before)),
             };
             top.push(Top { name, key, value });
         }
@@ -211,15 +218,12 @@ impl<'t> Tree<'t> {
 
     fn take(&mut self, value: Spanned<DeValue<'t>>, before: usize) -> Node {
         let at = before + value.span().start;
-        match value.into_inner() {
-            DeValue::String(text) => self.text_at(at, text),
-            other => self.take_at(short(at), other, before),
-        }
+        self.take_at(at, value.into_inner(), before)
     }
 
-    fn take_at(&mut self, at: u32, value: DeValue<'t>, before: usize) -> Node {
+    fn take_at(&mut self, at: usize, value: DeValue<'t>, before: usize) -> Node {
         let packed = match value {
-            DeValue::String(text) => return self.text_at(at as usize, text),
+            DeValue::String(text) => return self.text_at(at, text),
             DeValue::Integer(number) => match plain(&number) {
                 Some(number) => Packed::Number(number),
                 None => self.put(Odd::Integer(number)),
@@ -239,7 +243,7 @@ impl<'t> Tree<'t> {
                 Packed::Table(added(&mut self.entries, entries))
             }
         };
-        Node { at, packed }
+        Node { at: short(at), packed }
     }
 
     fn take_text(&mut self, text: Spanned<Cow<'t, str>>, before: usize) -> Node {
@@ -359,7 +363,7 @@ mod tests {
         let value = match tree.value(node) {
             Value::List(list) => format!("[{}]", list.iter().map(|node| told_of(tree, *node)).collect::<Vec<_>>().join(", ")),
             Value::Table(entries) => told(entries),
-            other => format!("{other:?}"),
+            one @ (Value::Text(_) | Value::Integer { .. } | Value::Float(_) | Value::Flag(_) | Value::Date(_)) => format!("{one:?}"),
         };
         format!("{} {value}", node.at())
     }
