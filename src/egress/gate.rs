@@ -230,7 +230,13 @@ impl Gate {
         Ok(Unseen::new(open, live, rule))
     }
 
-    async fn permit(self: &Arc<Self>, mut open: Open, grant: Grant, asker: Asker, changed: watch::Receiver<u64>) -> Result<Permit, Refusal> {
+    async fn permit(
+        self: &Arc<Self>,
+        mut open: Open,
+        grant: Grant,
+        asker: Asker,
+        changed: watch::Receiver<u64>,
+    ) -> Result<Permit, Refusal> {
         let rule = grant.rule().map(ToString::to_string);
         let granted = match grant.basis() {
             Basis::Listed(_) => Granted { rule, ..Granted::by(Reason::Listed) },

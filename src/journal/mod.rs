@@ -89,7 +89,8 @@ impl Journal {
     /// Where the folder or the disk stands in the way, the journal is not healthy, and each later use tries again;
     /// what is found then is logged. An error is only that others hold all slots.
     pub fn open(state: &Path, settings: impl Into<Settings>) -> Result<Opened, JournalError> {
-        let mut seat = Seat { folder: folder(state), terms: Terms::new(state, settings.into()), writer: None, problem: None, stopped: false };
+        let mut seat =
+            Seat { folder: folder(state), terms: Terms::new(state, settings.into()), writer: None, problem: None, stopped: false };
         let mut found = Found::default();
         match seat.take(&mut found) {
             Err(error @ JournalError::NoSlot { .. }) => return Err(error),
@@ -224,9 +225,12 @@ impl Seat {
 
     fn healthy(&self) -> Result<(), String> {
         match (&self.writer, &self.problem) {
-            (Some(writer), _) => {
-                self.terms.commit.as_ref().and_then(|commit| commit.failure()).map_or_else(|| writer.healthy(), |failed| Err(failed.to_string()))
-            }
+            (Some(writer), _) => self
+                .terms
+                .commit
+                .as_ref()
+                .and_then(|commit| commit.failure())
+                .map_or_else(|| writer.healthy(), |failed| Err(failed.to_string())),
             (None, Some(problem)) => Err(problem.to_string()),
             (None, None) => Ok(()),
         }

@@ -48,7 +48,11 @@ impl Sealer {
         let last = repair(&path, &signer).map_err(|error| JournalError::new(Doing::Repair, &path, error))?;
         let second = second.map(|folder| folder.join(format!("{}-{}", slot.name, key.log_id())));
         let sealed = last.filter(|last| *last <= left.tree.size()).unwrap_or(0);
-        let owed = std::mem::take(&mut left.sealed).into_iter().filter(|line| last.is_none_or(|last| line.size > last)).map(|line| line.note).collect();
+        let owed = std::mem::take(&mut left.sealed)
+            .into_iter()
+            .filter(|line| last.is_none_or(|last| line.size > last))
+            .map(|line| line.note)
+            .collect();
         let mut sealer = Self { signer, path, second, second_failed: false, sealed, settled: sealed, at: None, owed };
         sealer.pay();
         Ok((sealer, last))

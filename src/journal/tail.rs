@@ -81,11 +81,6 @@ impl Tail {
         })
     }
 
-    /// The segment that is written.
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
     /// Whether a segment was begun since the last call.
     pub(super) fn take_begun(&mut self) -> bool {
         std::mem::take(&mut self.begun)
@@ -147,7 +142,7 @@ impl Tail {
             // One look at the path tells all at once: a slot's folder that is gone or replaced has not this file in it.
             Ok(Some(found)) if found == self.good => {
                 let full = self.good > self.heading && self.good + length > self.segment_bytes;
-                return if full { self.next_segment() } else { Ok(()) };
+                if full { self.next_segment() } else { Ok(()) }
             }
             Ok(found) => self.spoilt(found.is_none()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.spoilt(true),

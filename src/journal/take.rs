@@ -6,8 +6,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::recover::{Left, recover};
-use super::slot::{MOST, Slot, known, make_folder, name};
 use super::seal::Sealer;
+use super::slot::{MOST, Slot, known, make_folder, name};
 use super::tail::Tail;
 use super::writer::Writer;
 use super::{Doing, JournalError, Recovered, Skipped, Terms};

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod durable;
+mod sealed;
 mod starts;
 
 use std::fs::{self, OpenOptions};
@@ -389,7 +390,6 @@ fn texts(state: &Path) -> Vec<String> {
 }
 
 /// Every line in a few words: number, kind, attempt, outcome, reason. What the journal writes of itself is left out, and not counted.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds are told by their names")]
 fn told(state: &Path) -> Vec<String> {
     let mut own = 0;
     let mut tell = |item: Result<Entry, BadLine>| match item {

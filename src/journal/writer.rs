@@ -75,11 +75,6 @@ impl Writer {
         &self.tail.slot.name
     }
 
-    /// The segment that is written.
-    pub(super) fn number(&self) -> u64 {
-        self.tail.number()
-    }
-
     /// Writes the first lines if that can be; `healthy` tells.
     pub(super) fn begin(&mut self) {
         // They are kept, and written before anything else.

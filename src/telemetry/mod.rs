@@ -6,7 +6,7 @@ pub mod serve;
 mod tally;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -41,6 +41,11 @@ impl Recording {
     /// Ends the journal in order: `stopped` is its last line.
     pub fn stop(&self) -> Result<(), Unwritable> {
         self.count(self.journal.stop(&mut |record| self.recorded(record)))
+    }
+
+    /// Does what the journal has to do by the time: checkpoints and syncs.
+    pub fn turn(&self) {
+        self.journal.turn(Instant::now(), &mut |record| self.recorded(record));
     }
 
     /// What stands in the way of writing, after trying again where the last write failed.
