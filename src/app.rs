@@ -20,12 +20,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::{HoldDesk, HoldSettings};
-use crate::config::Config;
 use crate::config::state::{self, StateError};
+use crate::config::{self, Config};
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
 use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Durability, Journal, JournalError, Settings};
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
@@ -34,6 +34,9 @@ use crate::telemetry::{Metrics, Recording};
 
 /// How long open attempts may take to end once the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How often the journal does what is due.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Open files that are kept for other things than the two sides of each connection.
 const FILES_BESIDE: u64 = 2048;
@@ -168,7 +171,13 @@ fn too_few_files(most: u64, wanted: u64) -> String {
 /// Opens the journal of this process, and says what of the last one had to be repaired.
 pub fn open_journal(config: &Config) -> Result<Journal, StartError> {
     state::make(&config.state)?;
-    let opened = Journal::open(&config.state, config.journal.segment)?;
+    let config::Journal { durability, segment, keep, max, checkpoints } = config.journal.clone();
+    let durability = match durability {
+        config::Durability::Process => Durability::Process,
+        config::Durability::Disk => Durability::Disk,
+    };
+    let settings = Settings { durability, segment, keep, max, checkpoints, ..Settings::default() };
+    let opened = Journal::open(&config.state, settings)?;
     for repaired in &opened.recovered {
         tracing::warn!(
             slot = %repaired.slot, torn_bytes = repaired.torn, lost = repaired.lost, bad_lines = repaired.bad_lines,
@@ -201,6 +210,7 @@ impl App {
         let desk = HoldDesk::new(settings, Arc::clone(&policy), Arc::clone(&approvals), Arc::clone(&recorder));
         tasks.spawn(Arc::clone(&desk).run(stop.drain.clone()));
 
+        tasks.spawn(keep_journal(Arc::clone(&recording), stop.now.clone()));
         tasks.spawn(count_pending(Arc::clone(&desk), Arc::clone(&recording.metrics), stop.now.clone()));
         let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder: Arc::clone(&recorder), changed: desk.changes() };
         let gate =
@@ -247,7 +257,8 @@ impl App {
         self.connections.wait().await;
         self.tasks.close();
         self.tasks.wait().await;
-        if self.in_force.recording.stop().is_err() {
+        let recording = &self.in_force.recording;
+        if recording.stop().is_err() || recording.durable().wait().await.is_err() {
             tracing::error!("the journal could not be closed in order");
         }
     }
@@ -287,6 +298,21 @@ fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<
     };
     let resolver = Resolver::new(&config.dns.servers, config.dns.timeout)?;
     Ok(Neck { gate, upstream: Upstream::new(resolver, settings), via })
+}
+
+/// Does what the journal has to do by the time, on a thread that may wait for the disk.
+async fn keep_journal(recording: Arc<Recording>, stop: CancellationToken) {
+    let mut turns = tokio::time::interval(TURN);
+    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = turns.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let recording = Arc::clone(&recording);
+        // A panic of one turn is told by the runtime; the next turn tries again.
+        let _ = tokio::task::spawn_blocking(move || recording.turn()).await;
+    }
 }
 
 /// Keeps the gauge of pending questions true.

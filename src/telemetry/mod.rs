@@ -6,14 +6,14 @@ pub mod serve;
 mod tally;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 pub use metrics::Metrics;
 pub use tally::Tally;
 
-use crate::egress::record::{Ended, Record, Recorder, Unwritable};
+use crate::egress::record::{Durable, Ended, Record, Recorder, Unwritable};
 use crate::journal::Journal;
 
 /// Where this process's records go: the journal first, the metrics once a record is written.
@@ -43,6 +43,11 @@ impl Recording {
         self.count(self.journal.stop(&mut |record| self.recorded(record)))
     }
 
+    /// Does what the journal has to do by the time: checkpoints and syncs.
+    pub fn turn(&self) {
+        self.journal.turn(Instant::now(), &mut |record| self.recorded(record));
+    }
+
     /// What stands in the way of writing, after trying again where the last write failed.
     pub fn ready(&self) -> Result<(), String> {
         self.journal.probe(&mut |record| self.recorded(record))
@@ -59,6 +64,10 @@ impl Recording {
 impl Recorder for Recording {
     fn record(&self, record: &Record) -> Result<(), Unwritable> {
         self.count(self.journal.record(record, &mut |record| self.recorded(record)))
+    }
+
+    fn durable(&self) -> Durable {
+        self.journal.durable()
     }
 
     fn settle(&self, ended: Ended) {
