@@ -10,6 +10,7 @@ mod recover;
 mod slot;
 mod take;
 mod tree;
+pub mod verify;
 mod writer;
 
 use std::io;

@@ -3,6 +3,7 @@
 //! Origin and key name are both `exeat/LOGID/SLOT`; one key signs for all slots of a state folder.
 
 mod key;
+mod reading;
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use tlog_tiles::{Checkpoint, Hash};
 use crate::text::plain;
 
 pub use key::{Key, KeyError};
+pub use reading::{At, Next, Notes};
 
 /// Signs a slot's checkpoints.
 pub struct Signer {
