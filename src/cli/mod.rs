@@ -210,6 +210,16 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Completions(args) = &cli.command {
         return Ok(completions::completions(args, Cli::command(), out).map(|()| ExitCode::SUCCESS)?);
     }
+    if let Command::Verify(args) = &cli.command
+        && let Some(path) = &args.path
+    {
+        return verify::run(args, path, out);
+    }
+    if let Command::Prove(args) = &cli.command
+        && let Some(path) = &args.path
+    {
+        return prove::run(args, path, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS);
+    }
     let config = Config::load(cli.config.as_deref(), environment()).map_err(|faults| loaded::refusal(&faults))?;
     let state = config.state.clone();
     let named = cli.config.and(config.path.clone());

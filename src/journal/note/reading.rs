@@ -92,10 +92,10 @@ mod tests {
             (String::new(), vec![]),
             (one.into(), vec![note(1, 0, one)]),
             (format!("{one}\n"), vec![note(1, 0, one)]),
-            (format!("{one}\n{two}\n"), vec![note(1, 0, one), note(7, 17, two)]),
-            (format!("\n\n{one}\n\n\n{two}"), vec![note(3, 2, one), note(11, 21, two)]),
-            (format!("{one}\no\n2"), vec![note(1, 0, one), unfinished(7, 17, "o\n2")]),
-            (format!("{one}\no\n2\nr\n\n"), vec![note(1, 0, one), unfinished(7, 17, "o\n2\nr\n\n")]),
+            (format!("{one}\n{two}\n"), vec![note(1, 0, one), note(7, 16, two)]),
+            (format!("\n\n{one}\n\n\n{two}"), vec![note(3, 2, one), note(11, 20, two)]),
+            (format!("{one}\no\n2"), vec![note(1, 0, one), unfinished(7, 16, "o\n2")]),
+            (format!("{one}\no\n2\nr\n\n"), vec![note(1, 0, one), unfinished(7, 16, "o\n2\nr\n\n")]),
             (one.trim_end().into(), vec![unfinished(1, 0, one.trim_end())]),
         ] {
             let mut notes = Notes::new(text.as_bytes());
