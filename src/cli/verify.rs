@@ -23,12 +23,13 @@ the journal, or cut its end. Keep checkpoints elsewhere ([journal] checkpoints) 
 /// Checks that the journal is what was written
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct VerifyArgs {
-    /// Checkpoints that were kept elsewhere: a file of one or more; may be given several times
-    #[arg(long, value_name = "FILE")]
+    /// Checkpoints that were kept elsewhere: a file of one or more, or a folder of such; may be given several times
+    #[arg(long, value_name = "FILE|FOLDER")]
     pub from: Vec<PathBuf>,
-    /// The verifier key to go by, or a file it stands in, in place of those beside the segments
+    /// The verifier key to go by, or a file it stands in, in place of those beside the segments; that of one slot holds for
+    /// all slots of the same log
     #[arg(long, value_name = "KEY|FILE")]
-    pub key: Option<String>,
+    pub key: Vec<String>,
     /// Checks what `exeat prove` printed, in place of a journal
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     pub proof: Option<PathBuf>,
@@ -42,10 +43,10 @@ pub struct VerifyArgs {
 
 /// Checks what `args` names, and says what was found.
 pub fn run(args: &VerifyArgs, state: &Path, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let key = args.key.as_deref().map(key).transpose()?;
+    let keys = args.key.iter().map(|given| key(given)).collect::<anyhow::Result<Vec<_>>>()?;
     let path = args.path.as_deref().unwrap_or(state);
     if let Some(file) = &args.proof {
-        return proofs(file, key.as_ref(), path, args.json, out);
+        return proofs(file, &keys, path, args.json, out);
     }
     let mut kept = Kept::default();
     for file in &args.from {
@@ -53,7 +54,7 @@ pub fn run(args: &VerifyArgs, state: &Path, out: &mut impl Write) -> anyhow::Res
             bail!("{broken}; {}", broken.means);
         }
     }
-    let verified = verify(&Asked { path: path.to_owned(), key, kept })?;
+    let verified = verify(&Asked { path: path.to_owned(), keys, kept })?;
     if args.json {
         writeln!(out, "{}", ascii_json(&format!("{:#}", as_json(&verified))))?;
     } else {
@@ -80,9 +81,9 @@ fn text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn proofs(file: &Path, key: Option<&Verifier>, path: &Path, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+fn proofs(file: &Path, keys: &[Verifier], path: &Path, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let text = text(file).with_context(|| format!("{} cannot be read", shown(file)))?;
-    let known = |origin: &str| verifier_of(origin, key, path);
+    let known = |origin: &str| verifier_of(origin, keys, path);
     let proofs = match check(&text, &known) {
         Ok(proofs) => proofs,
         Err(bad) if json => {
@@ -108,10 +109,10 @@ fn proofs(file: &Path, key: Option<&Verifier>, path: &Path, json: bool, out: &mu
 }
 
 /// The key of an origin: the one given, where it is of the same log; or the one beside the slot's segments.
-fn verifier_of(origin: &str, key: Option<&Verifier>, path: &Path) -> Option<Verifier> {
-    let log = |origin: &str| origin.rsplit_once('/').map(|(log, _)| log.to_owned());
-    if let Some(key) = key {
-        return (key.origin() == origin || log(key.origin()) == log(origin)).then(|| key.named(origin));
+fn verifier_of(origin: &str, keys: &[Verifier], path: &Path) -> Option<Verifier> {
+    if !keys.is_empty() {
+        let log = origin.rsplit_once('/').map_or(origin, |(log, _)| log);
+        return keys.iter().find(|key| key.origin() == origin || key.log() == log).map(|key| key.named(origin));
     }
     let slot = origin.rsplit_once('/')?.1;
     let is_slot = slot.strip_prefix("proxy-").is_some_and(|number| number.parse::<u32>().is_ok());

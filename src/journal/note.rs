@@ -80,6 +80,11 @@ impl Verifier {
         self.verifier.name()
     }
 
+    /// The log without its slot, `exeat/LOGID`.
+    pub fn log(&self) -> &str {
+        self.origin().rsplit_once('/').map_or(self.origin(), |(log, _)| log)
+    }
+
     /// As it was written.
     pub fn text(&self) -> &str {
         &self.text

@@ -25,8 +25,8 @@ pub use proof::{BadProof, NotProven, Proof, Proven, check, prove};
 pub struct Asked {
     /// A state folder, a journal's folder or one slot.
     pub path: PathBuf,
-    /// The key to go by, in place of the one that stands in a slot.
-    pub key: Option<Verifier>,
+    /// The keys to go by, in place of those that stand in the slots; one of a log holds for all its slots.
+    pub keys: Vec<Verifier>,
     /// Checkpoints that were kept elsewhere.
     pub kept: Kept,
 }
@@ -128,7 +128,7 @@ pub fn verify(asked: &Asked) -> Result<Verified, NotAJournal> {
     let mut verified = Verified { slots: Vec::new(), strangers: Vec::new() };
     let mut seen = Vec::new();
     for (slot, folder) in &folders {
-        let result = origin(slot, folder, asked.key.as_ref()).and_then(|by| {
+        let result = origin(slot, folder, &asked.keys).and_then(|by| {
             seen.extend(by.as_ref().map(|by| by.origin().to_owned()));
             pass::check(folder, by, &asked.kept, &mut |_, _| ())
         });
@@ -177,7 +177,7 @@ fn slots(path: &Path) -> Result<BTreeMap<String, PathBuf>, NotAJournal> {
 }
 
 /// What a slot's checkpoints are checked by: the key given, or the one beside the segments. `None` where there is neither.
-fn origin(slot: &str, folder: &Path, key: Option<&Verifier>) -> Result<Option<Verifier>, Broken> {
+fn origin(slot: &str, folder: &Path, keys: &[Verifier]) -> Result<Option<Verifier>, Broken> {
     let path = folder.join("verifier");
     let text = match fs::read_to_string(&path) {
         Ok(text) => Some(text),
@@ -195,9 +195,9 @@ fn origin(slot: &str, folder: &Path, key: Option<&Verifier>) -> Result<Option<Ve
         let what = format!("it is of {found}, and the slot is {slot}");
         return Err(Broken::file(&path, what, "the files of two slots were swapped, or the key was replaced"));
     }
-    let Some(key) = key else { return Ok(beside) };
-    let log = key.origin().rsplit_once('/').map_or(key.origin(), |(log, _)| log);
-    let name = if is_slot { format!("{log}/{slot}") } else { beside.as_ref().unwrap_or(key).origin().to_owned() };
+    let same = |key: &&Verifier| beside.as_ref().is_some_and(|beside| beside.log() == key.log());
+    let Some(key) = keys.iter().find(same).or(keys.first()) else { return Ok(beside) };
+    let name = if is_slot { format!("{}/{slot}", key.log()) } else { beside.as_ref().unwrap_or(key).origin().to_owned() };
     let key = key.named(&name);
     match beside {
         Some(beside) if beside != key => {

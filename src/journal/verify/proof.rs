@@ -75,7 +75,7 @@ pub fn prove(path: &Path, id: AttemptId) -> Result<Proven, NotProven> {
     for (slot, folder) in slots(path)? {
         let mut lines = BTreeMap::new();
         let needle = id.to_string();
-        let result = origin(&slot, &folder, None).and_then(|by| {
+        let result = origin(&slot, &folder, &[]).and_then(|by| {
             let mut see = |index, line: &[u8]| {
                 if let Some(line) = of_attempt(line, &needle, id) {
                     lines.insert(index, line);

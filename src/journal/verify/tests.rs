@@ -98,11 +98,10 @@ impl Written {
         let elsewhere = tempfile::tempdir().unwrap();
         let mut kept = Kept::default();
         if !notes.is_empty() {
-            let file = elsewhere.path().join("kept");
-            fs::write(&file, notes.join("\n")).unwrap();
-            kept.add(&file).unwrap();
+            fs::write(elsewhere.path().join("kept"), notes.join("\n") + "\nexeat/").unwrap();
+            kept.add(elsewhere.path()).unwrap();
         }
-        verify(&Asked { path: self.state.path().to_owned(), key: None, kept }).unwrap()
+        verify(&Asked { path: self.state.path().to_owned(), keys: Vec::new(), kept }).unwrap()
     }
 
     fn sound(&self) -> Sound {
@@ -175,7 +174,7 @@ fn a_journal_as_written_is_sound_and_what_it_holds_is_said() {
     };
     assert_eq!(sound, wanted);
     for path in ["journal", "journal/proxy-1"] {
-        let asked = Asked { path: written.state.path().join(path), key: None, kept: Kept::default() };
+        let asked = Asked { path: written.state.path().join(path), keys: Vec::new(), kept: Kept::default() };
         assert_eq!(verify(&asked).unwrap().slots[0].result.as_ref().unwrap(), &wanted, "{path}");
     }
 }
@@ -333,11 +332,11 @@ fn a_log_rewritten_or_cut_with_the_key_is_found_by_a_checkpoint_kept_elsewhere_a
     let other = Written::new(&STEPS);
     let verified = other.verify_from(&kept);
     assert_eq!((verified.sound(), verified.strangers.len()), (false, 1));
-    let by_key = |key: &Key, slot: &str| Some(Verifier::parse(key.signer(slot).verifier()).unwrap());
+    let by_key = |key: &Key, slot: &str| Verifier::parse(key.signer(slot).verifier()).unwrap();
     for (key, good) in
         [(by_key(&written.key, "proxy-1"), true), (by_key(&written.key, "proxy-7"), true), (by_key(&other.key, "proxy-1"), false)]
     {
-        let asked = Asked { path: written.state.path().to_owned(), key, kept: Kept::default() };
+        let asked = Asked { path: written.state.path().to_owned(), keys: vec![key], kept: Kept::default() };
         assert_eq!(verify(&asked).unwrap().sound(), good);
     }
 }
@@ -353,7 +352,7 @@ fn slots_that_were_swapped_are_told() {
 #[test]
 fn what_is_no_journal_is_told_from_an_empty_one() {
     let state = tempfile::tempdir().unwrap();
-    let asked = |path: &Path| verify(&Asked { path: path.to_owned(), key: None, kept: Kept::default() });
+    let asked = |path: &Path| verify(&Asked { path: path.to_owned(), keys: Vec::new(), kept: Kept::default() });
     assert!(matches!(asked(state.path()), Err(NotAJournal::Nothing { .. })));
     assert!(matches!(asked(&state.path().join("missing")), Err(NotAJournal::Io { .. })));
     fs::create_dir_all(state.path().join("journal/proxy-1")).unwrap();
