@@ -50,12 +50,12 @@ impl Site {
 #[test]
 fn a_journal_is_sound_while_it_is_written_after_a_kill_and_after_a_stop() {
     let site = Site::new();
-    let proxy = site.p0.start();
+    let mut proxy = site.p0.start();
     site.traffic(&proxy);
     site.assert_sound();
     proxy.kill();
     site.assert_sound();
-    let proxy = site.p0.start();
+    let mut proxy = site.p0.start();
     site.traffic(&proxy);
     site.assert_sound();
     proxy.stop();
@@ -66,7 +66,7 @@ fn a_journal_is_sound_while_it_is_written_after_a_kill_and_after_a_stop() {
 #[test]
 fn a_journal_that_was_tampered_with_is_told_by_file_and_line() {
     let site = Site::new();
-    let proxy = site.p0.start();
+    let mut proxy = site.p0.start();
     site.traffic(&proxy);
     proxy.stop();
     site.assert_sound();
@@ -79,7 +79,10 @@ fn a_journal_that_was_tampered_with_is_told_by_file_and_line() {
     let lines: Vec<&str> = good.split_inclusive('\n').collect();
     let middle = lines.len() / 2;
     for (text, said) in [
-        ([&lines[..middle], &lines[middle + 1..]].concat().concat(), format!("00000001.jsonl:{} (seq {})", middle + 1, middle + 2).replace(" (", ": ")),
+        (
+            [&lines[..middle], &lines[middle + 1..]].concat().concat(),
+            format!("00000001.jsonl:{} (seq {})", middle + 1, middle + 2).replace(" (", ": "),
+        ),
         (good.replacen("plain.allowed.test", "plane.allowed.test", 1), "has another root".into()),
         (lines[..lines.len() - 1].concat(), format!("the log ends at seq {}", lines.len() - 1)),
     ] {
@@ -95,7 +98,7 @@ fn a_journal_that_was_tampered_with_is_told_by_file_and_line() {
 #[test]
 fn an_attempt_is_proven_to_somebody_who_has_the_key_alone() {
     let site = Site::new();
-    let proxy = site.p0.start();
+    let mut proxy = site.p0.start();
     let id = site.traffic(&proxy);
     proxy.stop();
     let state = site.p0.site.state();
