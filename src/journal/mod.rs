@@ -14,6 +14,7 @@ mod slot;
 mod tail;
 mod take;
 mod tree;
+pub mod verify;
 mod writer;
 
 use std::cell::OnceCell;

@@ -3,6 +3,7 @@
 //! Origin and key name are both `exeat/LOGID/SLOT`; one key signs for all slots of a state folder.
 
 mod key;
+mod reading;
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use tlog_tiles::{Checkpoint, Hash};
 use crate::text::plain;
 
 pub use key::{Key, KeyError};
+pub use reading::{At, Next, Notes};
 
 /// Signs a slot's checkpoints.
 pub struct Signer {
@@ -76,6 +78,11 @@ impl Verifier {
     /// The key's name, which is the origin of what it checks.
     pub fn origin(&self) -> &str {
         self.verifier.name()
+    }
+
+    /// The log without its slot, `exeat/LOGID`.
+    pub fn log(&self) -> &str {
+        self.origin().rsplit_once('/').map_or(self.origin(), |(log, _)| log)
     }
 
     /// As it was written.

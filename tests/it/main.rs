@@ -30,4 +30,5 @@ mod support;
 mod support_itself;
 mod tools;
 mod tunnel;
+mod verify;
 mod words;
