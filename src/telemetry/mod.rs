@@ -1,7 +1,9 @@
 //! What operators see: metrics derived from the records, their listener, and the log.
 
+pub mod dial;
 pub mod log;
 pub mod metrics;
+pub mod post;
 pub mod serve;
 pub mod sinks;
 mod tally;
