@@ -4,8 +4,10 @@
 
 mod answer;
 mod attributes;
+mod deliver;
 mod headers;
 mod logs;
+mod metrics;
 pub mod names;
 mod signal;
 mod spans;
@@ -17,7 +19,9 @@ use uuid::Uuid;
 
 use attributes::Attributes;
 
+pub use deliver::{Logs, Traces};
 pub use headers::{BadHeaders, read as read_headers};
+pub use metrics::Push;
 pub use transport::{Collector, Protocol};
 
 /// What exports: this process, for all the slots of its state folder.

@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use sha2::{Digest, Sha256};
 
 use super::attributes::{Attributes, error_type, known_method};
+use super::names;
 use crate::egress::record::{Decided, Ended, Front, Millis, Outcome, Ruling};
 use crate::policy::attempt::AttemptId;
 
@@ -58,8 +59,8 @@ fn by_chance(id: AttemptId, sample: f64) -> bool {
     f64::from(drawn) < sample * (f64::from(u32::MAX) + 1.0)
 }
 
-/// The spans of an attempt whose end was written at `at`.
-pub(super) fn spans(begun: &Begun, ended: &Ended, at: Timestamp) -> Vec<Span> {
+/// The spans of an attempt whose end was written at `at`, in the record of this identity.
+pub(super) fn spans(begun: &Begun, ended: &Ended, at: Timestamp, identity: &str) -> Vec<Span> {
     let end = nanoseconds(at);
     let Millis { hold, dns, dial, tls, total } = ended.ms;
     let known = begun.decided.as_ref().map(|(at, _)| nanoseconds(*at));
@@ -67,6 +68,7 @@ pub(super) fn spans(begun: &Begun, ended: &Ended, at: Timestamp) -> Vec<Span> {
     let start = if ended.outcome == Outcome::Lost { known.unwrap_or(end).min(end) } else { end.saturating_sub(length(total)) };
     let own = span_id(ended.id, "");
     let mut attributes = Attributes::default();
+    attributes.text(names::RECORD_ID, identity);
     if let Some((_, decided)) = &begun.decided {
         attributes.decided(decided);
     }
