@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -109,6 +110,11 @@ impl Metrics {
             open: Mutex::new(HashMap::new()),
             registry,
         }
+    }
+
+    /// All metrics as they stand, sorted by name.
+    pub fn families(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
     }
 
     /// All metrics in Prometheus' text format, version 0.0.4.

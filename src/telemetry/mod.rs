@@ -3,6 +3,7 @@
 pub mod dial;
 pub mod log;
 pub mod metrics;
+pub mod otlp;
 pub mod post;
 pub mod serve;
 pub mod sinks;

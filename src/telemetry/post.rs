@@ -17,7 +17,7 @@ const LONGEST_ANSWER: usize = 64 << 10;
 /// Of an answer's head no more is read.
 const LONGEST_HEAD: usize = 16 << 10;
 /// No receiver makes us wait longer.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// How exeat names itself to its back ends.
 pub const AGENT: &str = concat!("exeat/", env!("CARGO_PKG_VERSION"));

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::journal::Entry;
+use crate::journal::{Entry, Positions};
 
 pub use follow::{Beside, Follower, Pace};
 pub use gather::Most;
@@ -68,6 +68,8 @@ pub enum Sink {
     OtlpLogs,
     /// Spans by OTLP.
     OtlpTraces,
+    /// Metrics by OTLP: no records, so it has no cursor.
+    OtlpMetrics,
     /// Lines on standard output.
     Stdout,
     /// Batches by HTTP POST.
@@ -82,11 +84,17 @@ impl Sink {
         match self {
             Sink::OtlpLogs => "otlp-logs",
             Sink::OtlpTraces => "otlp-traces",
+            Sink::OtlpMetrics => "otlp-metrics",
             Sink::Stdout => "stdout",
             Sink::Webhook => "webhook",
             Sink::Ocsf => "ocsf",
         }
     }
+}
+
+/// What the receiver of a sink has, as it was last saved.
+pub fn positions(state: &Path, sink: Sink) -> Positions {
+    cursor::CursorFile::new(state, sink).load()
 }
 
 /// The right to export from a state folder. It goes with the value, and with the process.
