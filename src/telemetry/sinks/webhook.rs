@@ -45,13 +45,13 @@ pub struct Webhook {
 #[derive(Debug, thiserror::Error)]
 pub enum NotAWebhook {
     /// The URL names no receiver.
-    #[error("telemetry.webhook.url: {0}")]
+    #[error("url: {0}")]
     Url(#[from] NotABackEnd),
     /// The receiver's certificate could not be verified.
-    #[error("telemetry.webhook.ca: {0}")]
+    #[error("ca: {0}")]
     Roots(#[from] NoRoots),
     /// The file of the secret cannot be used. The secret is not shown.
-    #[error("telemetry.webhook.secret_file: {}: {why}", path.display())]
+    #[error("secret_file: {}: {why}", path.display())]
     Secret {
         /// Which.
         path: PathBuf,

@@ -103,10 +103,10 @@ fn a_secret_that_is_weak_or_open_to_others_is_told_and_never_shown() {
     };
     assert!(said(&format!("{SECRET}\n"), 0o400).is_ok());
     assert!(said(&SECRET[6..], 0o600).is_ok());
-    let open = "telemetry.webhook.secret_file: F: can be read by others than its owner; chmod 600 F";
+    let open = "secret_file: F: can be read by others than its owner; chmod 600 F";
     assert_eq!(said(SECRET, 0o640).unwrap_err(), open);
     for text in ["", "whsec_", "hunter2", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS", "whsec_c2hvcnQ="] {
-        let why = "telemetry.webhook.secret_file: F: holds no secret; write whsec_ and the base64 of 24 to 64 random bytes";
+        let why = "secret_file: F: holds no secret; write whsec_ and the base64 of 24 to 64 random bytes";
         assert_eq!(said(text, 0o600).unwrap_err(), why);
     }
     let (_folder, path) = secret_file(SECRET, 0o600);
