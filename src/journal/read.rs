@@ -208,6 +208,101 @@ mod tests {
         assert!(reader.next().is_none());
     }
 
+    #[test]
+    fn a_reader_goes_on_behind_any_entry_as_if_it_had_never_stopped() {
+        let state = tempfile::tempdir().unwrap();
+        let journal = Journal::open(state.path(), 1200).unwrap().journal;
+        (1..=20).for_each(|id| write(&journal, &Record::Decided(decided(id))));
+        let all: Vec<Entry> = Reader::open(state.path()).unwrap().map(|item| item.unwrap()).collect();
+        for (index, entry) in all.iter().enumerate() {
+            let mut reader = Reader::resume(state.path(), [("proxy-1".to_owned(), entry.after)].into()).unwrap();
+            assert_eq!(reader.misplaced(), []);
+            assert_eq!(reader.by_ref().map(|item| item.unwrap()).collect::<Vec<_>>(), all[index + 1..]);
+        }
+        assert_eq!(newest(state.path()).unwrap(), [("proxy-1".to_owned(), all.last().unwrap().line.seq)].into());
+    }
+
+    #[test]
+    fn a_segment_that_is_gone_is_a_jump_and_one_that_never_was_is_told() {
+        let state = tempfile::tempdir().unwrap();
+        let journal = Journal::open(state.path(), 1200).unwrap().journal;
+        (1..=20).for_each(|id| write(&journal, &Record::Decided(decided(id))));
+        let segment = |number: u32| state.path().join(format!("journal/proxy-1/{number:08}.jsonl"));
+        let from = Reader::open(state.path()).unwrap().next().unwrap().unwrap().after;
+        fs::remove_file(segment(1)).unwrap();
+        let first = Reader::open(state.path()).unwrap().next().unwrap().unwrap();
+        let mut reader = Reader::resume(state.path(), [("proxy-1".to_owned(), from)].into()).unwrap();
+        assert_eq!((reader.misplaced(), reader.next().unwrap().unwrap()), (vec![], first.clone()));
+        let table = [
+            (Position { segment: 99, offset: 0, seq: 500 }, Astray::NoSegment),
+            (Position { segment: 2, offset: 1 << 30, seq: 5 }, Astray::BehindEnd),
+            (Position { offset: first.after.offset - 1, ..first.after }, Astray::OtherLine),
+            (Position { seq: first.after.seq + 1, ..first.after }, Astray::OtherLine),
+        ];
+        for (position, why) in table {
+            let mut reader = Reader::resume(state.path(), [("proxy-1".to_owned(), position)].into()).unwrap();
+            assert_eq!(reader.misplaced(), [Misplaced { slot: "proxy-1".into(), why }]);
+            assert_eq!(reader.next().unwrap().unwrap(), first);
+        }
+    }
+
+    #[test]
+    fn a_segment_that_is_replaced_or_cut_while_it_is_read_is_read_again() {
+        let state = tempfile::tempdir().unwrap();
+        let path = state.path().join("journal/proxy-1/00000001.jsonl");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let line = |seq: u64| format!("{{\"v\":1,\"seq\":{seq},\"at\":\"2026-11-22T12:00:00.000000Z\",\"kind\":\"stopped\"}}\n");
+        append(&path, format!("{}{}", line(1), line(2)).as_bytes());
+        let mut reader = Reader::open(state.path()).unwrap();
+        assert_eq!(reader.by_ref().count(), 2);
+        fs::write(&path, line(7)).unwrap();
+        reader.refresh().unwrap();
+        let told = [Misplaced { slot: "proxy-1".into(), why: Astray::Replaced }];
+        assert_eq!((reader.misplaced().as_slice(), reader.next().unwrap().unwrap().line.seq), (told.as_slice(), 7));
+        let aside = path.with_extension("aside");
+        fs::write(&aside, line(9)).unwrap();
+        fs::rename(&aside, &path).unwrap();
+        reader.refresh().unwrap();
+        assert_eq!((reader.misplaced().as_slice(), reader.next().unwrap().unwrap().line.seq), (told.as_slice(), 9));
+    }
+
+    #[test]
+    fn a_reader_since_a_time_leaves_out_whole_segments_and_no_line_of_that_time() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = state.path().join("journal/proxy-1");
+        fs::create_dir_all(&folder).unwrap();
+        for segment in 1..=5_u64 {
+            for second in 0..4 {
+                let seq = segment * 4 + second;
+                let line =
+                    format!("{{\"v\":1,\"seq\":{seq},\"at\":\"2026-11-22T12:0{segment}:0{second}.000000Z\",\"kind\":\"stopped\"}}\n");
+                append(&folder.join(format!("{segment:08}.jsonl")), line.as_bytes());
+            }
+        }
+        let table = [("12:00:00", 4), ("12:01:00", 4), ("12:02:59", 8), ("12:03:00", 12), ("12:05:02", 20), ("13:00:00", 20)];
+        for (time, first) in table {
+            let mut reader = Reader::since(state.path(), format!("2026-11-22T{time}Z").parse().unwrap()).unwrap();
+            assert_eq!(reader.next().unwrap().unwrap().line.seq, first, "{time}");
+        }
+    }
+
+    #[test]
+    fn an_identity_names_the_log_where_its_verifier_stands_beside_it() {
+        let state = tempfile::tempdir().unwrap();
+        let journal = Journal::open(state.path(), 1 << 20).unwrap().journal;
+        let identity = || Reader::open(state.path()).unwrap().next().unwrap().unwrap().identity();
+        let verifier = state.path().join("journal/proxy-1/verifier");
+        for (text, wanted) in [
+            ("exeat/00ff00ff00ff00ff/proxy-1+1234abcd+AQID\n", "00ff00ff00ff00ff/proxy-1/1"),
+            ("exeat/\"},/proxy-1+1234abcd+AQID\n", "proxy-1/1"),
+            ("", "proxy-1/1"),
+        ] {
+            fs::write(&verifier, text).unwrap();
+            assert_eq!(identity(), wanted, "{text}");
+        }
+        drop(journal);
+    }
+
     fn write(journal: &Journal, record: &Record) {
         journal.record(record, &mut |_| ()).unwrap();
     }

@@ -25,6 +25,7 @@ mod regression;
 mod reload;
 mod requests;
 mod run;
+mod sinks;
 mod suffixes;
 mod support;
 mod support_itself;
