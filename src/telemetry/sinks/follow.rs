@@ -366,3 +366,6 @@ impl Progress {
         self.taken |= self.refused.len() - before < part.len();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,9 @@ mod backoff;
 mod cursor;
 mod follow;
 mod gather;
+pub mod ocsf;
+pub mod stdout;
+pub mod webhook;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -145,3 +148,6 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     options.mode(0o600).custom_flags(flags.bits().cast_signed())
 }
+
+#[cfg(test)]
+mod sample;
