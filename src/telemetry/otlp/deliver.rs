@@ -55,13 +55,15 @@ pub struct Traces {
     /// The share of allowed attempts that are traced.
     sample: f64,
     open: Open,
+    /// It has taken spans since it last refused one for good.
+    takes: bool,
 }
 
 impl Traces {
     /// Traces from where the cursor in a state folder stands. Reads what is between the begin of its segments and itself, to know
     /// the attempts that are open there: it blocks.
     pub fn resume(collector: Collector, source: Source, metrics: Arc<Metrics>, sample: f64, state: &Path) -> Self {
-        Self { collector, source, metrics, sample, open: Open::resume(state) }
+        Self { collector, source, metrics, sample, open: Open::resume(state), takes: false }
     }
 
     fn spans(&self, batch: &[Entry]) -> Vec<Span> {
@@ -78,6 +80,17 @@ impl Traces {
     }
 }
 
+impl Traces {
+    /// Many records make no spans and are taken without a word of the collector. So two refusals in a row are held to be the collector's
+    /// fault: it is wrongly set up, and the spans wait for that to be mended.
+    fn patient(&mut self, refused: NotDelivered, batch: &[Entry]) -> NotDelivered {
+        match refused {
+            NotDelivered::Never { which: _, why } if batch.len() == 1 && !std::mem::take(&mut self.takes) => NotDelivered::later(why),
+            NotDelivered::Never { .. } | NotDelivered::Later { .. } => refused,
+        }
+    }
+}
+
 impl Deliver for Traces {
     async fn deliver(&mut self, batch: &[Entry]) -> Result<(), NotDelivered> {
         batch.iter().for_each(|entry| self.open.begin(entry));
@@ -87,7 +100,8 @@ impl Deliver for Traces {
             let scope_spans = vec![ScopeSpans { scope: scope(), spans, schema_url: schema_url.clone() }];
             let resource_spans = vec![ResourceSpans { resource: self.source.resource(), scope_spans, schema_url }];
             let taken = self.collector.export(ExportTraceServiceRequest { resource_spans }).await;
-            let taken = taken.map_err(|refused| not_delivered(refused, batch))?;
+            let taken = taken.map_err(|refused| self.patient(not_delivered(refused, batch), batch))?;
+            self.takes = true;
             partly(&taken, batch, Sink::OtlpTraces, &self.metrics);
         }
         // Only now: a batch that was not taken comes again.
