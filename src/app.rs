@@ -1,5 +1,6 @@
 //! Wires a configuration into gate, neck, journal and listeners, and takes them down in order.
 
+pub mod export;
 pub mod reload;
 pub mod standing;
 mod watch;
@@ -30,6 +31,7 @@ use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
 use crate::telemetry::serve::{Readiness, Ready};
+use crate::telemetry::sinks::Beside;
 use crate::telemetry::{Metrics, Recording};
 
 /// How long open attempts may take to end once the process is told to stop.
@@ -61,6 +63,9 @@ pub struct App {
     connections: TaskTracker,
     /// Everything beside them.
     tasks: TaskTracker,
+    /// What exports; it ends after the journal.
+    exports: TaskTracker,
+    exported: CancellationToken,
 }
 
 /// The policy in force, and those who must know when it changes.
@@ -104,6 +109,9 @@ pub enum StartError {
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// Records cannot be exported as configured.
+    #[error(transparent)]
+    Export(#[from] export::NotExported),
     /// There are no name servers.
     #[error(transparent)]
     Resolver(#[from] NoResolver),
@@ -133,7 +141,9 @@ impl Bound {
         // The name servers are a back end of ours: agents ask exeat for names, never them.
         let own = own.chain(config.dns.servers.iter().copied()).collect();
         let known_as = config.listen.iter().flat_map(|listen| listen.known_as.iter().cloned()).collect();
-        Guard { own, machine: Vec::new(), known_as, never: config.never.clone() }
+        let mut guard = Guard { own, machine: Vec::new(), known_as, never: config.never.clone() };
+        export::close_to_agents(config, &mut guard);
+        guard
     }
 
     fn everywhere(&self) -> Vec<u16> {
@@ -194,6 +204,7 @@ impl App {
     /// Starts everything but the ways in; they open with [`App::open`].
     pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
         let (policy, unread) = first;
+        let exporting = export::Exports::prepare(config)?;
         let recording = Arc::new(Recording::new(journal));
         let recorder: Arc<dyn Recorder> = Arc::clone(&recording) as Arc<dyn Recorder>;
         let policy = Arc::new(ArcSwap::from_pointee(policy));
@@ -226,7 +237,9 @@ impl App {
         let ways = Ways::new(neck, recorder, front, stop.clone());
         let in_force = InForce { policy, desk, recording };
         in_force.record(None, "start", unread);
-        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks };
+        let (exports, exported) = (TaskTracker::new(), CancellationToken::new());
+        exporting.start(&exports, &in_force.beside(config, exported.clone()));
+        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks, exports, exported };
         Ok((app, ways))
     }
 
@@ -261,6 +274,9 @@ impl App {
         if recording.stop().is_err() || recording.durable().wait().await.is_err() {
             tracing::error!("the journal could not be closed in order");
         }
+        self.exported.cancel();
+        self.exports.close();
+        self.exports.wait().await;
     }
 }
 
@@ -276,6 +292,12 @@ impl InForce {
             return;
         }
         self.record(Some(old), who, unread);
+    }
+
+    fn beside(&self, config: &Config, stop: CancellationToken) -> Beside {
+        let Self { policy: _, desk: _, recording } = self;
+        let (state, metrics, written) = (config.state.clone(), Arc::clone(&recording.metrics), recording.written());
+        Beside { state, metrics, recorder: Arc::clone(recording) as _, written, stop }
     }
 
     fn record(&self, old: Option<String>, who: &str, unread: Vec<Unread>) {

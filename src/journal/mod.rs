@@ -32,7 +32,7 @@ use take::{Found, take};
 use writer::Writer;
 
 pub use line::Line;
-pub use read::{BadLine, Entry, Reader};
+pub use read::{Astray, BadLine, Entry, Misplaced, Position, Positions, Reader, newest};
 pub use settings::{Disk, Durability, Settings, SystemDisk};
 pub use tree::Tree;
 
