@@ -38,6 +38,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Open files that are kept for other things than the two sides of each connection.
 const FILES_BESIDE: u64 = 2048;
 
+/// Refusals of one agent or source that are written one by one in a second.
+const REFUSAL_RECORDS: u32 = 200;
+
 /// What listens: sockets bound before the policy is made, as the policy must know them.
 #[derive(Debug)]
 pub struct Bound {
@@ -58,6 +61,7 @@ pub struct App {
     connections: TaskTracker,
     /// Everything beside them.
     tasks: TaskTracker,
+    gate: Arc<Gate>,
 }
 
 /// The policy in force, and those who must know when it changes.
@@ -203,9 +207,10 @@ impl App {
 
         tasks.spawn(count_pending(Arc::clone(&desk), Arc::clone(&recording.metrics), stop.now.clone()));
         let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder: Arc::clone(&recorder), changed: desk.changes() };
-        let gate =
-            Gate::new(Arc::clone(&policy), company, GateSettings { hold_wait: config.hold.wait, per_agent: config.limits.per_agent });
-        let neck = neck(config, bound, gate, &stop)?;
+        let settings = GateSettings { hold_wait: config.hold.wait, per_agent: config.limits.per_agent, refusal_records: REFUSAL_RECORDS };
+        let gate = Gate::new(Arc::clone(&policy), company, settings);
+        tasks.spawn(Arc::clone(&gate).keep_summing_up(stop.now.clone()));
+        let neck = neck(config, bound, Arc::clone(&gate), &stop)?;
         let front = FrontSettings {
             head: config.limits.head,
             head_timeout: config.limits.head_timeout,
@@ -216,7 +221,7 @@ impl App {
         let ways = Ways::new(neck, recorder, front, stop.clone());
         let in_force = InForce { policy, desk, recording };
         in_force.record(None, "start", unread);
-        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks };
+        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks, gate };
         Ok((app, ways))
     }
 
@@ -247,6 +252,7 @@ impl App {
         self.connections.wait().await;
         self.tasks.close();
         self.tasks.wait().await;
+        self.gate.sum_up_refusals();
         if self.in_force.recording.stop().is_err() {
             tracing::error!("the journal could not be closed in order");
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::open::Carried;
+use super::carried::Carried;
 use super::tunnel::AgentSide;
 use super::upstream::OriginSide;
 use crate::policy::reason::Reason;
@@ -50,7 +50,7 @@ pub(super) async fn relay(agent: &AgentSide, origin: &OriginSide, carried: &Carr
     let both = async {
         let up = async {
             let count = |bytes| {
-                carried.up.fetch_add(bytes, Ordering::Relaxed);
+                carried.count_up(bytes);
                 stir();
             };
             write_rest(origin, early).await.map_err(|_broken| Side::Origin)?;
@@ -59,7 +59,7 @@ pub(super) async fn relay(agent: &AgentSide, origin: &OriginSide, carried: &Carr
         };
         let down = async {
             let count = |bytes| {
-                carried.down.fetch_add(bytes, Ordering::Relaxed);
+                carried.count_down(bytes);
                 stir();
             };
             write_rest(agent, origin_early).await.map_err(|_broken| Side::Agent)?;
@@ -74,7 +74,9 @@ pub(super) async fn relay(agent: &AgentSide, origin: &OriginSide, carried: &Carr
             if quiet_since.elapsed() >= idle {
                 return;
             }
-            tokio::time::sleep_until(quiet_since + idle).await;
+            let silent = quiet_since + idle;
+            tokio::time::sleep_until(carried.due().map_or(silent, |due| due.min(silent))).await;
+            carried.report();
         }
     };
     tokio::select! {

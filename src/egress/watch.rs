@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::carried::Carried;
 use super::live::Live;
-use super::open::{Carried, Open};
+use super::open::Open;
 use super::pool::{Key, Parked, Pool};
 use super::record::Outcome;
 use crate::policy::reason::Reason;
@@ -94,14 +96,18 @@ pub(super) async fn lost(live: &mut Live, carried: &Carried, limits: &Limits) ->
     }
 }
 
-/// Resolves once no byte has moved either way for `idle`, a quarter more at most.
+/// Resolves once no byte has moved either way for `idle`, a quarter more at most. Meanwhile it reports what is due.
 async fn silence(carried: &Carried, idle: Duration) {
     let (mut moved, mut quiet) = (carried.total(), 0);
+    let mut sample = Instant::now() + idle / SAMPLES;
     while quiet < SAMPLES {
-        tokio::time::sleep(idle / SAMPLES).await;
-        let total = carried.total();
-        quiet = if total == moved { quiet + 1 } else { 0 };
-        moved = total;
+        tokio::time::sleep_until(carried.due().map_or(sample, |due| due.min(sample))).await;
+        carried.report();
+        if Instant::now() >= sample {
+            let total = carried.total();
+            quiet = if total == moved { quiet + 1 } else { 0 };
+            (moved, sample) = (total, Instant::now() + idle / SAMPLES);
+        }
     }
 }
 

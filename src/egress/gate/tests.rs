@@ -72,7 +72,7 @@ impl Desk for Restless {
         }
         let (tell, word) = tokio::sync::oneshot::channel();
         tell.send(Word::DecideAgain).unwrap();
-        let info = crate::egress::hold::HoldInfo { id: "a1".into(), expires_at: SystemTime::now() };
+        let info = crate::egress::hold::HoldInfo { id: "a1".into(), expires_at: SystemTime::now(), opened: false };
         Asked::Waiting(crate::egress::hold::Waiting::new(info, attempt.id, word, self))
     }
     fn leave(&self, _: &str, _: AttemptId) {}
@@ -112,7 +112,7 @@ impl World {
         let written = Arc::new(Written::default());
         let recorder = Arc::clone(&written) as Arc<dyn Recorder>;
         let company = Company { approvals: Arc::default(), desk, recorder, changed };
-        let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100 };
+        let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100, refusal_records: 200 };
         Self { gate: Gate::new(Arc::clone(&policy), company, settings), policy, changes, written }
     }
 
