@@ -38,9 +38,6 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Open files that are kept for other things than the two sides of each connection.
 const FILES_BESIDE: u64 = 2048;
 
-/// Refusals of one agent or source that are written one by one in a second.
-const REFUSAL_RECORDS: u32 = 200;
-
 /// What listens: sockets bound before the policy is made, as the policy must know them.
 #[derive(Debug)]
 pub struct Bound {
@@ -207,7 +204,11 @@ impl App {
 
         tasks.spawn(count_pending(Arc::clone(&desk), Arc::clone(&recording.metrics), stop.now.clone()));
         let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder: Arc::clone(&recorder), changed: desk.changes() };
-        let settings = GateSettings { hold_wait: config.hold.wait, per_agent: config.limits.per_agent, refusal_records: REFUSAL_RECORDS };
+        let settings = GateSettings {
+            hold_wait: config.hold.wait,
+            per_agent: config.limits.per_agent,
+            refusal_records: config.limits.refusal_records,
+        };
         let gate = Gate::new(Arc::clone(&policy), company, settings);
         tasks.spawn(Arc::clone(&gate).keep_summing_up(stop.now.clone()));
         let neck = neck(config, bound, Arc::clone(&gate), &stop)?;

@@ -176,3 +176,40 @@ impl Underway {
         &self.carried
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{Ended, Record, Recorder, Unwritable};
+    use super::*;
+    use crate::policy::attempt::AttemptId;
+
+    /// The seconds at which something was recorded.
+    #[derive(Debug)]
+    struct Written(Mutex<Vec<u64>>, Instant);
+
+    impl Recorder for Written {
+        fn record(&self, record: &Record) -> Result<(), Unwritable> {
+            assert_eq!(record.kind(), "progress");
+            self.0.lock().push(self.1.elapsed().as_secs());
+            Ok(())
+        }
+        fn settle(&self, _: Ended) {}
+        fn limit_hit(&self, _: &'static str) {}
+        fn decision_took(&self, _: Duration) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_exchange_that_lives_on_says_so_every_five_minutes_and_is_silent_as_late_as_ever() {
+        let (written, carried) = (Arc::new(Written(Mutex::default(), Instant::now())), Carried::default());
+        carried.give_account(AttemptId(uuid::Uuid::nil()), None, Arc::clone(&written) as _);
+        let began = Instant::now();
+        let idle = Duration::from_secs(1000);
+        let moving = async {
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            carried.count_down(1);
+        };
+        tokio::join!(silence(&carried, idle), moving);
+        // The byte falls into the first quarter, and four that are quiet follow it.
+        assert_eq!((began.elapsed().as_secs(), written.0.lock().clone()), (1250, vec![300, 600, 900, 1200]));
+    }
+}

@@ -263,7 +263,7 @@ async fn a_yes_taken_back_while_decided_is_written_is_noticed_by_its_permit() {
     approvals.write().insert(yes.clone());
     let recorder = Arc::new(Revoking { approvals: Arc::clone(&approvals), changes, yes: yes.id });
     let company = Company { approvals, desk: Arc::new(NoDesk), recorder, changed };
-    let settings = GateSettings { hold_wait: Duration::ZERO, per_agent: 1 };
+    let settings = GateSettings { hold_wait: Duration::ZERO, per_agent: 1, refusal_records: 200 };
     let gate = Gate::new(Arc::new(ArcSwap::from_pointee(policy(""))), company, settings);
 
     let admitted = gate.admit(claim("held.test.example:443", Sight::NotYet)).await.unwrap();
@@ -284,4 +284,52 @@ fn yes(destination: Destination) -> Approval {
         note: None,
         claimed: BTreeSet::new(),
     }
+}
+
+#[tokio::test]
+async fn a_flood_is_summed_up_but_for_what_a_question_names() {
+    let policy = Arc::new(ArcSwap::from_pointee(policy(BLOCKED)));
+    let (_changes, changed) = watch::channel(0);
+    let written = Arc::new(Written::default());
+    let company = Company { approvals: Arc::default(), desk: Arc::new(Asks::default()), recorder: Arc::clone(&written) as _, changed };
+    let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100, refusal_records: 1 };
+    let gate = Gate::new(policy, company, settings);
+    let knock = async |place: &str| match gate.admit(claim(place, Sight::NotYet)).await {
+        Err(refusal) => (refusal.id, refusal.reason),
+        Ok(admission) => panic!("{admission:?}"),
+    };
+    let mut got = Vec::new();
+    for place in ["api.test.example:8080", "api.test.example:8080", "new.test.example:443", "new.test.example:443"] {
+        got.push(knock(place).await);
+    }
+    gate.sum_up_refusals();
+    gate.sum_up_refusals();
+    let reasons = [Reason::Blocked, Reason::Blocked, Reason::Unattended, Reason::Unattended];
+    assert_eq!(got.iter().map(|(_, reason)| *reason).collect::<Vec<_>>(), reasons);
+    let written = written.0.lock();
+    let told: Vec<_> = written
+        .iter()
+        .map(|record| match record {
+            Record::Decided(decided) => ("decided", Some(decided.id), 1),
+            Record::Ended(ended) => ("ended", Some(ended.id), 1),
+            Record::RefusedSummary(summary) => ("summary", None, summary.count),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    // The third opened its question: a `held` would name it, so it is told by itself whatever the rate.
+    let (first, third) = (Some(got[0].0), Some(got[2].0));
+    let wanted = [("decided", first, 1), ("ended", first, 1), ("decided", third, 1), ("ended", third, 1), ("summary", None, 2)];
+    assert_eq!(told, wanted);
+}
+
+/// Nobody answers; the first to ask opens the question.
+#[derive(Debug, Default)]
+struct Asks(std::sync::atomic::AtomicBool);
+
+impl Desk for Asks {
+    fn ask(self: Arc<Self>, _: &Attempt, _: &HoldTerms) -> Asked {
+        let opened = !self.0.swap(true, std::sync::atomic::Ordering::SeqCst);
+        Asked::Unattended(crate::egress::hold::HoldInfo { id: "a1".into(), expires_at: SystemTime::now(), opened })
+    }
+    fn leave(&self, _: &str, _: AttemptId) {}
 }
