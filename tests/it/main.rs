@@ -5,11 +5,13 @@
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests stand outside: they connect, block and poll as agents do")]
 
 mod addresses;
+mod canaries;
 mod cli;
 mod clients;
 mod corpus;
 mod differential;
 mod every_front;
+mod floods;
 mod forgery;
 mod fuzz;
 mod hello;
@@ -19,6 +21,7 @@ mod identity;
 mod idle;
 mod init;
 mod itself;
+mod progress;
 mod readme;
 mod records;
 mod regression;
@@ -29,5 +32,6 @@ mod suffixes;
 mod support;
 mod support_itself;
 mod tools;
+mod trace;
 mod tunnel;
 mod words;
