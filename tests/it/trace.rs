@@ -53,6 +53,7 @@ fn a_tunnel_is_recorded_with_that_of_its_head_and_adds_nothing_inside() {
         let mut inside = talk.tls(&p0.authority, "api.allowed.test").unwrap();
         inside.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         assert_eq!(inside.answer().status, 200);
+        drop(inside);
         let records = proxy.settled();
         let record = decided(&records, "api.allowed.test").pop().unwrap();
         assert_eq!(record["trace"], wanted, "{fields}");
