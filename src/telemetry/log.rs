@@ -27,7 +27,7 @@ pub enum LogFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// `EXEAT_LOG` is no filter.
-    #[error("EXEAT_LOG is not a filter: {0}; write a level such as `debug`, or `exeat=debug,hyper=info`")]
+    #[error("EXEAT_LOG is not a filter: {0}; write a level such as `debug`, or `info,exeat=debug`")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// Another log was set up before.
     #[error("the log is set up already")]

@@ -19,8 +19,7 @@ const STEM: &str = "c4n4ry";
 /// The example of RFC 6455 section 1.3.
 const HANDSHAKE: &str =
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-const SWITCHING: &str =
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// A token that names its place, as long as a secret is.
 fn canary(place: &str) -> String {
@@ -203,7 +202,8 @@ fn a_request_leaves_no_secret_behind_however_it_ends() {
         world.forward(&line, &format!("Host: x\r\n{}{}\r\n", a(), fields(what)));
         world.inside("plain.allowed.test", &format!("GET /{what}"), &format!("{}\r\n", fields(what)));
     }
-    let chunked = format!("Transfer-Encoding: chunked\r\n\r\n5;{}\r\nhello\r\n0\r\nX-T: {}\r\n\r\n", canary("extension"), canary("trailer"));
+    let chunked =
+        format!("Transfer-Encoding: chunked\r\n\r\n5;{}\r\nhello\r\n0\r\nX-T: {}\r\n\r\n", canary("extension"), canary("trailer"));
     let line = format!("PUT {}", world.p0.url("plain.allowed.test", &target("chunked")));
     world.forward(&line, &format!("Host: x\r\n{}{chunked}", a()));
     world.proxy.settled();

@@ -79,14 +79,8 @@ fn a_rate_of_nothing_writes_none_by_itself() {
 fn a_summary_says_whose_when_and_how_many_of_what() {
     let counted = Counted { from: at(1), until: at(2), by: BTreeMap::from([(BLOCKED, 3), (UNLISTED, 4)]) };
     let by = |(reason, front), count| RefusedCount { reason, front, count };
-    let summary = RefusedSummary {
-        agent: None,
-        source: None,
-        from: at(1),
-        until: at(2),
-        count: 7,
-        by: vec![by(UNLISTED, 4), by(BLOCKED, 3)],
-    };
+    let summary =
+        RefusedSummary { agent: None, source: None, from: at(1), until: at(2), count: 7, by: vec![by(UNLISTED, 4), by(BLOCKED, 3)] };
     let table = [
         (agent("a"), AgentId::parse("a").ok(), None),
         (peer("192.0.2.7"), None, Some("192.0.2.7")),

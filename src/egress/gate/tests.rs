@@ -309,11 +309,16 @@ async fn a_flood_is_summed_up_but_for_what_a_question_names() {
     let written = written.0.lock();
     let told: Vec<_> = written
         .iter()
-        .map(|record| match record {
-            Record::Decided(decided) => ("decided", Some(decided.id), 1),
-            Record::Ended(ended) => ("ended", Some(ended.id), 1),
-            Record::RefusedSummary(summary) => ("summary", None, summary.count),
-            other => panic!("{other:?}"),
+        .map(|record| {
+            if let Record::Decided(decided) = record {
+                ("decided", Some(decided.id), 1)
+            } else if let Record::Ended(ended) = record {
+                ("ended", Some(ended.id), 1)
+            } else if let Record::RefusedSummary(summary) = record {
+                ("summary", None, summary.count)
+            } else {
+                panic!("{record:?}")
+            }
         })
         .collect();
     // The third opened its question: a `held` would name it, so it is told by itself whatever the rate.
