@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -146,6 +146,11 @@ fn what_is_counted_while_the_journal_cannot_be_written_is_written_once_it_can() 
     knock(50);
     std::fs::rename(&folder, &aside).unwrap();
     knock(50);
+    let (errors, deadline) = (proxy.metric("exeat_journal_errors_total", &[]), Instant::now() + Duration::from_secs(20));
+    while proxy.metric("exeat_journal_errors_total", &[]) <= errors {
+        assert!(Instant::now() < deadline, "the summary was never tried");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     std::fs::rename(&aside, &folder).unwrap();
     let refused = knock(50);
     assert!(refused > 100);
