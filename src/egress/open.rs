@@ -10,7 +10,7 @@ use super::budget::{Exhausted, Share};
 use super::carried::Carried;
 use super::flood::{Refusals, Source};
 use super::hold::HoldInfo;
-use super::record::{Decided, Ended, Millis, Outcome, Record, Recorder, Ruling, TlsSeen, Unwritable, Would};
+use super::record::{Decided, Durable, Ended, Millis, Outcome, Record, Recorder, Ruling, TlsSeen, Unwritable, Would};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seat;
 use crate::policy::attempt::{AgentId, AttemptId};
@@ -122,19 +122,20 @@ impl Open {
         self.held = Some(self.held.unwrap_or_default() + wait);
     }
 
-    /// Writes `decided: allow`. From here on the attempt is abandoned unless something else is said.
-    pub(super) fn allow(&mut self, granted: Granted) -> Result<(), Unwritable> {
+    /// Writes `decided: allow`. From here on the attempt is abandoned unless something else is said. No effect before it is durable.
+    pub(super) fn allow(&mut self, granted: Granted) -> Result<Durable, Unwritable> {
         let Granted { reason, rule, approval, would } = granted;
         (self.draft.rule, self.draft.approval, self.draft.would) = (rule, approval, would);
         self.decide(Ruling::Allow, reason, Outcome::Abandoned)?;
         self.carried.give_account(self.draft.id, self.draft.agent.clone(), Arc::clone(&self.backing.recorder));
-        Ok(())
+        Ok(self.backing.recorder.durable())
     }
 
     /// Writes `decided: look`, which is no leave to go anywhere.
-    pub(super) fn look(&mut self, rule: String) -> Result<(), Unwritable> {
+    pub(super) fn look(&mut self, rule: String) -> Result<Durable, Unwritable> {
         self.draft.rule = Some(rule);
-        self.decide(Ruling::Look, Reason::Inspect, Outcome::Abandoned)
+        self.decide(Ruling::Look, Reason::Inspect, Outcome::Abandoned)?;
+        Ok(self.backing.recorder.durable())
     }
 
     fn decide(&mut self, ruling: Ruling, reason: Reason, outcome: Outcome) -> Result<(), Unwritable> {
