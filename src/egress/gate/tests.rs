@@ -171,7 +171,7 @@ async fn there_is_no_permit_and_no_look_before_decided_is_durable_and_none_where
         let slow = Arc::new(Slow::default());
         let (_changes, changed) = watch::channel(0);
         let company = Company { approvals: Arc::default(), desk: Arc::new(NoDesk), recorder: Arc::clone(&slow) as _, changed };
-        let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100 };
+        let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100, refusal_records: 200 };
         let gate = Gate::new(Arc::new(ArcSwap::from_pointee(policy(rules))), company, settings);
         let mut admitting = Box::pin(gate.admit(claim("api.test.example:8080", Sight::NotYet)));
         assert!(admitting.as_mut().now_or_never().is_none());
