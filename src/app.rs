@@ -63,6 +63,7 @@ pub struct App {
     connections: TaskTracker,
     /// Everything beside them.
     tasks: TaskTracker,
+    gate: Arc<Gate>,
     /// What exports; it ends after the journal.
     exports: TaskTracker,
     exported: CancellationToken,
@@ -224,9 +225,14 @@ impl App {
         tasks.spawn(keep_journal(Arc::clone(&recording), stop.now.clone()));
         tasks.spawn(count_pending(Arc::clone(&desk), Arc::clone(&recording.metrics), stop.now.clone()));
         let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder: Arc::clone(&recorder), changed: desk.changes() };
-        let gate =
-            Gate::new(Arc::clone(&policy), company, GateSettings { hold_wait: config.hold.wait, per_agent: config.limits.per_agent });
-        let neck = neck(config, bound, gate, &stop)?;
+        let settings = GateSettings {
+            hold_wait: config.hold.wait,
+            per_agent: config.limits.per_agent,
+            refusal_records: config.limits.refusal_records,
+        };
+        let gate = Gate::new(Arc::clone(&policy), company, settings);
+        tasks.spawn(Arc::clone(&gate).keep_summing_up(stop.now.clone()));
+        let neck = neck(config, bound, Arc::clone(&gate), &stop)?;
         let front = FrontSettings {
             head: config.limits.head,
             head_timeout: config.limits.head_timeout,
@@ -239,7 +245,7 @@ impl App {
         in_force.record(None, "start", unread);
         let (exports, exported) = (TaskTracker::new(), CancellationToken::new());
         exporting.start(&exports, &in_force.beside(config, exported.clone()));
-        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks, exports, exported };
+        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks, gate, exports, exported };
         Ok((app, ways))
     }
 
@@ -270,6 +276,7 @@ impl App {
         self.connections.wait().await;
         self.tasks.close();
         self.tasks.wait().await;
+        self.gate.sum_up_refusals();
         let recording = &self.in_force.recording;
         if recording.stop().is_err() || recording.durable().wait().await.is_err() {
             tracing::error!("the journal could not be closed in order");

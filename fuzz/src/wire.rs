@@ -79,7 +79,7 @@ pub fn gate(ledger: &Arc<Ledger>) -> Arc<Gate> {
         recorder: Arc::clone(ledger) as Arc<dyn Recorder>,
         changed,
     };
-    let settings = GateSettings { hold_wait: Duration::from_secs(1), per_agent: 1 };
+    let settings = GateSettings { hold_wait: Duration::from_secs(1), per_agent: 1, refusal_records: u32::MAX };
     Gate::new(Arc::new(ArcSwap::from_pointee(policy)), company, settings)
 }
 
@@ -126,7 +126,7 @@ impl Recorder for Ledger {
 impl Desk for Ledger {
     fn ask(self: Arc<Self>, _attempt: &Attempt, _terms: &HoldTerms) -> Asked {
         self.0.lock().asked += 1;
-        Asked::Unattended(HoldInfo { id: "h".into(), expires_at: SystemTime::UNIX_EPOCH })
+        Asked::Unattended(HoldInfo { id: "h".into(), expires_at: SystemTime::UNIX_EPOCH, opened: true })
     }
 
     fn leave(&self, hold: &str, _attempt: AttemptId) {

@@ -332,7 +332,7 @@ impl Desk for HoldDesk {
         if self.settled(attempt, terms.asking) {
             drop(state);
             let _ = tell.send(Word::DecideAgain);
-            let nowhere = HoldInfo { id: "".into(), expires_at: now };
+            let nowhere = HoldInfo { id: "".into(), expires_at: now, opened: false };
             return Asked::Waiting(Waiting::new(nowhere, attempt.id, word, self));
         }
         let bits = chance();
@@ -349,7 +349,7 @@ impl Desk for HoldDesk {
         if let Some(hold) = state.holds.get(&id).map(HoldView::of) {
             let _ = self.news.send(if opened { News::Opened { hold } } else { News::Changed { hold } });
         }
-        let info = HoldInfo { id, expires_at };
+        let info = HoldInfo { id, expires_at, opened };
         if !waits {
             return Asked::Unattended(info);
         }

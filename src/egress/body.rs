@@ -2,14 +2,13 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::open::Carried;
+use super::carried::Carried;
 use super::record::Outcome;
 use super::watch::Underway;
 use crate::policy::reason::Reason;
@@ -51,12 +50,15 @@ impl Body for Upload {
                 return Poll::Ready(Some(Err(Broken::Cut)));
             }
             let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+            if let Some(Ok(frame)) = &frame {
+                self.carried.count_up(frame.data_ref().map_or(0, Bytes::len) as u64);
+            }
+            // After it is counted: the attempt may end with this.
             if frame.is_none() || self.inner.is_end_stream() {
                 self.carried.upload_over();
             }
             let Some(Ok(frame)) = frame else { return Poll::Ready(frame.map(|frame| frame.map_err(Broken::from))) };
-            if let Some(data) = frame.data_ref() {
-                self.carried.up.fetch_add(data.len() as u64, Ordering::Relaxed);
+            if frame.is_data() {
                 return Poll::Ready(Some(Ok(frame)));
             }
         }
@@ -99,7 +101,7 @@ impl Body for RecordedBody {
             match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     let Some(data) = frame.data_ref() else { continue };
-                    self.underway.carried().down.fetch_add(data.len() as u64, Ordering::Relaxed);
+                    self.underway.carried().count_down(data.len() as u64);
                     if self.inner.is_end_stream() {
                         self.underway.complete();
                     }

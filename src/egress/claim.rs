@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use super::flood::neighbourhood;
 use super::record::Front;
+use super::trace::TraceParent;
 use crate::policy::attempt::{AgentId, AttemptId, Evidence, Instance, Scheme, Sight};
 use crate::policy::destination::Destination;
 use crate::policy::malformed::Malformed;
@@ -25,6 +27,8 @@ pub struct Claim {
     pub objection: Option<Objection>,
     /// The peer is a process of this machine, whatever address it took to get here.
     pub on_this_machine: bool,
+    /// The agent's trace context, where it sent one that is valid.
+    pub trace: Option<TraceParent>,
     pub(super) who: Who,
 }
 
@@ -63,6 +67,7 @@ impl Claim {
             sight,
             objection: None,
             on_this_machine: peer.ip().to_canonical().is_loopback(),
+            trace: None,
             who: Who { evidence, tunnel: None },
         }
     }
@@ -82,6 +87,11 @@ impl Claim {
             let address = if self.on_this_machine { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.peer.ip().to_canonical() };
             Instance(Arc::from(address.to_string()))
         })
+    }
+
+    /// Where it comes from, as far as its peer cannot choose. All of this machine is one.
+    pub(super) fn neighbourhood(&self) -> IpAddr {
+        if self.on_this_machine { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { neighbourhood(self.peer.ip()) }
     }
 
     pub(super) fn within(&self) -> Option<AttemptId> {

@@ -11,9 +11,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::body::{RecordedBody, Upload};
+use super::carried::Carried;
 use super::hygiene::{self, Target};
 use super::live::Live;
-use super::open::{Carried, Open};
+use super::open::Open;
 use super::pool::Parked;
 use super::refusal::{Cause, NetworkFault, Refusal};
 use super::upstream::{Connected, Line, OriginSide, Upstream, UpstreamSettings, broken, key};

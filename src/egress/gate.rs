@@ -6,13 +6,15 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::budget::Budgets;
 use super::claim::{Claim, Objection, Who};
+use super::flood::Refusals;
 use super::hold::{Asked, Desk, Waiting, Word};
 use super::live::{Admitted, Doing, Live};
 use super::look::Unseen;
-use super::open::{Granted, OnEnd, Open};
+use super::open::{Backing, Granted, OnEnd, Open};
 use super::record::{self, Decided, Durable, Place, Recorder, Ruling, Unwritable, masked};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seats;
@@ -33,6 +35,8 @@ pub struct GateSettings {
     pub hold_wait: Duration,
     /// How many attempts an agent may have open.
     pub per_agent: usize,
+    /// How many refusals of one agent, or of one source of which nobody is known, are written one by one in a second.
+    pub refusal_records: u32,
 }
 
 /// The gate. Policy and approvals are read at each decision; nothing is cached between them.
@@ -45,6 +49,7 @@ pub struct Gate {
     changed: watch::Receiver<u64>,
     seats: Arc<Seats>,
     budgets: Arc<Budgets>,
+    refusals: Arc<Refusals>,
     hold_wait: Duration,
 }
 
@@ -94,9 +99,20 @@ impl Gate {
     /// A gate over `policy`, which may be replaced while it runs.
     pub fn new(policy: Arc<ArcSwap<Policy>>, company: Company, settings: GateSettings) -> Arc<Self> {
         let Company { approvals, desk, recorder, changed } = company;
-        let GateSettings { hold_wait, per_agent } = settings;
+        let GateSettings { hold_wait, per_agent, refusal_records } = settings;
         let (seats, budgets) = (Seats::new(per_agent), Arc::default());
-        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, hold_wait })
+        let refusals = Refusals::new(refusal_records, Arc::clone(&recorder));
+        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, hold_wait })
+    }
+
+    /// Writes what is counted of refusals that were not written one by one.
+    pub fn sum_up_refusals(&self) {
+        self.refusals.sum_up();
+    }
+
+    /// Does so each second in which there were any, until told to stop.
+    pub async fn keep_summing_up(self: Arc<Self>, stop: CancellationToken) {
+        self.refusals.keep_summing_up(stop).await;
     }
 
     /// Judges one claim, waiting for a person where the policy says so. Records the decision either way.
@@ -156,10 +172,14 @@ impl Gate {
             // On one machine nothing here tells the agent's processes from its approver's.
             separated: claim.on_this_machine.then_some(false),
             within: claim.within(),
-            trace: None,
+            trace: claim.trace.as_ref().map(ToString::to_string),
         };
-        let on_end: Arc<dyn OnEnd> = Arc::clone(self) as Arc<dyn OnEnd>;
-        Open::new(draft, claim.wanted.as_ref().ok().cloned(), Arc::clone(&self.recorder), on_end)
+        let backing = Backing {
+            recorder: Arc::clone(&self.recorder),
+            refusals: Arc::clone(&self.refusals),
+            on_end: Arc::clone(self) as Arc<dyn OnEnd>,
+        };
+        Open::new(draft, claim.wanted.as_ref().ok().cloned(), claim.neighbourhood(), backing)
     }
 
     async fn decide(self: &Arc<Self>, mut open: Open, attempt: Attempt, who: Who) -> Result<Admission, Refusal> {

@@ -16,6 +16,8 @@ pub struct HoldInfo {
     pub id: Arc<str>,
     /// When the question dies unanswered.
     pub expires_at: SystemTime,
+    /// The attempt that is refused opened it, and its `held` says so.
+    pub opened: bool,
 }
 
 /// What a waiting attempt is told. A yes is no permit: the attempt is decided again.

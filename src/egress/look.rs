@@ -1,6 +1,6 @@
 //! A tunnel to where rules look at requests: it is answered 200, resolved and dialled by nobody, and judged by its first bytes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,7 @@ impl Unseen {
     /// Waits for the first bytes. HTTP is carried request by request; TLS, in which no request can be seen, is refused in its own words.
     pub async fn tunnel(self, mut agent: AgentSide, peek: &Peek) -> Carried {
         let Self { mut open, mut live, rule: _ } = self;
+        let began = Instant::now();
         let first = tokio::select! {
             first = first_bytes(&mut agent, peek.within) => first,
             reason = live.lost() => return Carried::Over(Receipt::of(open, Outcome::Cut, reason)),
@@ -54,7 +55,7 @@ impl Unseen {
             Judgement::Http => return Carried::Http(Box::new(Interception::new(open, live)), agent),
             Judgement::Gone => Receipt::of(open, Outcome::Abandoned, Reason::NotTls),
             Judgement::Carry(seen) | Judgement::Cut { reason: _, tls: true, seen: Some(seen) } => {
-                open.tls = Some(seen);
+                open.saw_tls(seen, began.elapsed());
                 deny(&agent.stream).await;
                 Receipt::of(open, Outcome::Refused, Reason::Inspect)
             }

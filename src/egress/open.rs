@@ -2,12 +2,14 @@
 //!
 //! Whatever happens to the token that carries it, dropping it writes `ended`; outcomes are set where a token changes kind.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::budget::{Exhausted, Share};
+use super::carried::Carried;
+use super::flood::{Refusals, Source};
+use super::hold::HoldInfo;
 use super::record::{Decided, Durable, Ended, Millis, Outcome, Record, Recorder, Ruling, TlsSeen, Unwritable, Would};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seat;
@@ -15,39 +17,6 @@ use crate::policy::attempt::{AgentId, AttemptId};
 use crate::policy::destination::Destination;
 use crate::policy::limits::LimitedBy;
 use crate::policy::reason::Reason;
-
-/// Bytes carried, shared with whoever carries them.
-#[derive(Debug, Default)]
-pub(super) struct Carried {
-    pub(super) up: AtomicU64,
-    pub(super) down: AtomicU64,
-    uploaded: AtomicBool,
-    closed: AtomicBool,
-}
-
-impl Carried {
-    pub(super) fn total(&self) -> u64 {
-        self.up.load(Ordering::Relaxed).wrapping_add(self.down.load(Ordering::Relaxed))
-    }
-
-    /// The request's body has been read to its end.
-    pub(super) fn upload_over(&self) {
-        self.uploaded.store(true, Ordering::Release);
-    }
-
-    /// Nothing more may be carried: what is under way is over, or about to be recorded as over.
-    pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    pub(super) fn upload_is_over(&self) -> bool {
-        self.uploaded.load(Ordering::Acquire)
-    }
-}
 
 /// Told when an attempt has ended, so that it no longer covers requests found in it.
 pub(super) trait OnEnd: Send + Sync + std::fmt::Debug {
@@ -61,8 +30,9 @@ pub(super) struct Open {
     stage: Stage,
     asked: Option<Instant>,
     destination: Option<Destination>,
-    recorder: Arc<dyn Recorder>,
-    on_end: Arc<dyn OnEnd>,
+    /// Where it comes from, as long as nobody is identified.
+    source: IpAddr,
+    backing: Backing,
     seat: Option<Seat>,
     /// What it has taken of the policy's limits.
     pub(super) share: Option<Share>,
@@ -72,8 +42,16 @@ pub(super) struct Open {
     pub(super) dial: Option<Duration>,
     pub(super) address: Option<SocketAddr>,
     pub(super) status: Option<u16>,
-    pub(super) tls: Option<TlsSeen>,
+    tls: Option<(TlsSeen, Duration)>,
     pub(super) carried: Arc<Carried>,
+}
+
+/// Where what becomes of an attempt is written and told.
+#[derive(Clone, Debug)]
+pub(super) struct Backing {
+    pub(super) recorder: Arc<dyn Recorder>,
+    pub(super) refusals: Arc<Refusals>,
+    pub(super) on_end: Arc<dyn OnEnd>,
 }
 
 /// What `decided: allow` says.
@@ -97,19 +75,19 @@ enum Stage {
     Undecided,
     /// `decided` is written; this is what `ended` will say if nothing else is set.
     Decided(Outcome, Reason),
-    /// `ended` is written, or `decided` could not be.
+    /// `ended` is written, or `decided` could not be, or it is counted as one of many.
     Closed,
 }
 
 impl Open {
-    pub(super) fn new(draft: Decided, destination: Option<Destination>, recorder: Arc<dyn Recorder>, on_end: Arc<dyn OnEnd>) -> Self {
+    pub(super) fn new(draft: Decided, destination: Option<Destination>, source: IpAddr, backing: Backing) -> Self {
         Self {
             draft,
             stage: Stage::Undecided,
             asked: None,
             destination,
-            recorder,
-            on_end,
+            source,
+            backing,
             seat: None,
             share: None,
             began: Instant::now(),
@@ -149,20 +127,21 @@ impl Open {
         let Granted { reason, rule, approval, would } = granted;
         (self.draft.rule, self.draft.approval, self.draft.would) = (rule, approval, would);
         self.decide(Ruling::Allow, reason, Outcome::Abandoned)?;
-        Ok(self.recorder.durable())
+        self.carried.give_account(self.draft.id, self.draft.agent.clone(), Arc::clone(&self.backing.recorder));
+        Ok(self.backing.recorder.durable())
     }
 
     /// Writes `decided: look`, which is no leave to go anywhere.
     pub(super) fn look(&mut self, rule: String) -> Result<Durable, Unwritable> {
         self.draft.rule = Some(rule);
         self.decide(Ruling::Look, Reason::Inspect, Outcome::Abandoned)?;
-        Ok(self.recorder.durable())
+        Ok(self.backing.recorder.durable())
     }
 
     fn decide(&mut self, ruling: Ruling, reason: Reason, outcome: Outcome) -> Result<(), Unwritable> {
         self.draft.decision = ruling;
         self.draft.reason = reason;
-        let written = self.recorder.record(&Record::Decided(self.draft.clone()));
+        let written = self.backing.recorder.record(&Record::Decided(self.draft.clone()));
         self.stage = if written.is_ok() { Stage::Decided(outcome, reason) } else { Stage::Closed };
         written
     }
@@ -197,6 +176,7 @@ impl Open {
         }
         let (mut reason, mut cause) = (reason, cause);
         match self.stage {
+            Stage::Undecided if self.is_one_of_many(reason, &cause) => self.stage = Stage::Closed,
             Stage::Undecided => {
                 if self.decide(Ruling::Block, reason, Outcome::Refused).is_err() {
                     (reason, cause) = (Reason::Internal, Cause::Journal);
@@ -215,23 +195,37 @@ impl Open {
         }
     }
 
+    /// Whether a refusal is counted and has no records of its own. One that a `held` names always has.
+    fn is_one_of_many(&self, reason: Reason, cause: &Cause) -> bool {
+        let named = matches!(cause, Cause::Hold(HoldInfo { id: _, expires_at: _, opened: true }));
+        let source = self.draft.agent.clone().map_or(Source::Peer(self.source), Source::Agent);
+        self.asked.is_none() && !named && !self.backing.refusals.is_one_by_one(source, (reason, self.draft.front))
+    }
+
+    /// TLS was seen in it, and judged after so long.
+    pub(super) fn saw_tls(&mut self, seen: TlsSeen, took: Duration) {
+        self.tls = Some((seen, took));
+    }
+
     fn settle(&mut self, outcome: Outcome, reason: Reason) {
         self.stage = Stage::Closed;
-        self.recorder.settle(Ended {
+        self.carried.no_more_account();
+        let (tls, tls_took) = self.tls.take().unzip();
+        self.backing.recorder.settle(Ended {
             id: self.draft.id,
             agent: self.draft.agent.clone(),
             outcome,
             reason,
             address: self.address.map(|address| address.to_string()),
-            bytes_up: self.carried.up.load(Ordering::Relaxed),
-            bytes_down: self.carried.down.load(Ordering::Relaxed),
+            bytes_up: self.carried.up(),
+            bytes_down: self.carried.down(),
             status: self.status,
-            tls: self.tls.take(),
+            tls,
             ms: Millis {
                 hold: self.held.map(millis),
                 dns: self.dns.map(millis),
                 dial: self.dial.map(millis),
-                tls: None,
+                tls: tls_took.map(millis),
                 total: millis(self.began.elapsed()),
             },
         });
@@ -250,7 +244,7 @@ impl Drop for Open {
             self.settle(outcome, reason);
         }
         if self.asked.is_some() || self.draft.approval.is_some() {
-            self.on_end.ended(self.draft.id);
+            self.backing.on_end.ended(self.draft.id);
         }
     }
 }

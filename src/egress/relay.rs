@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::open::Carried;
+use super::carried::Carried;
 use super::tunnel::AgentSide;
 use super::upstream::OriginSide;
 use crate::policy::reason::Reason;
@@ -50,7 +50,7 @@ pub(super) async fn relay(agent: &AgentSide, origin: &OriginSide, carried: &Carr
     let both = async {
         let up = async {
             let count = |bytes| {
-                carried.up.fetch_add(bytes, Ordering::Relaxed);
+                carried.count_up(bytes);
                 stir();
             };
             write_rest(origin, early).await.map_err(|_broken| Side::Origin)?;
@@ -59,7 +59,7 @@ pub(super) async fn relay(agent: &AgentSide, origin: &OriginSide, carried: &Carr
         };
         let down = async {
             let count = |bytes| {
-                carried.down.fetch_add(bytes, Ordering::Relaxed);
+                carried.count_down(bytes);
                 stir();
             };
             write_rest(agent, origin_early).await.map_err(|_broken| Side::Agent)?;
@@ -74,7 +74,9 @@ pub(super) async fn relay(agent: &AgentSide, origin: &OriginSide, carried: &Carr
             if quiet_since.elapsed() >= idle {
                 return;
             }
-            tokio::time::sleep_until(quiet_since + idle).await;
+            let silent = quiet_since + idle;
+            tokio::time::sleep_until(carried.due().map_or(silent, |due| due.min(silent))).await;
+            carried.report();
         }
     };
     tokio::select! {
@@ -158,7 +160,9 @@ mod tests {
 
     use tokio::net::TcpListener;
 
+    use super::super::record::{Ended, Progress, Record, Recorder, Unwritable};
     use super::*;
+    use crate::policy::attempt::AttemptId;
 
     #[tokio::test]
     async fn a_stream_that_never_waits_leaves_its_task_room_to_be_cut() {
@@ -185,6 +189,42 @@ mod tests {
         reader.join().unwrap();
         // A task has 128 steps before it must let others run, and each carries a block at most; it may get two turns to one of ours.
         assert!(longest > 0 && longest <= 2 * 130 * BUFFER as u64, "{} blocks at a stretch", longest / BUFFER as u64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tunnel_that_lives_on_says_so_every_five_minutes_until_it_is_cut_for_its_silence() {
+        let ((_near, agent), (mut far, origin)) = (pair().await, pair().await);
+        let (written, carried) = (Arc::new(Written::default()), Carried::default());
+        carried.give_account(AttemptId(uuid::Uuid::nil()), None, Arc::clone(&written) as _);
+        let agent = AgentSide { early: bytes::Bytes::from_static(b"hello"), stream: Arc::new(agent) };
+        let origin = OriginSide { early: bytes::Bytes::from_static(b"hi"), stream: origin };
+        let began = Instant::now();
+        assert_eq!(relay(&agent, &origin, &carried, Duration::from_secs(1000)).await, Relayed::Cut(Reason::Overloaded));
+        assert_eq!(began.elapsed().as_secs(), 1000);
+        let progress = Progress { id: AttemptId(uuid::Uuid::nil()), agent: None, bytes_up: 5, bytes_down: 2 };
+        assert_eq!(*written.0.lock(), vec![(300, progress.clone()), (600, progress.clone()), (900, progress)]);
+        far.read_exact(&mut [0; 5]).unwrap();
+    }
+
+    /// Progress, and the second of its coming.
+    #[derive(Debug)]
+    struct Written(parking_lot::Mutex<Vec<(u64, Progress)>>, Instant);
+
+    impl Default for Written {
+        fn default() -> Self {
+            Self(parking_lot::Mutex::default(), Instant::now())
+        }
+    }
+
+    impl Recorder for Written {
+        fn record(&self, record: &Record) -> Result<(), Unwritable> {
+            let Record::Progress(progress) = record else { panic!("{record:?}") };
+            self.0.lock().push((self.1.elapsed().as_secs(), progress.clone()));
+            Ok(())
+        }
+        fn settle(&self, _: Ended) {}
+        fn limit_hit(&self, _: &'static str) {}
+        fn decision_took(&self, _: Duration) {}
     }
 
     #[expect(clippy::disallowed_methods, reason = "the test's own listener")]

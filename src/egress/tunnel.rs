@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
@@ -58,6 +58,7 @@ impl Connected {
         let Line::Fresh(origin, _peer) = line else {
             return Carried::Over(Receipt::of(open, Outcome::Failed, Reason::Internal));
         };
+        let began = Instant::now();
         if grant.opaque() {
             live.is_opaque();
         } else {
@@ -67,7 +68,7 @@ impl Connected {
                 () = upstream.settings.stop.cancelled() => return Carried::Over(Receipt::of(open, Outcome::Cut, Reason::Internal)),
             };
             match judge(first, &live.attempt().destination.host) {
-                Judgement::Carry(seen) => open.tls = Some(seen),
+                Judgement::Carry(seen) => open.saw_tls(seen, began.elapsed()),
                 Judgement::Http => {
                     drop(origin);
                     // From here on its requests are what is open, each under limits of its own.
@@ -76,7 +77,9 @@ impl Connected {
                 }
                 Judgement::Gone => return Carried::Over(Receipt::of(open, Outcome::Abandoned, Reason::NotTls)),
                 Judgement::Cut { reason, tls, seen } => {
-                    open.tls = seen;
+                    if let Some(seen) = seen {
+                        open.saw_tls(seen, began.elapsed());
+                    }
                     if tls {
                         deny(&agent.stream).await;
                     }

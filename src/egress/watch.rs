@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::carried::Carried;
 use super::live::Live;
-use super::open::{Carried, Open};
+use super::open::Open;
 use super::pool::{Key, Parked, Pool};
 use super::record::Outcome;
 use crate::policy::reason::Reason;
@@ -94,14 +96,18 @@ pub(super) async fn lost(live: &mut Live, carried: &Carried, limits: &Limits) ->
     }
 }
 
-/// Resolves once no byte has moved either way for `idle`, a quarter more at most.
+/// Resolves once no byte has moved either way for `idle`, a quarter more at most. Meanwhile it reports what is due.
 async fn silence(carried: &Carried, idle: Duration) {
     let (mut moved, mut quiet) = (carried.total(), 0);
+    let mut sample = Instant::now() + idle / SAMPLES;
     while quiet < SAMPLES {
-        tokio::time::sleep(idle / SAMPLES).await;
-        let total = carried.total();
-        quiet = if total == moved { quiet + 1 } else { 0 };
-        moved = total;
+        tokio::time::sleep_until(carried.due().map_or(sample, |due| due.min(sample))).await;
+        carried.report();
+        if Instant::now() >= sample {
+            let total = carried.total();
+            quiet = if total == moved { quiet + 1 } else { 0 };
+            (moved, sample) = (total, Instant::now() + idle / SAMPLES);
+        }
     }
 }
 
@@ -168,5 +174,42 @@ impl Underway {
 
     pub(super) fn carried(&self) -> &Carried {
         &self.carried
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{Ended, Record, Recorder, Unwritable};
+    use super::*;
+    use crate::policy::attempt::AttemptId;
+
+    /// The seconds at which something was recorded.
+    #[derive(Debug)]
+    struct Written(Mutex<Vec<u64>>, Instant);
+
+    impl Recorder for Written {
+        fn record(&self, record: &Record) -> Result<(), Unwritable> {
+            assert_eq!(record.kind(), "progress");
+            self.0.lock().push(self.1.elapsed().as_secs());
+            Ok(())
+        }
+        fn settle(&self, _: Ended) {}
+        fn limit_hit(&self, _: &'static str) {}
+        fn decision_took(&self, _: Duration) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_exchange_that_lives_on_says_so_every_five_minutes_and_is_silent_as_late_as_ever() {
+        let (written, carried) = (Arc::new(Written(Mutex::default(), Instant::now())), Carried::default());
+        carried.give_account(AttemptId(uuid::Uuid::nil()), None, Arc::clone(&written) as _);
+        let began = Instant::now();
+        let idle = Duration::from_secs(1000);
+        let moving = async {
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            carried.count_down(1);
+        };
+        tokio::join!(silence(&carried, idle), moving);
+        // The byte falls into the first quarter, and four that are quiet follow it.
+        assert_eq!((began.elapsed().as_secs(), written.0.lock().clone()), (1250, vec![300, 600, 900, 1200]));
     }
 }

@@ -10,7 +10,7 @@ use http::{Method, Request, Uri, Version};
 
 use super::credentials::offered;
 use crate::egress::record::{Front, LONGEST_METHOD};
-use crate::egress::{Claim, Objection};
+use crate::egress::{Claim, Objection, TraceParent};
 use crate::policy::attempt::{Evidence, Seen, Sight};
 use crate::policy::destination::{Destination, Port};
 use crate::policy::malformed::Malformed;
@@ -58,7 +58,15 @@ pub fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, via: &st
     };
     let mut claim = Claim::new(front, peer, evidence, wanted, sight);
     claim.objection = came_back(request.headers(), via).then_some(Objection::Loop);
+    claim.trace = trace(request.headers());
     claim
+}
+
+/// The one `traceparent`, if it is valid (W3C Trace Context section 3.2). It goes on to the origin as it is, like any field of the agent's.
+pub(super) fn trace(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut fields = headers.get_all("traceparent").iter();
+    let field = fields.next().filter(|_| fields.next().is_none())?;
+    TraceParent::parse(field.as_bytes())
 }
 
 /// A request in plain sight, as rules look at it.

@@ -76,6 +76,7 @@ async fn answer(request: Request<Incoming>, peer: SocketAddr, interception: &Int
     let upgrade = wants_upgrade(&request);
     let named = head::named_inside(&request, interception.destination());
     let mut claim = interception.claim(peer, head::sight(&request), named);
+    claim.trace = head::trace(request.headers());
     if head::came_back(request.headers(), &line.ways.via) {
         claim.objection = Some(Objection::Loop);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::http1;
 use crate::egress::record::Recorder;
-use crate::egress::{Gate, Upstream};
+use crate::egress::{Gate, Upstream, neighbourhood};
 
 /// How long accepting pauses when the machine is out of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(50);
@@ -189,15 +189,6 @@ impl OpenConnections {
                 self.unidentified.remove(&source);
             }
         }
-    }
-}
-
-/// Addresses that one peer can choose among count as one: loopback, and a /64 of IPv6.
-fn neighbourhood(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        address if address.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
     }
 }
 

@@ -15,6 +15,8 @@ const SHOWN: usize = 60;
 /// Hexadecimal digits that stand for a secret: a token or digest has 64, and some may have been lost.
 const SECRET: usize = 40;
 
+const NOT_SHOWN: &str = "a text that looks like a token (not shown)";
+
 /// One error in a file. Faults sort by place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fault {
@@ -70,14 +72,23 @@ impl fmt::Display for Warning {
 
 /// A value from a file, fit for a message: quoted, escaped, cut short; what looks like a token is not shown at all.
 pub fn shown(text: &str) -> String {
-    if text.contains("exeat_") || text.contains("sha256:") || holds_digits(text) {
-        return "a text that looks like a token (not shown)".to_owned();
+    if is_secret(text) {
+        return NOT_SHOWN.to_owned();
     }
     let mut short: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() {
         short.push('…');
     }
     format!("\"{short}\"")
+}
+
+/// A host from a file that could be read, as it is written there; what looks like a token is not shown at all.
+pub fn host_shown(text: &str) -> &str {
+    if is_secret(text) { NOT_SHOWN } else { text }
+}
+
+fn is_secret(text: &str) -> bool {
+    text.contains("exeat_") || text.contains("sha256:") || holds_digits(text)
 }
 
 /// Whether so many hexadecimal digits stand together that they are a token or a digest whose prefix was lost.

@@ -2,8 +2,16 @@
 
 use std::io::{self, IsTerminal};
 
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+/// Crates that are as loud as is asked for: ours, those that ask for names, and the one that watches folders.
+///
+/// All others say what is `info` or worse: below it crates of HTTP and TLS show heads, with what is secret in them.
+const AS_ASKED: [&str; 5] = ["exeat", "hickory_net", "hickory_proto", "hickory_resolver", "notify"];
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -19,7 +27,7 @@ pub enum LogFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// `EXEAT_LOG` is no filter.
-    #[error("EXEAT_LOG is not a filter: {0}; write a level such as `debug`, or `exeat=debug,hyper=info`")]
+    #[error("EXEAT_LOG is not a filter: {0}; write a level such as `debug`, or `info,exeat=debug`")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// Another log was set up before.
     #[error("the log is set up already")]
@@ -35,10 +43,16 @@ pub fn init(verbose: u8, format: LogFormat) -> Result<(), LogError> {
     let log = tracing_subscriber::fmt().log_internal_errors(false);
     let log = log.with_env_filter(filter).with_writer(io::stderr).with_ansi(colour);
     match format {
-        LogFormat::Text => log.finish().try_init()?,
-        LogFormat::Json => log.json().finish().try_init()?,
+        LogFormat::Text => log.finish().with(filter_fn(|of| may_be_said(of.target(), *of.level()))).try_init()?,
+        LogFormat::Json => log.json().finish().with(filter_fn(|of| may_be_said(of.target(), *of.level()))).try_init()?,
     }
     Ok(())
+}
+
+/// Whether something of that crate and level may be in the log, whatever the filter lets through.
+fn may_be_said(target: &str, level: Level) -> bool {
+    let of = target.split("::").next().unwrap_or_default();
+    level <= Level::INFO || AS_ASKED.contains(&of)
 }
 
 fn filter(wanted: Option<&str>, verbose: u8) -> Result<EnvFilter, LogError> {
@@ -68,6 +82,25 @@ mod tests {
         ];
         for (wanted, verbose, shown) in cases {
             assert_eq!(filter(wanted, verbose).unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn only_known_crates_are_louder_than_info() {
+        let table = [
+            ("exeat::egress::gate", Level::TRACE, true),
+            ("exeat", Level::DEBUG, true),
+            ("hickory_resolver::name_server", Level::TRACE, true),
+            ("hyper::proto::h1::io", Level::INFO, true),
+            ("hyper::proto::h1::io", Level::DEBUG, false),
+            ("h2::hpack::decoder", Level::TRACE, false),
+            ("rustls::client::hs", Level::TRACE, false),
+            ("exeatic", Level::DEBUG, false),
+            ("log", Level::TRACE, false),
+            ("", Level::TRACE, false),
+        ];
+        for (target, level, wanted) in table {
+            assert_eq!(may_be_said(target, level), wanted, "{target} {level}");
         }
     }
 

@@ -5,11 +5,13 @@
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests stand outside: they connect, block and poll as agents do")]
 
 mod addresses;
+mod canaries;
 mod cli;
 mod clients;
 mod corpus;
 mod differential;
 mod every_front;
+mod floods;
 mod forgery;
 mod fuzz;
 mod hello;
@@ -20,6 +22,7 @@ mod idle;
 mod init;
 mod itself;
 mod otlp;
+mod progress;
 mod readme;
 mod records;
 mod regression;
@@ -31,6 +34,7 @@ mod suffixes;
 mod support;
 mod support_itself;
 mod tools;
+mod trace;
 mod tunnel;
 mod verify;
 mod words;

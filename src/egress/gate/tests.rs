@@ -95,7 +95,7 @@ impl Desk for Restless {
         }
         let (tell, word) = tokio::sync::oneshot::channel();
         tell.send(Word::DecideAgain).unwrap();
-        let info = crate::egress::hold::HoldInfo { id: "a1".into(), expires_at: SystemTime::now() };
+        let info = crate::egress::hold::HoldInfo { id: "a1".into(), expires_at: SystemTime::now(), opened: false };
         Asked::Waiting(crate::egress::hold::Waiting::new(info, attempt.id, word, self))
     }
     fn leave(&self, _: &str, _: AttemptId) {}
@@ -135,7 +135,7 @@ impl World {
         let written = Arc::new(Written::default());
         let recorder = Arc::clone(&written) as Arc<dyn Recorder>;
         let company = Company { approvals: Arc::default(), desk, recorder, changed };
-        let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100 };
+        let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100, refusal_records: 200 };
         Self { gate: Gate::new(Arc::clone(&policy), company, settings), policy, changes, written }
     }
 
@@ -171,7 +171,7 @@ async fn there_is_no_permit_and_no_look_before_decided_is_durable_and_none_where
         let slow = Arc::new(Slow::default());
         let (_changes, changed) = watch::channel(0);
         let company = Company { approvals: Arc::default(), desk: Arc::new(NoDesk), recorder: Arc::clone(&slow) as _, changed };
-        let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100 };
+        let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100, refusal_records: 200 };
         let gate = Gate::new(Arc::new(ArcSwap::from_pointee(policy(rules))), company, settings);
         let mut admitting = Box::pin(gate.admit(claim("api.test.example:8080", Sight::NotYet)));
         assert!(admitting.as_mut().now_or_never().is_none());
@@ -310,7 +310,7 @@ async fn a_yes_taken_back_while_decided_is_written_is_noticed_by_its_permit() {
     approvals.write().insert(yes.clone());
     let recorder = Arc::new(Revoking { approvals: Arc::clone(&approvals), changes, yes: yes.id });
     let company = Company { approvals, desk: Arc::new(NoDesk), recorder, changed };
-    let settings = GateSettings { hold_wait: Duration::ZERO, per_agent: 1 };
+    let settings = GateSettings { hold_wait: Duration::ZERO, per_agent: 1, refusal_records: 200 };
     let gate = Gate::new(Arc::new(ArcSwap::from_pointee(policy(""))), company, settings);
 
     let admitted = gate.admit(claim("held.test.example:443", Sight::NotYet)).await.unwrap();
@@ -331,4 +331,57 @@ fn yes(destination: Destination) -> Approval {
         note: None,
         claimed: BTreeSet::new(),
     }
+}
+
+#[tokio::test]
+async fn a_flood_is_summed_up_but_for_what_a_question_names() {
+    let policy = Arc::new(ArcSwap::from_pointee(policy(BLOCKED)));
+    let (_changes, changed) = watch::channel(0);
+    let written = Arc::new(Written::default());
+    let company = Company { approvals: Arc::default(), desk: Arc::new(Asks::default()), recorder: Arc::clone(&written) as _, changed };
+    let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100, refusal_records: 1 };
+    let gate = Gate::new(policy, company, settings);
+    let knock = async |place: &str| match gate.admit(claim(place, Sight::NotYet)).await {
+        Err(refusal) => (refusal.id, refusal.reason),
+        Ok(admission) => panic!("{admission:?}"),
+    };
+    let mut got = Vec::new();
+    for place in ["api.test.example:8080", "api.test.example:8080", "new.test.example:443", "new.test.example:443"] {
+        got.push(knock(place).await);
+    }
+    gate.sum_up_refusals();
+    gate.sum_up_refusals();
+    let reasons = [Reason::Blocked, Reason::Blocked, Reason::Unattended, Reason::Unattended];
+    assert_eq!(got.iter().map(|(_, reason)| *reason).collect::<Vec<_>>(), reasons);
+    let written = written.0.lock();
+    let told: Vec<_> = written
+        .iter()
+        .map(|record| {
+            if let Record::Decided(decided) = record {
+                ("decided", Some(decided.id), 1)
+            } else if let Record::Ended(ended) = record {
+                ("ended", Some(ended.id), 1)
+            } else if let Record::RefusedSummary(summary) = record {
+                ("summary", None, summary.count)
+            } else {
+                panic!("{record:?}")
+            }
+        })
+        .collect();
+    // The third opened its question: a `held` would name it, so it is told by itself whatever the rate.
+    let (first, third) = (Some(got[0].0), Some(got[2].0));
+    let wanted = [("decided", first, 1), ("ended", first, 1), ("decided", third, 1), ("ended", third, 1), ("summary", None, 2)];
+    assert_eq!(told, wanted);
+}
+
+/// Nobody answers; the first to ask opens the question.
+#[derive(Debug, Default)]
+struct Asks(std::sync::atomic::AtomicBool);
+
+impl Desk for Asks {
+    fn ask(self: Arc<Self>, _: &Attempt, _: &HoldTerms) -> Asked {
+        let opened = !self.0.swap(true, std::sync::atomic::Ordering::SeqCst);
+        Asked::Unattended(crate::egress::hold::HoldInfo { id: "a1".into(), expires_at: SystemTime::now(), opened })
+    }
+    fn leave(&self, _: &str, _: AttemptId) {}
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Allowlist, Reading};
 use crate::policy::address::Addresses;
 use crate::policy::destination::Port;
-use crate::policy::fault::Fault;
+use crate::policy::fault::{Fault, host_shown};
 use crate::policy::index::HostIndex;
 use crate::policy::pattern::HostPattern;
 use crate::policy::rule::{Effect, Ports, Rule, RuleRef};
@@ -87,7 +87,7 @@ fn contradictions(rules: &[Rule]) -> Vec<Fault> {
             first.map(|first| (host, first))
         });
         if let Some((host, first)) = clashes {
-            let found = format!("a second [[allow]] for {host}, unlike {}", first.place);
+            let found = format!("a second [[allow]] for {}, unlike {}", host_shown(&host.to_string()), first.place);
             faults.push(fault(&rule.place, found, "one word on its addresses and opaque", "merge the two rules"));
         }
     }

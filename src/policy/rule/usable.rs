@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::Effect;
 use crate::policy::address::{AddressClass, Addresses, AddressesFault, readings, wide_private};
 use crate::policy::document::Item;
-use crate::policy::fault::code;
+use crate::policy::fault::{code, host_shown};
 use crate::policy::host::Host;
 use crate::policy::pattern::HostPattern;
 use crate::policy::special::{Special, special};
@@ -59,7 +59,8 @@ pub(in crate::policy) fn usable(pattern: &HostPattern, effect: &Effect) -> Resul
         Effect::Block { because: _ } => return Ok(None),
     };
     let said = |found: String, wanted: &str, fix: String| Err([found, wanted.to_owned(), fix]);
-    let text = pattern.to_string();
+    let whole = pattern.to_string();
+    let text = host_shown(&whole);
     match pattern.exact() {
         Some(Host::Address(address)) => match AddressClass::of(*address) {
             AddressClass::Metadata(name) => {
@@ -84,7 +85,7 @@ pub(in crate::policy) fn usable(pattern: &HostPattern, effect: &Effect) -> Resul
             said(format!("{text}, of which the rule's addresses hold nothing"), "addresses that hold some of it", fix)
         }
         None => {
-            let base = Host::parse(text.trim_start_matches("*").trim_start_matches('.'));
+            let base = Host::parse(whole.trim_start_matches("*").trim_start_matches('.'));
             let zone = base.ok().and_then(|base| match base {
                 Host::Name(name) => special(&name),
                 Host::Address(_) => None,

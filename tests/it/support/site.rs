@@ -104,7 +104,8 @@ pub(crate) fn offer(name: &str, token: &str) -> String {
     format!("Proxy-Authorization: Basic {}\r\n", base64(format!("{name}:{token}").as_bytes()))
 }
 
-fn base64(bytes: &[u8]) -> String {
+/// Base 64, for credentials.
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for three in bytes.chunks(3) {

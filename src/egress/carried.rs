@@ -1,0 +1,222 @@
+//! The bytes an attempt has carried, and `progress` while it is long: a record every 100 MiB and every five minutes.
+//!
+//! There is no timer for it: whoever moves bytes tells of them, and whoever waits for silence asks what is due before.
+//! What cannot be written is tried again later and cuts nothing: the decision is recorded, and `ended` says the whole.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::record::{Progress, Record, Recorder};
+use crate::policy::attempt::{AgentId, AttemptId};
+
+/// So many bytes more are recorded.
+const BYTES: u64 = 100 << 20;
+
+/// So much time more is recorded.
+const TIME: Duration = Duration::from_secs(5 * 60);
+
+/// Where the journal took nothing, it is tried again after so many bytes,
+const BYTES_AGAIN: u64 = 10 << 20;
+
+/// or after so long.
+const TIME_AGAIN: Duration = Duration::from_secs(10);
+
+/// Bytes carried, shared with whoever carries them.
+#[derive(Debug)]
+pub(super) struct Carried {
+    up: AtomicU64,
+    down: AtomicU64,
+    uploaded: AtomicBool,
+    closed: AtomicBool,
+    /// The total at which the next `progress` is due.
+    due_at: AtomicU64,
+    account: Mutex<Option<Account>>,
+}
+
+/// Whose bytes they are, and where that is recorded.
+#[derive(Debug)]
+struct Account {
+    id: AttemptId,
+    agent: Option<AgentId>,
+    recorder: Arc<dyn Recorder>,
+    due: Instant,
+}
+
+impl Default for Carried {
+    fn default() -> Self {
+        let (up, down, uploaded, closed) = Default::default();
+        Self { up, down, uploaded, closed, due_at: AtomicU64::new(u64::MAX), account: Mutex::new(None) }
+    }
+}
+
+impl Carried {
+    /// Gives account from here on: `decided` is written.
+    pub(super) fn give_account(&self, id: AttemptId, agent: Option<AgentId>, recorder: Arc<dyn Recorder>) {
+        *self.account.lock() = Some(Account { id, agent, recorder, due: Instant::now() + TIME });
+        self.due_at.store(self.total() + BYTES, Ordering::Relaxed);
+    }
+
+    /// The last word is about to be said: nothing is recorded of it after this.
+    pub(super) fn no_more_account(&self) {
+        self.account.lock().take();
+        self.due_at.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// So many bytes more went up.
+    pub(super) fn count_up(&self, bytes: u64) {
+        self.up.fetch_add(bytes, Ordering::Relaxed);
+        self.counted();
+    }
+
+    /// So many bytes more came down.
+    pub(super) fn count_down(&self, bytes: u64) {
+        self.down.fetch_add(bytes, Ordering::Relaxed);
+        self.counted();
+    }
+
+    pub(super) fn up(&self) -> u64 {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn down(&self) -> u64 {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.up().wrapping_add(self.down())
+    }
+
+    /// When the next `progress` is due if nothing moves; `None` where there is no account of it.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.account.lock().as_ref().map(|account| account.due)
+    }
+
+    /// Records how far it is, if that is due.
+    pub(super) fn report(&self) {
+        let mut account = self.account.lock();
+        let Some(Account { id, agent, recorder, due }) = account.as_mut() else { return };
+        let (now, total) = (Instant::now(), self.total());
+        if now < *due && total < self.due_at.load(Ordering::Relaxed) {
+            return;
+        }
+        let progress = Progress { id: *id, agent: agent.clone(), bytes_up: self.up(), bytes_down: self.down() };
+        let written = recorder.record(&Record::Progress(progress)).is_ok();
+        let (bytes, time) = if written { (BYTES, TIME) } else { (BYTES_AGAIN, TIME_AGAIN) };
+        self.due_at.store(total + bytes, Ordering::Relaxed);
+        *due = now + time;
+    }
+
+    fn counted(&self) {
+        if self.total() >= self.due_at.load(Ordering::Relaxed) {
+            self.report();
+        }
+    }
+
+    /// The request's body has been read to its end.
+    pub(super) fn upload_over(&self) {
+        self.uploaded.store(true, Ordering::Release);
+    }
+
+    /// Nothing more may be carried: what is under way is over, or about to be recorded as over.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn upload_is_over(&self) -> bool {
+        self.uploaded.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::super::record::{Ended, Unwritable};
+    use super::*;
+
+    /// A journal in memory that takes records while it is told to.
+    #[derive(Debug, Default)]
+    struct Fickle {
+        full: AtomicBool,
+        tried: AtomicU64,
+        written: Mutex<Vec<(u64, u64)>>,
+    }
+
+    impl Recorder for Fickle {
+        fn record(&self, record: &Record) -> Result<(), Unwritable> {
+            let Record::Progress(Progress { id, agent, bytes_up, bytes_down }) = record else { panic!("{record:?}") };
+            assert_eq!((*id, agent), (AttemptId(uuid::Uuid::from_u128(7)), &AgentId::parse("a").ok()));
+            self.tried.fetch_add(1, Ordering::Relaxed);
+            if self.full.load(Ordering::Relaxed) {
+                return Err(Unwritable);
+            }
+            self.written.lock().push((*bytes_up, *bytes_down));
+            Ok(())
+        }
+        fn settle(&self, _: Ended) {}
+        fn limit_hit(&self, _: &'static str) {}
+        fn decision_took(&self, _: Duration) {}
+    }
+
+    fn accounted() -> (Carried, Arc<Fickle>) {
+        let (carried, recorder) = (Carried::default(), Arc::new(Fickle::default()));
+        carried.give_account(AttemptId(uuid::Uuid::from_u128(7)), AgentId::parse("a").ok(), Arc::clone(&recorder) as _);
+        (carried, recorder)
+    }
+
+    #[test]
+    fn bytes_of_both_ways_are_recorded_each_time_so_many_have_come_together() {
+        let (carried, recorder) = accounted();
+        carried.count_up(BYTES - 1);
+        assert_eq!(*recorder.written.lock(), []);
+        carried.count_down(1);
+        carried.count_down(BYTES - 1);
+        assert_eq!(*recorder.written.lock(), [(BYTES - 1, 1)]);
+        carried.count_up(5);
+        carried.count_up(BYTES);
+        assert_eq!(*recorder.written.lock(), [(BYTES - 1, 1), (BYTES + 4, BYTES), (2 * BYTES + 4, BYTES)]);
+        carried.no_more_account();
+        carried.count_up(9 * BYTES);
+        assert_eq!(recorder.tried.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_is_recorded_too_and_counts_from_the_record_before() {
+        let (carried, recorder) = accounted();
+        carried.report();
+        assert_eq!(*recorder.written.lock(), []);
+        tokio::time::advance(TIME / 2).await;
+        carried.count_up(BYTES);
+        assert_eq!(carried.due(), Some(Instant::now() + TIME));
+        tokio::time::advance(TIME).await;
+        carried.report();
+        carried.report();
+        assert_eq!(*recorder.written.lock(), [(BYTES, 0), (BYTES, 0)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_journal_does_not_take_is_tried_again_and_not_with_every_byte() {
+        let (carried, recorder) = accounted();
+        recorder.full.store(true, Ordering::Relaxed);
+        carried.count_up(BYTES);
+        for _ in 1..BYTES_AGAIN >> 10 {
+            carried.count_up(1 << 10);
+        }
+        assert_eq!(recorder.tried.load(Ordering::Relaxed), 1);
+        assert_eq!(carried.due(), Some(Instant::now() + TIME_AGAIN));
+        tokio::time::sleep_until(carried.due().unwrap()).await;
+        carried.report();
+        assert_eq!(recorder.tried.load(Ordering::Relaxed), 2);
+        recorder.full.store(false, Ordering::Relaxed);
+        carried.count_down(BYTES_AGAIN);
+        assert_eq!(*recorder.written.lock(), [(BYTES + BYTES_AGAIN - 1024, BYTES_AGAIN)]);
+        assert_eq!(carried.due(), Some(Instant::now() + TIME));
+    }
+}
