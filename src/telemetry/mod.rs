@@ -1,19 +1,24 @@
 //! What operators see: metrics derived from the records, their listener, and the log.
 
+pub mod dial;
 pub mod log;
 pub mod metrics;
+pub mod otlp;
+pub mod post;
 pub mod serve;
+pub mod sinks;
 mod tally;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 pub use metrics::Metrics;
 pub use tally::Tally;
 
-use crate::egress::record::{Ended, Record, Recorder, Unwritable};
+use crate::egress::record::{Durable, Ended, Record, Recorder, Unwritable};
 use crate::journal::Journal;
 
 /// Where this process's records go: the journal first, the metrics once a record is written.
@@ -25,22 +30,34 @@ pub struct Recording {
     pub metrics: Arc<Metrics>,
     /// What became of the attempts.
     pub tally: Mutex<Tally>,
+    written: watch::Sender<()>,
 }
 
 impl Recording {
     /// Records into a journal, counting from nothing.
     pub fn new(journal: Journal) -> Self {
-        Self { journal, metrics: Arc::new(Metrics::new()), tally: Mutex::default() }
+        Self { journal, metrics: Arc::new(Metrics::new()), tally: Mutex::default(), written: watch::Sender::new(()) }
     }
 
     fn recorded(&self, record: &Record) {
         self.metrics.recorded(record);
         self.tally.lock().recorded(record);
+        self.written.send_replace(());
+    }
+
+    /// Changes with each record that this process writes.
+    pub fn written(&self) -> watch::Receiver<()> {
+        self.written.subscribe()
     }
 
     /// Ends the journal in order: `stopped` is its last line.
     pub fn stop(&self) -> Result<(), Unwritable> {
         self.count(self.journal.stop(&mut |record| self.recorded(record)))
+    }
+
+    /// Does what the journal has to do by the time: checkpoints and syncs.
+    pub fn turn(&self) {
+        self.journal.turn(Instant::now(), &mut |record| self.recorded(record));
     }
 
     /// What stands in the way of writing, after trying again where the last write failed.
@@ -59,6 +76,10 @@ impl Recording {
 impl Recorder for Recording {
     fn record(&self, record: &Record) -> Result<(), Unwritable> {
         self.count(self.journal.record(record, &mut |record| self.recorded(record)))
+    }
+
+    fn durable(&self) -> Durable {
+        self.journal.durable()
     }
 
     fn settle(&self, ended: Ended) {

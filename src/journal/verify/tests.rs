@@ -129,9 +129,15 @@ struct Pen {
     notes: String,
 }
 
+fn rendered(seq: u64, record: Record) -> String {
+    let mut line = Vec::new();
+    Line { v: VERSION, seq, at: jiff::Timestamp::UNIX_EPOCH, record }.render_into(&mut line).unwrap();
+    String::from_utf8(line).unwrap()
+}
+
 impl Pen {
     fn line(&mut self, record: Record) {
-        let line = Line { v: VERSION, seq: self.tree.size() + 1, at: jiff::Timestamp::UNIX_EPOCH, record }.render().unwrap();
+        let line = rendered(self.tree.size() + 1, record);
         self.tree.push(line.trim_end().as_bytes());
         self.segments.last_mut().unwrap().push_str(&line);
     }
@@ -474,7 +480,7 @@ fn apply(written: &Written, tamper: &Tamper) -> bool {
             let at = line(&text, at);
             let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
             let seq = Line::parse(lines[at].trim_end()).unwrap().seq;
-            lines.insert(at, Line { v: VERSION, seq, at: jiff::Timestamp::UNIX_EPOCH, record: Record::Ended(ended(7)) }.render().unwrap());
+            lines.insert(at, rendered(seq, Record::Ended(ended(7))));
             lines.concat()
         }),
         Tamper::Cut { bytes } => written.edit(&format!("{:08}.jsonl", written.segments()), |text| {
