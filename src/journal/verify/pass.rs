@@ -25,10 +25,11 @@ pub(super) type Seen<'a> = &'a mut dyn FnMut(u64, &[u8]);
 pub(super) fn check(folder: &Path, by: Option<Verifier>, kept: &Kept, see: Seen<'_>) -> Result<Sound, Broken> {
     let Some(by) = by else { return without_verifier(folder) };
     for _ in 0..TRIES {
-        // First the checkpoints, then the lines: what a writer adds in between is not missed by either.
+        // First the checkpoints, then the lines: of a log that is written meanwhile, no checkpoint covers more than is walked over.
         let beside = Beside::open(folder)?;
+        let kept = kept.of(&by)?;
         let extent = Extent::of(folder)?;
-        let mut pass = Pass::new(by.clone(), beside, kept.of(&by)?);
+        let mut pass = Pass::new(by.clone(), beside, kept);
         match extent.walk(|place, line| pass.line(place, line, see)) {
             Ok(walked) => {
                 (pass.sound.segments, pass.sound.torn) = (walked.segments, walked.torn);

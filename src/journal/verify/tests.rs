@@ -185,73 +185,77 @@ fn a_journal_as_written_is_sound_and_what_it_holds_is_said() {
     }
 }
 
+type Damage = fn(&Written);
+/// File, line, seq and what is wrong.
+type Told = (&'static str, u64, Option<u64>, &'static str);
+
+const DAMAGES: [(&str, Damage, Told); 14] = [
+    (
+        "a byte of a record that still reads",
+        |w| w.edit("00000001.jsonl", |text| text.replacen("127.0.0.1:50000", "127.0.0.1:50001", 1)),
+        ("checkpoints", 1, None, "the checkpoint over 3 records has another root than those records"),
+    ),
+    (
+        "a byte of a frame",
+        |w| w.edit("00000001.jsonl", |text| text.replacen("\"v\":1", "\"v\":2", 1)),
+        ("00000001.jsonl", 1, None, "this is no record"),
+    ),
+    ("a record removed", |w| w.edit("00000001.jsonl", |text| without(&text, 1)), ("00000001.jsonl", 2, Some(3), "seq 3 follows 1")),
+    ("two records swapped", |w| w.edit("00000001.jsonl", |text| swapped(&text, 1)), ("00000001.jsonl", 2, Some(3), "seq 3 follows 1")),
+    (
+        "a record inserted",
+        |w| w.edit("00000001.jsonl", |text| doubled(&text, 1)),
+        ("00000001.jsonl", 3, Some(2), "seq 2 stands where 3 was to come"),
+    ),
+    (
+        "the tail cut",
+        |w| w.edit("00000002.jsonl", |text| without(&text, 3)),
+        ("checkpoints", 13, None, "the checkpoint covers 11 records, and the log ends at seq 10"),
+    ),
+    (
+        "the last line cut short",
+        |w| w.edit("00000002.jsonl", |text| text[..text.len() - 1].to_owned()),
+        ("checkpoints", 13, None, "the checkpoint covers 11 records, and the log ends at seq 10"),
+    ),
+    (
+        "a checkpoint removed",
+        |w| w.edit("checkpoints", |text| text.split_inclusive('\n').skip(6).collect()),
+        ("checkpoints", 0, None, "the checkpoint over 3 records, which stands in the log, is missing here"),
+    ),
+    (
+        "the last checkpoint removed",
+        |w| w.edit("checkpoints", |text| text.split_inclusive('\n').take(12).collect()),
+        ("checkpoints", 0, None, "the log was stopped in order at seq 11, and the checkpoint made then is missing here"),
+    ),
+    (
+        "all checkpoints removed",
+        |w| fs::remove_file(w.slot().join("checkpoints")).unwrap(),
+        ("checkpoints", 0, None, "the checkpoint over 3 records, which stands in the log, is missing here"),
+    ),
+    (
+        "a checkpoint of another size",
+        |w| w.edit("checkpoints", |text| text.replacen("\n3\n", "\n2\n", 1)),
+        ("checkpoints", 1, None, "the note here: its signature does not fit its text"),
+    ),
+    (
+        "a segment removed",
+        |w| {
+            w.write(&[Step::Segment, Step::Attempt(1), Step::Segment, Step::Attempt(2)]);
+            fs::remove_file(w.segment(2)).unwrap();
+        },
+        ("00000003.jsonl", 1, Some(7), "seq 7 follows 2"),
+    ),
+    (
+        "the verifier removed",
+        |w| fs::remove_file(w.slot().join("verifier")).unwrap(),
+        ("verifier", 0, None, "it is missing; put it back, or give the key with --key"),
+    ),
+    ("the heading removed", |w| w.edit("00000002.jsonl", |text| without(&text, 0)), ("00000002.jsonl", 1, Some(9), "seq 9 follows 7")),
+];
+
 #[test]
 fn each_kind_of_damage_is_told_with_its_place_and_what_it_is() {
-    type Damage = fn(&Written);
-    let table: [(&str, Damage, (&str, u64, Option<u64>, &str)); 14] = [
-        (
-            "a byte of a record that still reads",
-            |w| w.edit("00000001.jsonl", |text| text.replacen("127.0.0.1:50000", "127.0.0.1:50001", 1)),
-            ("checkpoints", 1, None, "the checkpoint over 3 records has another root than those records"),
-        ),
-        (
-            "a byte of a frame",
-            |w| w.edit("00000001.jsonl", |text| text.replacen("\"v\":1", "\"v\":2", 1)),
-            ("00000001.jsonl", 1, None, "this is no record"),
-        ),
-        ("a record removed", |w| w.edit("00000001.jsonl", |text| without(&text, 1)), ("00000001.jsonl", 2, Some(3), "seq 3 follows 1")),
-        ("two records swapped", |w| w.edit("00000001.jsonl", |text| swapped(&text, 1)), ("00000001.jsonl", 2, Some(3), "seq 3 follows 1")),
-        (
-            "a record inserted",
-            |w| w.edit("00000001.jsonl", |text| doubled(&text, 1)),
-            ("00000001.jsonl", 3, Some(2), "seq 2 stands where 3 was to come"),
-        ),
-        (
-            "the tail cut",
-            |w| w.edit("00000002.jsonl", |text| without(&text, 3)),
-            ("checkpoints", 13, None, "the checkpoint covers 11 records, and the log ends at seq 10"),
-        ),
-        (
-            "the last line cut short",
-            |w| w.edit("00000002.jsonl", |text| text[..text.len() - 1].to_owned()),
-            ("checkpoints", 13, None, "the checkpoint covers 11 records, and the log ends at seq 10"),
-        ),
-        (
-            "a checkpoint removed",
-            |w| w.edit("checkpoints", |text| text.split_inclusive('\n').skip(6).collect()),
-            ("checkpoints", 0, None, "the checkpoint over 3 records, which stands in the log, is missing here"),
-        ),
-        (
-            "the last checkpoint removed",
-            |w| w.edit("checkpoints", |text| text.split_inclusive('\n').take(12).collect()),
-            ("checkpoints", 0, None, "the log was stopped in order at seq 11, and the checkpoint made then is missing here"),
-        ),
-        (
-            "all checkpoints removed",
-            |w| fs::remove_file(w.slot().join("checkpoints")).unwrap(),
-            ("checkpoints", 0, None, "the checkpoint over 3 records, which stands in the log, is missing here"),
-        ),
-        (
-            "a checkpoint of another size",
-            |w| w.edit("checkpoints", |text| text.replacen("\n3\n", "\n2\n", 1)),
-            ("checkpoints", 1, None, "the note here: its signature does not fit its text"),
-        ),
-        (
-            "a segment removed",
-            |w| {
-                w.write(&[Step::Segment, Step::Attempt(1), Step::Segment, Step::Attempt(2)]);
-                fs::remove_file(w.segment(2)).unwrap();
-            },
-            ("00000003.jsonl", 1, Some(7), "seq 7 follows 2"),
-        ),
-        (
-            "the verifier removed",
-            |w| fs::remove_file(w.slot().join("verifier")).unwrap(),
-            ("verifier", 0, None, "it is missing; put it back, or give the key with --key"),
-        ),
-        ("the heading removed", |w| w.edit("00000002.jsonl", |text| without(&text, 0)), ("00000002.jsonl", 1, Some(9), "seq 9 follows 7")),
-    ];
-    for (name, damage, wanted) in table {
+    for (name, damage, wanted) in DAMAGES {
         let written = Written::new(&STEPS);
         damage(&written);
         let (file, line, seq, what) = written.broken();
@@ -490,10 +494,10 @@ fn apply(written: &Written, tamper: &Tamper) -> bool {
             fs::write(written.slot().join("checkpoints"), notes.iter().map(|note| format!("{note}\n")).collect::<String>()).unwrap();
             // Of the ends of earlier sessions nothing rests on their checkpoint, nor where the same one stands twice.
             let sealed = (1..=written.segments()).any(|number| {
-                fs::read_to_string(written.segment(number)).unwrap().lines().any(|line| match Line::parse(line).unwrap().record {
-                    Record::Sealed(sealed) => sealed.note == gone,
-                    _ => false,
-                })
+                fs::read_to_string(written.segment(number))
+                    .unwrap()
+                    .lines()
+                    .any(|line| matches!(Line::parse(line).unwrap().record, Record::Sealed(sealed) if sealed.note == gone))
             });
             return !notes.contains(&gone) && (sealed || at == notes.len());
         }
