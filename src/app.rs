@@ -26,7 +26,7 @@ use crate::config::{self, Config};
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
 use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
-use crate::journal::{Durability, Journal, JournalError, Settings};
+use crate::journal::{Durability, Journal, JournalError, NoFollowers, Settings};
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
@@ -39,6 +39,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// How often the journal does what is due.
 const TURN: Duration = Duration::from_secs(1);
+
+/// After so many turns what of the journal need not be kept is removed; after a segment's end at the next.
+const TURNS_OF_RETENTION: u32 = 60;
 
 /// Open files that are kept for other things than the two sides of each connection.
 const FILES_BESIDE: u64 = 2048;
@@ -332,6 +335,7 @@ fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<
 /// Does what the journal has to do by the time, on a thread that may wait for the disk.
 async fn keep_journal(recording: Arc<Recording>, stop: CancellationToken) {
     let mut turns = tokio::time::interval(TURN);
+    let mut counted = 0_u32;
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -339,8 +343,16 @@ async fn keep_journal(recording: Arc<Recording>, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         let recording = Arc::clone(&recording);
+        let retains = counted.is_multiple_of(TURNS_OF_RETENTION);
+        counted = counted.wrapping_add(1);
+        let turn = tokio::task::spawn_blocking(move || {
+            recording.turn();
+            if retains || recording.journal.take_begun() {
+                recording.retain(&NoFollowers);
+            }
+        });
         // A panic of one turn is told by the runtime; the next turn tries again.
-        let _ = tokio::task::spawn_blocking(move || recording.turn()).await;
+        let _ = turn.await;
     }
 }
 

@@ -8,6 +8,7 @@ mod line;
 pub mod note;
 mod read;
 mod recover;
+mod retain;
 mod seal;
 mod settings;
 mod slot;
@@ -33,6 +34,7 @@ use writer::Writer;
 
 pub use line::Line;
 pub use read::{Astray, BadLine, Entry, Misplaced, Position, Positions, Reader, newest};
+pub use retain::{Followers, NoFollowers};
 pub use settings::{Disk, Durability, Settings, SystemDisk};
 pub use tree::Tree;
 
@@ -101,6 +103,9 @@ impl Journal {
             }
             Ok(()) => {}
         }
+        for path in slot::strange(&seat.folder).unwrap_or_default() {
+            tracing::warn!(path = %path.display(), "this is none of the journal's and is left alone");
+        }
         let Found { recovered, skipped } = found;
         Ok(Opened { journal: Self { seat: Mutex::new(seat) }, recovered, skipped })
     }
@@ -143,6 +148,11 @@ impl Journal {
         if let Some(writer) = &mut seat.writer {
             writer.turn(now, written);
         }
+    }
+
+    /// Whether a segment was begun since the last call.
+    pub fn take_begun(&self) -> bool {
+        self.seat.lock().writer.as_mut().is_some_and(Writer::take_begun)
     }
 
     /// What stood in the way of the last write, in words for operators.
@@ -257,6 +267,8 @@ pub enum Doing {
     Write,
     /// Putting lines on the disk.
     Sync,
+    /// Removing what need not be kept.
+    Remove,
 }
 
 impl Doing {
@@ -270,6 +282,7 @@ impl Doing {
             Doing::Repair => "repaired",
             Doing::Write => "written",
             Doing::Sync => "synced",
+            Doing::Remove => "removed",
         }
     }
 }

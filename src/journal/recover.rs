@@ -78,7 +78,7 @@ fn broken(path: &Path, why: &str) -> JournalError {
 }
 
 /// What a segment begins with, if that is a heading.
-fn heading(path: &Path) -> Result<Option<Segment>, JournalError> {
+pub(super) fn heading(path: &Path) -> Result<Option<Segment>, JournalError> {
     let read = || {
         let mut buffer = Vec::new();
         let taken = take_line(&mut BufReader::new(File::open(path)?), &mut buffer)?;
@@ -110,6 +110,12 @@ pub(super) fn recover(slot: &Slot) -> Result<Left, JournalError> {
         }
     }
     Ok(left)
+}
+
+/// The number of a segment's last line; 0 where that cannot be told.
+pub(super) fn last_seq(path: &Path) -> Result<u64, JournalError> {
+    let end = end_of(path).map_err(|error| JournalError::new(Doing::Read, path, error))?;
+    Ok(end.last.as_deref().and_then(Line::parse_bytes).map_or(0, |line| line.seq))
 }
 
 /// How a segment ends.

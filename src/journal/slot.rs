@@ -11,6 +11,9 @@ use super::{Doing, JournalError};
 /// No more processes share one state folder.
 pub(super) const MOST: u32 = 1024;
 
+/// What stands in a slot beside its segments.
+const OURS: [&str; 4] = ["lock", "checkpoints", "verifier", "verifier.new"];
+
 /// A slot this process holds. The lock goes with the value.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -47,6 +50,25 @@ impl Slot {
 /// The names of the slots under a journal's folder, in the order of their numbers.
 pub(super) fn names(journal: &Path) -> io::Result<Vec<String>> {
     Ok(known(journal)?.into_iter().map(name).collect())
+}
+
+/// What is none of the journal's: in its folder, and in those of its slots. It is left alone.
+pub(super) fn strange(journal: &Path) -> io::Result<Vec<PathBuf>> {
+    let slots = known(journal)?;
+    let mut found = Vec::new();
+    for entry in fs::read_dir(journal)? {
+        let path = entry?.path();
+        if !slots.iter().any(|number| path.ends_with(name(*number))) {
+            found.push(path);
+        } else if let Ok(inside) = fs::read_dir(&path) {
+            let numbers = segments(&path)?;
+            let ours =
+                |path: &PathBuf| OURS.iter().any(|name| path.ends_with(name)) || numbers.iter().any(|at| path.ends_with(segment_name(*at)));
+            found.extend(inside.flatten().map(|entry| entry.path()).filter(|path| !ours(path)));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 pub(super) fn name(number: u32) -> String {

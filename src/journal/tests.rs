@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod durable;
+mod retained;
 mod sealed;
 mod starts;
 
@@ -15,7 +16,7 @@ use proptest::prelude::*;
 
 use super::sample::{decided, ended};
 use super::*;
-use crate::egress::record::{Decided, Ruling, Started};
+use crate::egress::record::{Decided, Gap, GapWhy, Ruling, Started};
 use crate::policy::reason::Reason;
 
 const ROOM: u64 = 1 << 20;

@@ -54,11 +54,13 @@ pub(super) struct Writer {
     open: OpenAttempts,
     problem: Option<JournalError>,
     stopped: bool,
+    /// A segment was begun since this was last asked.
+    begun: bool,
 }
 
 impl Writer {
     pub(super) fn new(tail: Tail, sealer: Sealer, first: VecDeque<Record>) -> Self {
-        Self { tail, sealer, first, owed: VecDeque::new(), open: OpenAttempts::new(), problem: None, stopped: false }
+        Self { tail, sealer, first, owed: VecDeque::new(), open: OpenAttempts::new(), problem: None, stopped: false, begun: false }
     }
 
     /// Writes the first lines and `stopped`, for a slot nothing else is to be written in.
@@ -73,6 +75,10 @@ impl Writer {
 
     pub(super) fn slot(&self) -> &str {
         &self.tail.slot.name
+    }
+
+    pub(super) fn take_begun(&mut self) -> bool {
+        std::mem::take(&mut self.begun)
     }
 
     /// Writes the first lines if that can be; `healthy` tells.
@@ -107,7 +113,15 @@ impl Writer {
         for (id, attempt) in self.open.clone() {
             self.put(&Record::Ended(attempt.lost(id)), written)?;
         }
-        self.put(&Record::Stopped(Stopped {}), written)?;
+        // Nothing stands behind `stopped`, no checkpoint either: a start looks for it at the end.
+        let stopped = Record::Stopped(Stopped {});
+        let result = self.write(&stopped);
+        let well = result.is_ok();
+        self.judge(result);
+        if !well {
+            return Err(Unwritable);
+        }
+        written(&stopped);
         self.seal_the_end();
         Ok(())
     }
@@ -176,8 +190,9 @@ impl Writer {
             }
             self.judge(result);
         }
-        let begun = self.tail.take_begun() && self.first.is_empty();
-        if begun || self.sealer.is_due(&self.tail.tree) {
+        let begun = self.tail.take_begun();
+        self.begun |= begun;
+        if begun && self.first.is_empty() || self.sealer.is_due(&self.tail.tree) {
             self.seal(written);
         }
     }
@@ -185,7 +200,7 @@ impl Writer {
     fn seal(&mut self, written: Witness<'_>) {
         let result = self.tail.seal(&self.sealer);
         // The checkpoint of a segment's beginning is this one, if its line began it.
-        self.tail.take_begun();
+        self.begun |= self.tail.take_begun();
         let result = result.map(|sealed| {
             self.sealer.keep(sealed.clone(), self.tail.tree.size());
             written(&Record::Sealed(sealed));

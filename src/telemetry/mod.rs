@@ -10,7 +10,7 @@ pub mod sinks;
 mod tally;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ pub use metrics::Metrics;
 pub use tally::Tally;
 
 use crate::egress::record::{Durable, Ended, Record, Recorder, Unwritable};
-use crate::journal::Journal;
+use crate::journal::{Followers, Journal};
 
 /// Where this process's records go: the journal first, the metrics once a record is written.
 #[derive(Debug)]
@@ -58,6 +58,13 @@ impl Recording {
     /// Does what the journal has to do by the time: checkpoints and syncs.
     pub fn turn(&self) {
         self.journal.turn(Instant::now(), &mut |record| self.recorded(record));
+    }
+
+    /// Removes what of the journal need not be kept.
+    pub fn retain(&self, followers: &dyn Followers) {
+        if let Err(error) = self.journal.retain(SystemTime::now(), followers, &mut |record| self.recorded(record)) {
+            tracing::warn!(%error, "what of the journal need not be kept could not be removed");
+        }
     }
 
     /// What stands in the way of writing, after trying again where the last write failed.
