@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use rustix::process::{Resource, Rlimit};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
@@ -33,6 +33,7 @@ use crate::policy::approvals::Approvals;
 use crate::telemetry::serve::{Readiness, Ready};
 use crate::telemetry::sinks::Beside;
 use crate::telemetry::{Metrics, Recording};
+use export::Exports;
 
 /// How long open attempts may take to end once the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -70,6 +71,8 @@ pub struct App {
     /// What exports; it ends after the journal.
     exports: TaskTracker,
     exported: CancellationToken,
+    /// What is to export, until it does.
+    exporting: Mutex<Option<(Exports, Beside)>>,
 }
 
 /// The policy in force, and those who must know when it changes.
@@ -208,7 +211,7 @@ impl App {
     /// Starts everything but the ways in; they open with [`App::open`].
     pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
         let (policy, unread) = first;
-        let exporting = export::Exports::prepare(config)?;
+        let exporting = Exports::prepare(config)?;
         let recording = Arc::new(Recording::new(journal));
         let recorder: Arc<dyn Recorder> = Arc::clone(&recording) as Arc<dyn Recorder>;
         let policy = Arc::new(ArcSwap::from_pointee(policy));
@@ -247,8 +250,8 @@ impl App {
         let in_force = InForce { policy, desk, recording };
         in_force.record(None, "start", unread);
         let (exports, exported) = (TaskTracker::new(), CancellationToken::new());
-        exporting.start(&exports, &in_force.beside(config, exported.clone()));
-        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks, gate, exports, exported };
+        let exporting = Mutex::new(Some((exporting, in_force.beside(config, exported.clone()))));
+        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks, gate, exports, exported, exporting };
         Ok((app, ways))
     }
 
@@ -260,6 +263,13 @@ impl App {
         if let Some(listener) = bound.metrics {
             let metrics = Arc::clone(&self.in_force.recording.metrics);
             self.tasks.spawn(crate::telemetry::serve::serve(listener, metrics, ready, self.stop.now.clone()));
+        }
+    }
+
+    /// Starts to export. Lines on standard output come from now on.
+    pub fn export(&self) {
+        if let Some((exports, beside)) = self.exporting.lock().take() {
+            exports.start(&self.exports, &beside);
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::config::{Config, Telemetry};
 use crate::policy::address::Guard;
 use crate::telemetry::dial::BackEnd;
 use crate::telemetry::sinks::ocsf::OcsfFile;
@@ -96,6 +96,19 @@ impl Led {
             drop(lead);
         });
     }
+}
+
+/// The sinks that the configuration names.
+pub fn sinks(config: &Config) -> Vec<Sink> {
+    let Telemetry { otlp, stdout, agent_label: _, webhook, ocsf } = &config.telemetry;
+    let named = [
+        (Sink::OtlpLogs, otlp.is_some()),
+        (Sink::OtlpTraces, otlp.is_some()),
+        (Sink::Stdout, *stdout),
+        (Sink::Webhook, webhook.is_some()),
+        (Sink::Ocsf, ocsf.is_some()),
+    ];
+    named.into_iter().filter_map(|(sink, named)| named.then_some(sink)).collect()
 }
 
 /// Makes every back end that records go to a place no agent reaches.

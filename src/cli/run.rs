@@ -92,6 +92,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     let (app, ways) = App::start(&config, &bound, (policy, Vec::new()), journal)?;
     app.open(&ways, bound, Arc::new(Readiness::default));
     drop(ways);
+    app.export();
 
     tell(NOT_ENFORCED);
     let unasked = terminal::Unasked::default();

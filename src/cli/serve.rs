@@ -52,6 +52,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     // Said once everything that it promises is there.
     io::stdout().write_all(addresses.as_bytes())?;
     io::stdout().flush()?;
+    app.export();
 
     signals.next().await;
     tracing::info!("stopping; a second signal stops at once");

@@ -102,6 +102,26 @@ impl CursorFile {
     }
 }
 
+/// What sinks have, as their cursors say: for whoever removes records.
+#[derive(Clone, Debug)]
+pub struct Cursors {
+    files: Vec<CursorFile>,
+}
+
+impl Cursors {
+    /// The cursors of these sinks in a state folder.
+    pub fn new(state: &Path, sinks: &[Sink]) -> Self {
+        Self { files: sinks.iter().map(|sink| CursorFile::new(state, *sink)).collect() }
+    }
+
+    /// The sinks that have not passed the line `seq` of a slot, as far as is known: one without a cursor that can be read has nothing.
+    pub fn behind(&self, slot: &str, seq: u64) -> Vec<String> {
+        let has = |file: &CursorFile| file.read().ok().and_then(|positions| Some(positions.get(slot)?.seq));
+        let behind = self.files.iter().filter(|file| has(file).is_none_or(|has| has < seq));
+        behind.map(|file| file.sink.as_str().to_owned()).collect()
+    }
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -130,6 +150,22 @@ mod tests {
         assert_eq!(fs::metadata(&cursor.path).unwrap().mode() & 0o7777, 0o600);
         let text = r#"{"v":1,"sink":"webhook","slots":{"proxy-1":{"segment":3,"offset":1234,"seq":567}}}"#;
         assert_eq!(fs::read_to_string(&cursor.path).unwrap(), text);
+    }
+
+    #[test]
+    fn a_sink_is_behind_what_its_cursor_is_not_known_to_have_passed() {
+        let state = tempfile::tempdir().unwrap();
+        cursor(state.path()).save(&positions()).unwrap();
+        fs::write(folder(state.path()).join("ocsf.json"), "{").unwrap();
+        let cursors = Cursors::new(state.path(), &[Sink::Webhook, Sink::Ocsf, Sink::Stdout]);
+        for (slot, seq, wanted) in [
+            ("proxy-1", 567, vec!["ocsf", "stdout"]),
+            ("proxy-1", 568, vec!["webhook", "ocsf", "stdout"]),
+            ("proxy-2", 1, vec!["webhook", "ocsf", "stdout"]),
+        ] {
+            assert_eq!(cursors.behind(slot, seq), wanted, "{slot} {seq}");
+        }
+        assert!(folder(state.path()).join("ocsf.json").exists());
     }
 
     #[test]

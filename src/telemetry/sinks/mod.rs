@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::journal::{Entry, Positions};
 
+pub use cursor::Cursors;
 pub use follow::{Beside, Follower, Pace};
 pub use gather::Most;
 
