@@ -28,10 +28,13 @@ pub mod init;
 mod loaded;
 pub mod log;
 pub mod preset;
+mod recorded;
+pub mod replay;
 pub mod revoke;
 pub mod run;
 pub mod schema;
 pub mod serve;
+pub mod suggest;
 pub mod terminal;
 pub mod token;
 
