@@ -115,8 +115,8 @@ mod tests {
         };
         let rows = [
             ("acme.ngrok.io", Some("ngrok.io"), Some("ngrok.io")),
-            ("bucket.storage.googleapis.com", Some("storage.googleapis.com"), None),
-            ("acme.github.io", None, Some("github.io")),
+            ("bucket.storage.googleapis.com", Some("storage.googleapis.com"), Some("googleapis.com")),
+            ("acme.blogspot.com", None, Some("blogspot.com")),
             ("api.example.com", None, None),
             ("notngrok.io", None, None),
         ];

@@ -124,10 +124,10 @@ fn what_becomes_reachable_is_told_first_and_loudest() {
     report.write(&mut out, false).unwrap();
     let wanted = "\
 NEWLY ALLOWED: 1 kind in 2 attempts
-  + coder        new.example:443      2 times, last 1970-01-01T00:00:00Z; was block (unlisted), allow by coder.toml:2
+  + coder        new.example:443   2 times, last 1970-01-01T00:00:00Z; was block (unlisted), allow by coder.toml:2
 newly blocked: 2 kinds in 2 attempts
-  - coder        [2001:db8::1]:443      1 times, last 1970-01-01T00:00:00Z; was hold (approved), block as unlisted
-  - coder        gone.example:443       1 times, last 1970-01-01T00:00:00Z; was allow (listed), block as unlisted
+  - coder        [2001:db8::1]:443    1 time, last 1970-01-01T00:00:00Z; was hold (approved), block as forbidden-address
+  - coder        gone.example:443     1 time, last 1970-01-01T00:00:00Z; was allow (listed), block as unlisted
 unchanged: 0 kinds in 0 attempts
 passed by an approval, and decided without it as held: 1 attempt
 left out: 1 attempt refused for other reasons than rules

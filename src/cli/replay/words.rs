@@ -50,8 +50,9 @@ fn group(out: &mut impl Write, title: &str, rows: &[Changed]) -> io::Result<()> 
         let rule = rule.as_deref().map(|rule| format!(" by {}", shown(rule)));
         let reason = rule.or_else(|| reason.map(|reason| format!(" as {}", reason.as_str()))).unwrap_or_default();
         let on = depends_on.map(|what| format!(", depends on {what}")).unwrap_or_default();
-        let (target, was_reason) = (row.target(), was_reason.as_str());
-        writeln!(out, "  {mark} {agent:<12} {target:<width$}  {count:>5} times, last {last_seen:.0}; was {was} ({was_reason}), {would_be}{reason}{on}")?;
+        let (agent, target, was_reason) = (agent.as_str(), row.target(), was_reason.as_str());
+        let times = counted(*count, "time");
+        writeln!(out, "  {mark} {agent:<12} {target:<width$}  {times:>8}, last {last_seen:.0}; was {was} ({was_reason}), {would_be}{reason}{on}")?;
     }
     if rows.len() > SHOWN {
         writeln!(out, "  and {} more; --json has them", rows.len() - SHOWN)?;

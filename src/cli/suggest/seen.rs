@@ -104,13 +104,16 @@ impl<'a> Sorted<'a> {
         let fitting = |candidate: &Candidate<'_>| -> Vec<&'static Preset> {
             if may_be_live(candidate) { known.about(&candidate.to, PresetEffect::Allow).collect() } else { Vec::new() }
         };
-        // Of several presets for one host the one that fits most of what was seen, then the narrowest.
+        // Of several presets for one host the one that fits most of what was seen, then the host's own, then the narrowest.
         let mut fits: BTreeMap<&'static str, usize> = BTreeMap::new();
         for preset in candidates.iter().flat_map(fitting) {
             *fits.entry(preset.name).or_default() += 1;
         }
         for candidate in candidates {
-            let preset = fitting(&candidate).into_iter().min_by_key(|preset| (std::cmp::Reverse(fits.get(preset.name)), preset.hosts, preset.name));
+            let order = |preset: &&'static Preset| {
+                (std::cmp::Reverse(fits.get(preset.name)), !candidate.seen.host.contains(preset.name), preset.hosts, preset.name)
+            };
+            let preset = fitting(&candidate).into_iter().min_by_key(order);
             match preset {
                 Some(preset) => match sorted.of_presets.iter_mut().find(|(known, _)| known.name == preset.name) {
                     Some((_, of)) => of.push(candidate),
