@@ -203,9 +203,9 @@ pub(super) fn each(
     Ok(missing)
 }
 
-/// A reader from the beginning of the time on.
-pub(super) fn open(state: &Path, _bounds: Bounds) -> anyhow::Result<Reader> {
-    Reader::open(state).with_context(|| unreadable(state))
+/// A reader that leaves out what is known to be older.
+pub(super) fn open(state: &Path, bounds: Bounds) -> anyhow::Result<Reader> {
+    Reader::since(state, bounds.start).with_context(|| unreadable(state))
 }
 
 /// What is said where the journal's folder itself is in the way.

@@ -9,7 +9,8 @@ use super::{Decision, LogArgs};
 use crate::cli::recorded::tally::OPEN;
 use crate::cli::recorded::{Bounds, counted, place as shown_place, shown, size, spelled};
 use crate::egress::record::{
-    Answer, Answered, Decided, Ended, Gap, GapWhy, Held, Outcome, Place, Progress, Record, RefusedSummary, Revoked, Ruling, Would,
+    Answer, Answered, Decided, Ended, Gap, GapWhy, Held, Outcome, Place, PolicyInForce, Progress, Record, RefusedSummary, Revoked, Ruling,
+    Unread, Would,
 };
 use crate::journal::Entry;
 use crate::policy::attempt::{AgentId, AttemptId, RequestLine};
@@ -62,7 +63,7 @@ impl<'a> View<'a> {
                 Row::of("-", "started", slot, format!("exeat {}{repaired}", shown(&started.version)))
             }),
             Record::Stopped(_) => general.then(|| Row::of("-", "stopped", slot, String::new())),
-            Record::Policy(policy) => general.then(|| Row::of("-", "policy", &policy.who, shown(&policy.new))),
+            Record::Policy(policy) => general.then(|| Row::policy(policy)),
             Record::Held(held) => self.asked_for(Some(&held.agent), Some(&held.destination), None).then(|| Row::held(held)),
             Record::Answered(answered) => {
                 self.asked_for(Some(&answered.agent), Some(&answered.destination), None).then(|| Row::answered(answered))
@@ -141,6 +142,16 @@ struct Row {
 impl Row {
     fn of(agent: &str, word: &'static str, why: &str, place: String) -> Self {
         Self { agent: shown(agent), word, why: shown(why), place, rest: String::new() }
+    }
+
+    fn policy(policy: &PolicyInForce) -> Self {
+        let unread = policy.unread.iter().map(|Unread { agent, kept, why }| {
+            let whose = agent.as_ref().map_or("a file of no agent", AgentId::as_str);
+            let goes_on = if *kept { "keeps its last good allowlist" } else { "not in force" };
+            format!("{whose} {goes_on}: {}", shown(why))
+        });
+        let rest = unread.collect::<Vec<_>>().join("; ");
+        Self { rest, ..Self::of("-", "policy", &policy.who, shown(&policy.new)) }
     }
 
     fn held(held: &Held) -> Self {
