@@ -124,7 +124,7 @@ pub fn replay(args: &ReplayArgs, config: &Config, complaints: &mut impl Write) -
 
 /// What stands at the path, under the floor beside it.
 fn policy(path: &Path, guard: Guard) -> anyhow::Result<Policy> {
-    let LoadedAllowlists { allowlists, floor, faults, warnings: _ } = load_paths(&[path.to_owned()]);
+    let LoadedAllowlists { allowlists, floor, faults, warnings: _, included: _ } = load_paths(&[path.to_owned()]);
     if !faults.is_empty() {
         return Err(loaded::refusal(&faults));
     }

@@ -20,7 +20,7 @@ use take::{Found, take};
 use writer::Writer;
 
 pub use line::Line;
-pub use read::{BadLine, Entry, Reader};
+pub use read::{Astray, BadLine, Entry, Misplaced, Position, Positions, Reader, newest};
 
 /// Where the journal lies in a state folder.
 pub fn folder(state: &Path) -> PathBuf {

@@ -116,7 +116,7 @@ mod tests {
         let rows = [
             ("acme.ngrok.io", Some("ngrok.io"), Some("ngrok.io")),
             ("bucket.storage.googleapis.com", Some("storage.googleapis.com"), Some("googleapis.com")),
-            ("acme.blogspot.com", None, Some("blogspot.com")),
+            ("acme.js.org", None, Some("js.org")),
             ("api.example.com", None, None),
             ("notngrok.io", None, None),
         ];

@@ -11,6 +11,7 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::sinks::{NotDelivered, Sink};
 use crate::egress::record::{Decided, Ended, Front, Millis, Outcome, PolicyInForce, Record, Ruling};
 use crate::policy::attempt::{AgentId, AttemptId};
 use crate::policy::reason::Reason;
@@ -40,6 +41,9 @@ pub struct Metrics {
     policy_reloads: IntCounterVec,
     policy_broken: IntGaugeVec,
     limit_hits: IntCounterVec,
+    sink_lag: IntGaugeVec,
+    sink_deliveries: IntCounterVec,
+    sink_rejected: IntCounterVec,
     open: Mutex<HashMap<AttemptId, Open>>,
 }
 
@@ -84,6 +88,24 @@ impl Metrics {
                 &["agent"],
             ),
             limit_hits: counters(&registry, "exeat_limit_hits_total", "Times a limit was hit.", &["limit"]),
+            sink_lag: gauges(
+                &registry,
+                "exeat_sink_lag_records",
+                "Records in the journal that a sink's receiver does not have.",
+                &["sink"],
+            ),
+            sink_deliveries: counters(
+                &registry,
+                "exeat_sink_deliveries_total",
+                "Batches handed to a sink's receiver.",
+                &["sink", "result"],
+            ),
+            sink_rejected: counters(
+                &registry,
+                "exeat_sink_rejected_records_total",
+                "Records a sink's receiver refuses for good.",
+                &["sink"],
+            ),
             open: Mutex::new(HashMap::new()),
             registry,
         }
@@ -136,6 +158,26 @@ impl Metrics {
     pub fn policy_reloaded(&self, result: &'static str, broken: &BTreeSet<Option<AgentId>>) {
         self.policy_reloads.with_label_values(&[result]).inc();
         self.set_policy_broken(broken);
+    }
+
+    /// Sets how many records a sink is behind.
+    pub fn set_sink_lag(&self, sink: Sink, records: u64) {
+        self.sink_lag.with_label_values(&[sink.as_str()]).set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a batch that was handed over, by what came of it.
+    pub fn sink_delivery(&self, sink: Sink, failed: Option<&NotDelivered>) {
+        let result = match failed {
+            None => "ok",
+            Some(NotDelivered::Later { .. }) => "later",
+            Some(NotDelivered::Never { .. }) => "refused",
+        };
+        self.sink_deliveries.with_label_values(&[sink.as_str(), result]).inc();
+    }
+
+    /// Counts a record that a sink's receiver will never have.
+    pub fn sink_rejected(&self, sink: Sink) {
+        self.sink_rejected.with_label_values(&[sink.as_str()]).inc();
     }
 
     /// Sets how many questions of an agent are pending.

@@ -3,12 +3,14 @@
 pub mod log;
 pub mod metrics;
 pub mod serve;
+pub mod sinks;
 mod tally;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 pub use metrics::Metrics;
 pub use tally::Tally;
@@ -25,17 +27,24 @@ pub struct Recording {
     pub metrics: Arc<Metrics>,
     /// What became of the attempts.
     pub tally: Mutex<Tally>,
+    written: watch::Sender<()>,
 }
 
 impl Recording {
     /// Records into a journal, counting from nothing.
     pub fn new(journal: Journal) -> Self {
-        Self { journal, metrics: Arc::new(Metrics::new()), tally: Mutex::default() }
+        Self { journal, metrics: Arc::new(Metrics::new()), tally: Mutex::default(), written: watch::Sender::new(()) }
     }
 
     fn recorded(&self, record: &Record) {
         self.metrics.recorded(record);
         self.tally.lock().recorded(record);
+        self.written.send_replace(());
+    }
+
+    /// Changes with each record that this process writes.
+    pub fn written(&self) -> watch::Receiver<()> {
+        self.written.subscribe()
     }
 
     /// Ends the journal in order: `stopped` is its last line.

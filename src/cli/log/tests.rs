@@ -9,7 +9,7 @@ use crate::egress::record::{
     RefusedSummary, Ruling, Sealed, Segment, Started, Stopped, Unread,
 };
 use crate::journal::sample::{decided, ended};
-use crate::journal::{Entry, Journal, Line};
+use crate::journal::{Entry, Journal, Line, Position};
 use crate::policy::attempt::RequestLine;
 use crate::policy::reason::Reason;
 
@@ -271,7 +271,8 @@ fn args(flags: &[&str]) -> LogArgs {
 }
 
 fn entry(at: Timestamp, record: &Record) -> Entry {
-    Entry { slot: "proxy-1".into(), text: "line".into(), line: Line { v: 1, seq: 1, at, record: record.clone() } }
+    let (line, after) = (Line { v: 1, seq: 1, at, record: record.clone() }, Position { segment: 1, offset: 5, seq: 1 });
+    Entry { log: None, slot: "proxy-1".into(), text: "line".into(), line, after }
 }
 
 fn shown_lines(flags: &[&str], at: Timestamp, records: &[Record]) -> Vec<String> {

@@ -103,7 +103,7 @@ fn hosts_of_presets_that_were_reached_are_in_force_and_all_else_is_a_comment() {
 fn every_risk_is_said_and_a_rule_for_a_private_address_names_it() {
     let rows: [(Row, &str); 10] = [
         (("bucket.ngrok.io", 443, Reason::Listed, None), "risk: shared hosting: ngrok.io"),
-        (("acme.blogspot.com", 443, Reason::Listed, None), "risk: anyone can have a name under blogspot.com"),
+        (("acme.js.org", 443, Reason::Listed, None), "risk: anyone can have a name under js.org"),
         (("8.8.8.8", 443, Reason::Listed, None), "risk: a bare address"),
         (("2606:4700::1111", 443, Reason::Listed, None), "#host = \"[2606:4700::1111]\""),
         (("plain.test", 80, Reason::Listed, None), "risk: plain HTTP"),
