@@ -249,7 +249,7 @@ pub(super) fn counted(number: u64, what: &str) -> String {
 mod tests {
     use super::*;
     use crate::egress::record::{GapWhy, Started, Stopped};
-    use crate::journal::Line;
+    use crate::journal::{Line, Position};
 
     #[test]
     fn since_is_a_while_or_a_time() {
@@ -299,7 +299,8 @@ mod tests {
         let all = Period::default().bounds(Timestamp::UNIX_EPOCH);
         for (slot, seq, record) in lines {
             let line = Line { v: 1, seq, at: Timestamp::UNIX_EPOCH, record };
-            missing.saw(&Entry { slot: slot.into(), text: String::new(), line }, all);
+            let after = Position { segment: 1, offset: 5, seq };
+            missing.saw(&Entry { slot: slot.into(), log: None, text: String::new(), line, after }, all);
         }
         let wanted = [
             "records are missing: 1 to 5 of proxy-9, 9 to 11 of proxy-1",
