@@ -92,10 +92,8 @@ coder: 4 attempts, 3 allowed, 1 refused
   allowed, and refused afterwards: 1 forbidden-address
   refused besides, without records of their own: 70 unlisted
   HOST               ALLOW  BLOCK    UP  DOWN  FIRST                 LAST                  REASONS
-  2001:db8::1:443        0      1   0 B   0 B  2026-11-18T11:13:40Z  2026-11-18T11:13:40Z  1 unlisted
-"
-        .replace("  2001:db8::1:443        0", "  [2001:db8::1]:443      0")
-            + "  api.example:443        1      0  10 B  20 B  2026-11-18T11:06:40Z  2026-11-18T11:16:40Z  1 listed
+  [2001:db8::1]:443      0      1   0 B   0 B  2026-11-18T11:13:40Z  2026-11-18T11:13:40Z  1 unlisted
+  api.example:443        1      0  10 B  20 B  2026-11-18T11:06:40Z  2026-11-18T11:16:40Z  1 listed
   b.example:443          1      0   0 B   0 B  2026-11-18T11:10:40Z  2026-11-18T11:11:40Z  1 approved; then 1 forbidden-address
   c.example:443          1      0   0 B   0 B  2026-11-18T11:12:40Z  2026-11-18T11:12:40Z  1 observed
   refused most: [2001:db8::1]:443 (1), b.example:443 (1)
