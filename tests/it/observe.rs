@@ -131,7 +131,7 @@ with tarfile.open(sys.argv[1], 'w:gz') as archive:
     let entry = serde_json::json!({"name": "exeat-hello", "vers": "1.0.0", "deps": [], "cksum": digest, "features": {}, "yanked": false});
     fs::create_dir_all(files.join("index/ex/ea")).unwrap();
     fs::write(files.join("index/ex/ea/exeat-hello"), format!("{entry}\n")).unwrap();
-    let at = serde_json::json!({"dl": format!("https://cargo.listed.test:{secure}/exeat-hello.crate")});
+    let at = serde_json::json!({"dl": format!("https://cargo.listed.test:{secure}/{{crate}}.crate")});
     fs::write(files.join("index/config.json"), at.to_string()).unwrap();
 }
 
@@ -160,7 +160,11 @@ fn replayed(proxy: &Proxy, path: &Path) -> (Option<i32>, Value) {
 
 #[test]
 fn what_is_suggested_of_an_observed_agent_lets_it_do_the_same_unobserved() {
-    let world = World::new();
+    let mut world = World::new();
+    // Several clients that start on a busy machine are slow to speak.
+    for (section, key) in [("limits", "peek"), ("limits", "head_timeout"), ("limits", "connect_timeout"), ("dns", "timeout")] {
+        world.site.set(section, key, "\"30s\"");
+    }
     make_packages(&world);
     let works: Vec<Work> = works(&world).into_iter().filter(is_here).collect();
     let end = jiff::Timestamp::now() + Duration::from_secs(5 * 24 * 3600);

@@ -16,7 +16,7 @@ use crate::support::site::token;
 
 /// Which way a client goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scheme {
+pub(crate) enum Scheme {
     Http,
     Https,
 }
