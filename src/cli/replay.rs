@@ -171,7 +171,7 @@ impl Report {
         }
         for group in [&mut report.newly_allowed, &mut report.newly_held, &mut report.newly_blocked, &mut report.depends] {
             // What widens first, then what was tried most.
-            group.sort_by(|one, other| (other.widens, other.count).cmp(&(one.widens, one.count)));
+            group.sort_by_key(|row| std::cmp::Reverse((row.widens, row.count)));
         }
         report
     }

@@ -41,7 +41,8 @@ pub fn suggest(args: &SuggestArgs, config: &Config, out: &mut impl Write, compla
     let (agent, now) = (&args.agent, SystemTime::now());
     let mut tally = Tally::default();
     let bounds = args.period.bounds(Timestamp::now());
-    let missing = recorded::each(&config.state, bounds, complaints, |entry, inside| tally.count(entry.line.at, &entry.line.record, inside))?;
+    let missing =
+        recorded::each(&config.state, bounds, complaints, |entry, inside| tally.count(entry.line.at, &entry.line.record, inside))?;
     let Some(seen) = tally.agents.remove(&Some(agent.clone())).filter(|seen| seen.total.seen.is_some()) else {
         bail!("the journal tells of no attempt of {agent}; {}", others(&tally));
     };
@@ -63,7 +64,11 @@ pub fn suggest(args: &SuggestArgs, config: &Config, out: &mut impl Write, compla
 /// Of whom the journal does tell.
 fn others(tally: &Tally) -> String {
     let names: Vec<&str> = tally.agents.keys().flatten().map(AgentId::as_str).take(20).collect();
-    if names.is_empty() { "it tells of nobody's in that time; say an earlier --since".to_owned() } else { format!("it tells of {}", names.join(", ")) }
+    if names.is_empty() {
+        "it tells of nobody's in that time; say an earlier --since".to_owned()
+    } else {
+        format!("it tells of {}", names.join(", "))
+    }
 }
 
 #[cfg(test)]

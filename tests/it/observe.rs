@@ -89,7 +89,9 @@ fn does(work: &Work, world: &World, proxy: &Proxy) {
     for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
         command.env(name, &through);
     }
-    for name in ["CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "CARGO_HTTP_CAINFO"] {
+    for name in
+        ["CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "CARGO_HTTP_CAINFO"]
+    {
         command.env(name, &world.ca);
     }
     for name in ["NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy", "CARGO_BUILD_TARGET_DIR", "CARGO_TARGET_DIR"] {
@@ -184,14 +186,19 @@ fn what_is_suggested_of_an_observed_agent_lets_it_do_the_same_unobserved() {
     let text = proxy.said(&["suggest", "a", "--since", "1h"]);
     fs::write(&suggestion, &text).unwrap();
     assert!(checked(&suggestion).contains("agent a, 0 rules"));
-    let blocked = |report: &Value| report["newly_blocked"].as_array().unwrap().iter().map(|row| row["count"].as_u64().unwrap()).sum::<u64>();
+    let blocked =
+        |report: &Value| report["newly_blocked"].as_array().unwrap().iter().map(|row| row["count"].as_u64().unwrap()).sum::<u64>();
     let (code, report) = replayed(&proxy, &suggestion);
     assert_eq!((code, blocked(&report)), (Some(0), observed as u64), "as it stands the suggestion lists none of this machine: {report}");
     let text = reviewed(&text) + "\n" + &identify;
     fs::write(&taken, &text).unwrap();
     checked(&taken);
     let (code, report) = replayed(&proxy, &taken);
-    assert_eq!((code, &report["widens"], report["unchanged"]["attempts"].as_u64()), (Some(0), &Value::Bool(false), Some(observed as u64 + 1)), "{report}");
+    assert_eq!(
+        (code, &report["widens"], report["unchanged"]["attempts"].as_u64()),
+        (Some(0), &Value::Bool(false), Some(observed as u64 + 1)),
+        "{report}"
+    );
     assert_eq!(proxy.stop().code(), Some(0));
 
     world.site.allowlist("a", &text);
@@ -201,6 +208,9 @@ fn what_is_suggested_of_an_observed_agent_lets_it_do_the_same_unobserved() {
     let records = proxy.settled().split_off(before);
     let decided = of_kind(&records, "decided");
     let by_a: Vec<_> = decided.into_iter().filter(|record| record["agent"] == "a").collect();
-    assert!(by_a.len() >= works.len() && by_a.iter().all(|record| record["decision"] == "allow" && record["reason"] == "listed"), "{by_a:?}");
+    assert!(
+        by_a.len() >= works.len() && by_a.iter().all(|record| record["decision"] == "allow" && record["reason"] == "listed"),
+        "{by_a:?}"
+    );
     assert_eq!(of_kind(&records, "held"), [] as [&Value; 0]);
 }

@@ -160,7 +160,8 @@ impl OfAgent {
         refused_most.sort_by_key(|of| std::cmp::Reverse(of.count));
         refused_most.truncate(MOST);
         // Ends of attempts that began before belong to hosts that are not known.
-        let (total, elsewhere) = if one_host { (without(tally.total, &tally.elsewhere), Counts::default()) } else { (tally.total, tally.elsewhere) };
+        let (total, elsewhere) =
+            if one_host { (without(tally.total, &tally.elsewhere), Counts::default()) } else { (tally.total, tally.elsewhere) };
         Self {
             agent,
             sums: Sums::of(total),

@@ -89,11 +89,17 @@ impl Judge {
         let Decision::Look(_) = self.decide(&unseen) else { return None };
         let Destination { host, port } = &attempt.destination;
         let here = |rule: &&Rule| rule.ports.contain(*port) && rule.hosts.iter().any(|pattern| pattern.matches(host));
-        let rules: Vec<_> =
-            self.looking.get(&tried.agent)?.iter().filter(here).filter_map(|rule| rule.request.as_ref()).filter(|rule| {
+        let rules: Vec<_> = self
+            .looking
+            .get(&tried.agent)?
+            .iter()
+            .filter(here)
+            .filter_map(|rule| rule.request.as_ref())
+            .filter(|rule| {
                 let method = |method: &std::sync::Arc<str>| method.eq_ignore_ascii_case(&seen.method);
                 rule.methods.is_empty() || &*seen.method == "***" || rule.methods.iter().any(method)
-            }).collect();
+            })
+            .collect();
         if rules.iter().any(|rule| !rule.paths.is_empty()) && is_masked(seen.path.raw()) {
             return Some(PATH);
         }
@@ -135,9 +141,10 @@ fn compared(was: Was, decision: Decision) -> Again {
     let cited = |rule: Option<&RuleRef>| rule.map(RuleRef::to_string);
     let other = |would_be, (reason, rule), widens| Again::Other(Other { would_be, reason, rule, depends_on: None, widens });
     match (was, decision) {
-        (Was::Allow, Decision::Allow(_)) | (Was::Look, Decision::Look(_)) | (Was::Hold, Decision::Hold(_)) | (Was::Block, Decision::Block(_)) => {
-            Again::Same
-        }
+        (Was::Allow, Decision::Allow(_))
+        | (Was::Look, Decision::Look(_))
+        | (Was::Hold, Decision::Hold(_))
+        | (Was::Block, Decision::Block(_)) => Again::Same,
         (_, Decision::Allow(grant)) => {
             let reason = match grant.basis() {
                 Basis::Listed(_) => Reason::Listed,

@@ -52,7 +52,10 @@ fn group(out: &mut impl Write, title: &str, rows: &[Changed]) -> io::Result<()> 
         let on = depends_on.map(|what| format!(", depends on {what}")).unwrap_or_default();
         let (agent, target, was_reason) = (agent.as_str(), row.target(), was_reason.as_str());
         let times = counted(*count, "time");
-        writeln!(out, "  {mark} {agent:<12} {target:<width$}  {times:>8}, last {last_seen:.0}; was {was} ({was_reason}), {would_be}{reason}{on}")?;
+        writeln!(
+            out,
+            "  {mark} {agent:<12} {target:<width$}  {times:>8}, last {last_seen:.0}; was {was} ({was_reason}), {would_be}{reason}{on}"
+        )?;
     }
     if rows.len() > SHOWN {
         writeln!(out, "  and {} more; --json has them", rows.len() - SHOWN)?;
@@ -80,8 +83,11 @@ impl LeftOut {
             (summarised, "refused without a record of its own"),
             (too_many, "beyond the kinds that are kept apart"),
         ];
-        let told: Vec<String> =
-            reasons.into_iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{} {why}", counted(count, "attempt"))).collect();
+        let told: Vec<String> = reasons
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, why)| format!("{} {why}", counted(count, "attempt")))
+            .collect();
         if told.is_empty() { Ok(()) } else { writeln!(out, "left out: {}", told.join(", ")) }
     }
 }

@@ -31,7 +31,9 @@ pub(super) fn never(to: &Destination, seen: &HostTally) -> Option<String> {
         Host::Name(name) => match special(name) {
             Some(Special::Never) => return Some("names of this zone are never dialled".to_owned()),
             Some(Special::NeedsAddresses) => {
-                return Some("a special name: what it means depends on where it is asked, so write the rule yourself, with addresses".to_owned());
+                return Some(
+                    "a special name: what it means depends on where it is asked, so write the rule yourself, with addresses".to_owned(),
+                );
             }
             None => {}
         },
@@ -46,7 +48,8 @@ pub(super) fn private(to: &Destination, seen: &HostTally) -> Vec<IpAddr> {
         Host::Name(_) => None,
     };
     let public = Addresses::public();
-    let mut private: Vec<IpAddr> = own.into_iter().chain(seen.addresses.iter().copied()).filter(|address| !public.allows(*address)).collect();
+    let mut private: Vec<IpAddr> =
+        own.into_iter().chain(seen.addresses.iter().copied()).filter(|address| !public.allows(*address)).collect();
     private.sort_unstable();
     private.dedup();
     private

@@ -82,7 +82,9 @@ impl<'a> Bounded<'a> {
             Decision::Allow(_) | Decision::Look(_) | Decision::Hold(_) => Ok(()),
             Decision::Block(Block { reason: Reason::OwnAddress, .. }) => Err("it is exeat itself".to_owned()),
             Decision::Block(Block { reason, rule: Some(rule), because: _ }) => Err(format!("{rule} refuses it as {}", reason.as_str())),
-            Decision::Block(Block { reason, rule: None, because: _ }) => Err(format!("it is refused as {}, whatever rules say", reason.as_str())),
+            Decision::Block(Block { reason, rule: None, because: _ }) => {
+                Err(format!("it is refused as {}, whatever rules say", reason.as_str()))
+            }
         }
     }
 }
@@ -90,9 +92,7 @@ impl<'a> Bounded<'a> {
 impl<'a> Sorted<'a> {
     pub(super) fn of(agent: &'a AgentTally, known: &Known, bounded: &Bounded<'_>) -> Self {
         let mut hosts: Vec<&HostTally> = agent.hosts.iter().filter(|host| host.counts.attempts() > 0).collect();
-        hosts.sort_by(|one, other| {
-            (other.counts.attempts(), &one.host, one.port).cmp(&(one.counts.attempts(), &other.host, other.port))
-        });
+        hosts.sort_by(|one, other| (other.counts.attempts(), &one.host, one.port).cmp(&(one.counts.attempts(), &other.host, other.port)));
         let mut sorted = Self::default();
         let mut candidates = Vec::new();
         for seen in hosts {

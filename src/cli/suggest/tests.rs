@@ -38,7 +38,8 @@ impl World {
         std::fs::create_dir(folder.path().join("allowlists")).unwrap();
         std::fs::write(folder.path().join("allowlists/coder.toml"), "agent = \"coder\"\n").unwrap();
         let file = folder.path().join("exeat.toml");
-        let text = "state = \"state\"\nallowlists = \"allowlists\"\n[listen.main]\naddress = \"127.0.0.1:3128\"\nknown_as = [\"proxy.example\"]\n";
+        let text =
+            "state = \"state\"\nallowlists = \"allowlists\"\n[listen.main]\naddress = \"127.0.0.1:3128\"\nknown_as = [\"proxy.example\"]\n";
         std::fs::write(&file, text).unwrap();
         let config = Config::load(Some(&file), []).unwrap();
         std::fs::create_dir(&config.state).unwrap();
@@ -78,13 +79,8 @@ fn hosts_of_presets_that_were_reached_are_in_force_and_all_else_is_a_comment() {
         ("github.com", 443, Reason::Observed, None),
     ];
     let (text, live) = suggested(&rows);
-    let wanted = [
-        "agent = \"coder\"",
-        "[[allow]]",
-        "host = [\"github.com\", \"api.github.com\"]",
-        "port = [443]",
-        "note = \"of preset github\"",
-    ];
+    let wanted =
+        ["agent = \"coder\"", "[[allow]]", "host = [\"github.com\", \"api.github.com\"]", "port = [443]", "note = \"of preset github\""];
     assert_eq!(live, wanted, "{text}");
     let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} is not in {text}"));
     let reached = at("# Reached, and of no preset.");
@@ -144,9 +140,17 @@ fn what_is_never_dialled_is_a_comment_without_a_rule() {
 
 #[test]
 fn a_rule_that_is_uncommented_loads_and_allows() {
-    let rows = [("other.test", 443, Reason::Approved, None), ("10.1.2.3", 8080, Reason::Approved, None), ("in.test", 80, Reason::Listed, Some("::1"))];
+    let rows = [
+        ("other.test", 443, Reason::Approved, None),
+        ("10.1.2.3", 8080, Reason::Approved, None),
+        ("in.test", 80, Reason::Listed, Some("::1")),
+    ];
     let (text, _) = suggested(&rows);
-    let uncommented: String = text.lines().map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line)).map(|line| format!("{line}\n")).collect();
+    let uncommented: String = text
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
     let (allowlist, _) = Allowlist::parse("coder.toml", &uncommented).unwrap_or_else(|faults| panic!("{faults:?}\n{uncommented}"));
     assert_eq!(allowlist.rules.len(), 3);
 }
@@ -181,7 +185,13 @@ fn what_the_journal_does_not_tell_is_said() {
     let by = vec![RefusedCount { reason: Reason::Unlisted, front: Front::Connect, count: 7 }];
     let (from, until) = (jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::UNIX_EPOCH);
     all.push(Record::RefusedSummary(RefusedSummary { agent: AgentId::parse("coder").ok(), source: None, from, until, count: 7, by }));
-    let gap = crate::egress::record::Gap { slot: "proxy-1".into(), first: 1, last: 9, sinks: Vec::new(), why: crate::egress::record::GapWhy::Full };
+    let gap = crate::egress::record::Gap {
+        slot: "proxy-1".into(),
+        first: 1,
+        last: 9,
+        sinks: Vec::new(),
+        why: crate::egress::record::GapWhy::Full,
+    };
     all.push(Record::Gap(gap));
     let text = World::new(&all).suggested().unwrap();
     for wanted in ["records are missing: 1 to 9 of proxy-1", "7 attempts refused that no record names a host of"] {

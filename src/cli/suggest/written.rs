@@ -51,7 +51,14 @@ impl Written<'_> {
         let (first, last) = seen.total.seen.unwrap_or_default();
         let hosts = seen.hosts.iter().filter(|host| host.counts.attempts() > 0).count() as u64;
         comment(f, &format!("Written by `exeat suggest {agent}` from what it did between {first:.0} and {last:.0}."))?;
-        comment(f, &format!("{}, {}.", counted(seen.total.attempts(), "attempt"), counted(hosts, "host and port").replace("host and ports", "hosts and ports")))?;
+        comment(
+            f,
+            &format!(
+                "{}, {}.",
+                counted(seen.total.attempts(), "attempt"),
+                counted(hosts, "host and port").replace("host and ports", "hosts and ports")
+            ),
+        )?;
         comment(f, "In force are hosts of presets that it reached. A rule whose lines begin with # and no space is for you to judge.")?;
         comment(f, "There is no [[identify]] here: take it over from the file in force.")?;
         for line in missing.told() {
@@ -62,7 +69,10 @@ impl Written<'_> {
             comment(f, &format!("Besides, {} refused that no record names a host of.", counted(summarised, "attempt")))?;
         }
         if seen.elsewhere.attempts() > 0 {
-            comment(f, &format!("Besides, {} to hosts that are too many or could not be read.", counted(seen.elsewhere.attempts(), "attempt")))?;
+            comment(
+                f,
+                &format!("Besides, {} to hosts that are too many or could not be read.", counted(seen.elsewhere.attempts(), "attempt")),
+            )?;
         }
         writeln!(f, "agent = \"{agent}\"")?;
         comment(f, "What is not listed is refused; with this line a person is asked:")?;
@@ -72,7 +82,10 @@ impl Written<'_> {
 
 fn of_preset(f: &mut fmt::Formatter<'_>, preset: &Preset, hosts: &[Candidate<'_>]) -> fmt::Result {
     writeln!(f)?;
-    comment(f, &format!("Preset {}: {}. It lists {}; these were reached.", preset.name, preset.title, counted(preset.hosts as u64, "host")))?;
+    comment(
+        f,
+        &format!("Preset {}: {}. It lists {}; these were reached.", preset.name, preset.title, counted(preset.hosts as u64, "host")),
+    )?;
     comment(f, &format!("Risk: {}", preset.risk))?;
     let mut ports: BTreeMap<u16, Vec<&Candidate<'_>>> = BTreeMap::new();
     for candidate in hosts {

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::cli::recorded::tally::HOSTS;
-use crate::egress::record::{Answer, Answered, Decided, Ended, Front, Held, Outcome, Progress, RefusedCount, RefusedSummary, Ruling, Would};
+use crate::egress::record::{
+    Answer, Answered, Decided, Ended, Front, Held, Outcome, Progress, RefusedCount, RefusedSummary, Ruling, Would,
+};
 use crate::journal::sample::{decided, ended};
 
 fn at(minute: i64) -> Timestamp {
@@ -119,7 +121,8 @@ fn a_flood_of_refused_names_is_summed_and_hides_no_host_that_was_reached() {
     let mut tally = Tally::default();
     let many = 2 * HOSTS as u128;
     for id in 0..many {
-        let refused = Decided { destination: to(&format!("x{id}.example")), decision: Ruling::Block, reason: Reason::Unlisted, ..decided(id) };
+        let refused =
+            Decided { destination: to(&format!("x{id}.example")), decision: Ruling::Block, reason: Reason::Unlisted, ..decided(id) };
         tally.count(at(0), &Record::Decided(refused), true);
         tally.count(at(0), &Record::Ended(Ended { outcome: Outcome::Refused, ..ended(id) }), true);
     }
