@@ -31,9 +31,14 @@ pub(super) fn load(config: &Config, guard: Guard) -> Loaded {
 
 /// As [`load`], with the tokens in state, for commands that only look.
 pub(super) fn to_look_at(config: &Config) -> Loaded {
+    load(config, guard(config))
+}
+
+/// What is never dialled by this configuration, as far as a command that only looks can know.
+pub(super) fn guard(config: &Config) -> Guard {
     let own = config.listen.iter().flat_map(|listen| listen.addresses.iter().copied()).chain(config.metrics).collect();
     let known_as = config.listen.iter().flat_map(|listen| listen.known_as.iter().cloned()).collect();
-    load(config, Guard { own, machine: Vec::new(), known_as, never: config.never.clone() })
+    Guard { own, machine: Vec::new(), known_as, never: config.never.clone() }
 }
 
 /// What deserves a second look in the configuration itself.

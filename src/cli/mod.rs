@@ -29,10 +29,13 @@ mod loaded;
 pub mod log;
 pub mod preset;
 pub mod prove;
+mod recorded;
+pub mod replay;
 pub mod revoke;
 pub mod run;
 pub mod schema;
 pub mod serve;
+pub mod suggest;
 pub mod terminal;
 pub mod token;
 pub mod verify;
@@ -58,6 +61,20 @@ not, - where something no longer can, ~ where both or neither is certain,
 Exit status:
   0 nothing becomes reachable that was not, 10 something does or may. 1
   where exeat failed, 2 where the arguments are wrong.";
+
+const AFTER_REPLAY: &str = "\
+Each attempt that the journal tells of is decided again by its name, with
+no approval in force. What it depends on that is not recorded, such as a
+query, is said and never guessed.
+
+Exit status:
+  0 nothing becomes reachable that was not, 10 something does or may. 1
+  where exeat failed, 2 where the arguments are wrong.";
+
+const AFTER_SUGGEST: &str = "\
+Nothing but hosts of presets is in force in it; every other rule begins
+with # and waits for you. It has no [[identify]]: take that from the file
+in force.";
 
 const AFTER_EXPLAIN: &str = "\
 It goes by the files: approvals and the quiet time of a running exeat are
@@ -133,6 +150,12 @@ enum Command {
     /// Say what becomes reachable between two versions of allowlists, and what no longer
     #[command(after_help = AFTER_DIFF)]
     Diff(diff::DiffArgs),
+    /// Say what recorded attempts would get under other allowlists
+    #[command(after_help = AFTER_REPLAY)]
+    Replay(replay::ReplayArgs),
+    /// Write an allowlist from what an agent was seen to do
+    #[command(after_help = AFTER_SUGGEST)]
+    Suggest(suggest::SuggestArgs),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::SchemaArgs),
     /// Print what a shell completes
@@ -241,6 +264,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Log(args) => log::log(&state, &args, out, &mut io::stderr()).map(|()| ExitCode::SUCCESS),
         Command::Verify(args) => verify::run(&args, &state, out),
         Command::Prove(args) => prove::run(&args, &state, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
+        Command::Replay(args) => replayed(&args, &config, out),
+        Command::Suggest(args) => suggest::suggest(&args, &config, out, &mut io::stderr()).map(|()| ExitCode::SUCCESS),
         Command::Token(args) => issued(&args, &config, out),
         Command::Agents(args) => listed(&args, &config, out),
         Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
@@ -270,6 +295,12 @@ fn checked(paths: &[PathBuf], beside: &[Warning], json: bool, out: &mut impl Wri
 
 fn differences(args: &diff::DiffArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let report = diff::diff(args)?;
+    report.write(out, args.json())?;
+    Ok(ExitCode::from(report.exit_code()))
+}
+
+fn replayed(args: &replay::ReplayArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let report = replay::replay(args, config, &mut io::stderr())?;
     report.write(out, args.json())?;
     Ok(ExitCode::from(report.exit_code()))
 }

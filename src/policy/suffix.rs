@@ -47,6 +47,17 @@ pub(super) fn is_shared(name: &str) -> bool {
     SHARED.listed.contains(name) || SHARED.above.contains(name)
 }
 
+/// The place of `shared-hosts.txt` that the name is, or lies in.
+pub fn shared_zone(name: &Name) -> Option<&str> {
+    std::iter::successors(Some(name.as_str()), |zone| zone.split_once('.').map(|(_, rest)| rest)).find(|zone| SHARED.listed.contains(zone))
+}
+
+/// The suffix under which the name lies, where it is one that its owner rents out: the private section of the public suffix list.
+pub fn private_suffix(name: &Name) -> Option<&str> {
+    let suffix = psl::suffix(name.as_str().as_bytes())?;
+    if suffix.typ() == Some(psl::Type::Private) { psl::suffix_str(name.as_str()) } else { None }
+}
+
 struct Shared {
     listed: HashSet<&'static str>,
     above: HashSet<&'static str>,
@@ -93,6 +104,25 @@ mod tests {
         }
         for name in ["acme.ngrok.io", "bucket.storage.googleapis.com", "example.com", "api.openai.com", "openai.com"] {
             assert!(!is_shared(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn who_rents_out_the_place_of_a_name_is_known() {
+        let of = |name: &str, zone: fn(&Name) -> Option<&str>| match Host::parse(name) {
+            Ok(Host::Name(name)) => zone(&name).map(str::to_owned),
+            Ok(Host::Address(_)) | Err(_) => None,
+        };
+        let rows = [
+            ("acme.ngrok.io", Some("ngrok.io"), Some("ngrok.io")),
+            ("bucket.storage.googleapis.com", Some("storage.googleapis.com"), Some("googleapis.com")),
+            ("acme.js.org", None, Some("js.org")),
+            ("api.example.com", None, None),
+            ("notngrok.io", None, None),
+        ];
+        for (name, shared, private) in rows {
+            assert_eq!(of(name, shared_zone).as_deref(), shared, "{name}");
+            assert_eq!(of(name, private_suffix).as_deref(), private, "{name}");
         }
     }
 

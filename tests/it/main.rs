@@ -23,6 +23,7 @@ mod init;
 mod itself;
 mod otlp;
 mod progress;
+mod observe;
 mod readme;
 mod records;
 mod regression;

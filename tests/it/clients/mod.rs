@@ -2,8 +2,8 @@
 //!
 //! A client that is not installed is skipped with a notice; with `EXEAT_TEST_CLIENTS=all` those that count must be there. `EXEAT_TEST_PYTHON` names the Python to use.
 
-mod table;
-mod world;
+pub(crate) mod table;
+pub(crate) mod world;
 
 use std::process::{Command, Output, Stdio};
 
@@ -16,7 +16,7 @@ use crate::support::site::token;
 
 /// Which way a client goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scheme {
+pub(crate) enum Scheme {
     Http,
     Https,
 }
