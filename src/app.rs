@@ -186,6 +186,7 @@ impl App {
     pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
         let (policy, unread) = first;
         let recording = Arc::new(Recording::new(journal));
+        recording.metrics.watch_disk(crate::journal::folder(&config.state), None);
         let recorder: Arc<dyn Recorder> = Arc::clone(&recording) as Arc<dyn Recorder>;
         let policy = Arc::new(ArcSwap::from_pointee(policy));
         let stop = Stop::default();
@@ -300,9 +301,8 @@ async fn count_pending(desk: Arc<HoldDesk>, metrics: Arc<Metrics>, stop: Cancell
         }
         let pending = desk.pending_by_agent();
         known.extend(pending.keys().cloned());
-        for agent in &known {
-            metrics.set_holds_pending(agent, pending.get(agent).copied().unwrap_or_default());
-        }
+        let of_all = known.iter().map(|agent| (agent.clone(), pending.get(agent).copied().unwrap_or_default()));
+        metrics.set_holds_pending(&of_all.collect());
     }
 }
 

@@ -161,6 +161,7 @@ impl Open {
         self.draft.decision = ruling;
         self.draft.reason = reason;
         let written = self.recorder.record(&Record::Decided(self.draft.clone()));
+        self.recorder.added(self.draft.id, ruling, self.began.elapsed().saturating_sub(self.held.unwrap_or_default()));
         self.stage = if written.is_ok() { Stage::Decided(outcome, reason) } else { Stage::Closed };
         written
     }

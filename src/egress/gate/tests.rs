@@ -28,6 +28,7 @@ impl Recorder for Revoking {
     fn settle(&self, _: Ended) {}
     fn limit_hit(&self, _: &'static str) {}
     fn decision_took(&self, _: Duration) {}
+    fn added(&self, _: AttemptId, _: Ruling, _: Duration) {}
 }
 
 /// Nothing is asked here.
@@ -55,6 +56,7 @@ impl Recorder for Written {
     }
     fn limit_hit(&self, _: &'static str) {}
     fn decision_took(&self, _: Duration) {}
+    fn added(&self, _: AttemptId, _: Ruling, _: Duration) {}
 }
 
 /// Tells everybody at once to decide again, so many times, and puts another policy in force with the last.
