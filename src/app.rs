@@ -168,7 +168,7 @@ fn too_few_files(most: u64, wanted: u64) -> String {
 /// Opens the journal of this process, and says what of the last one had to be repaired.
 pub fn open_journal(config: &Config) -> Result<Journal, StartError> {
     state::make(&config.state)?;
-    let opened = Journal::open(&config.state, config.segment)?;
+    let opened = Journal::open(&config.state, config.journal.segment)?;
     for repaired in &opened.recovered {
         tracing::warn!(
             slot = %repaired.slot, torn_bytes = repaired.torn, lost = repaired.lost, bad_lines = repaired.bad_lines,

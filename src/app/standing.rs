@@ -123,7 +123,7 @@ impl Standing {
         let mut next = self.clone();
         let Some(source) = &self.files.source else { return next };
         match source.read(&self.bound, now) {
-            Ok(Found { binding, frozen, units, faults, mut warnings, stamp }) => {
+            Ok(Found { binding, frozen, units, faults, mut warnings, included: _, stamp }) => {
                 let Succession { policy, broken } = self.policy.followed_by(units, &binding, self.files.guard.clone());
                 let policy = self.files.bound_to_listeners(policy).with_frozen(frozen.clone());
                 // Whoever is kept from before is stopped, though no file that can be read is his.

@@ -20,6 +20,8 @@ pub struct Report {
     pub ok: bool,
     /// The agents whose files are good.
     pub agents: Vec<Checked>,
+    /// Files that were asked for by themselves and are there to be included.
+    pub included: Vec<Arc<str>>,
     /// What is wrong.
     pub faults: Vec<Fault>,
     /// Second looks.
@@ -57,7 +59,7 @@ pub fn check(paths: &[PathBuf], beside: &[Warning]) -> Report {
     if let Err(together) = Policy::new(loaded.allowlists, Guard::default()) {
         faults.extend(together);
     }
-    Report { ok: faults.is_empty(), agents, faults, warnings }
+    Report { ok: faults.is_empty(), agents, included: loaded.included, faults, warnings }
 }
 
 impl Report {
@@ -85,6 +87,10 @@ impl Report {
             };
             let includes = if includes.is_empty() { String::new() } else { format!(", {}", counted(includes.len(), "included file")) };
             writeln!(out, "{}: agent {agent}, {}{includes}{expectations}", named(file), counted(*rules, "rule"))?;
+        }
+        for file in &self.included {
+            let what = "names no agent, so it is there to be included; its expectations run with each agent's file that includes it";
+            writeln!(out, "{}: {what}", named(file))?;
         }
         let (faults, warnings) = (counted(self.faults.len(), "error"), counted(self.warnings.len(), "warning"));
         writeln!(out, "{}, {faults}, {warnings}", counted(self.agents.len(), "agent"))
@@ -143,6 +149,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_to_be_included_is_told_as_that_and_asked_for_no_agent() {
+        let folder = tempfile::tempdir().unwrap();
+        let rule = "[[allow]]\nhost = \"x.example\"\n";
+        for (text, faults) in [(rule.to_owned(), 0), (format!("{rule}hots = 1\n"), 1), (format!("unlisted = \"hold\"\n{rule}"), 2)] {
+            let path = folder.path().join("base.toml");
+            std::fs::write(&path, &text).unwrap();
+            let report = check(std::slice::from_ref(&path), &[]);
+            let included: Vec<Arc<str>> = if text.contains("unlisted") { Vec::new() } else { vec![path.display().to_string().into()] };
+            assert_eq!((&report.included, report.ok), (&included, faults == 0), "{report:?}");
+            let asked = report.faults.iter().any(|fault| fault.found.contains("no key agent"));
+            assert_eq!(asked, text.contains("unlisted"), "{report:?}");
+        }
+    }
+
+    #[test]
     fn json_has_stable_fields() {
         let (code, text) = said(&[("a.toml", "agent = \"a\"\nwho = 1\n")], true);
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -150,6 +171,6 @@ mod tests {
             "file": "a.toml", "line": 2, "column": 1, "found": "the unknown key \"who\" in the top level",
             "wanted": "one of addresses, agent, allow, block, expect, hold, identify, include, limits, observe_until, unlisted", "fix": "correct its spelling or remove it",
         });
-        assert_eq!((code, json), (1, serde_json::json!({"ok": false, "agents": [], "faults": [fault], "warnings": []})));
+        assert_eq!((code, json), (1, serde_json::json!({"ok": false, "agents": [], "included": [], "faults": [fault], "warnings": []})));
     }
 }

@@ -64,11 +64,17 @@ impl Loaded {
         self.policy.agents().cloned().collect()
     }
 
-    /// Says all that is wrong or odd.
-    pub(super) fn report(&self, out: &mut impl Write) -> io::Result<()> {
+    /// Says all that is wrong.
+    pub(super) fn report_faults(&self, out: &mut impl Write) -> io::Result<()> {
         for fault in &self.standing.faults() {
             writeln!(out, "error: {fault}")?;
         }
+        Ok(())
+    }
+
+    /// Says all that is wrong or odd.
+    pub(super) fn report(&self, out: &mut impl Write) -> io::Result<()> {
+        self.report_faults(out)?;
         for warning in &self.standing.warnings {
             writeln!(out, "{warning}")?;
         }

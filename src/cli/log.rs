@@ -11,7 +11,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::egress::record::{Answer, Answered, Decided, Ended, Held, Outcome, Place, Record, Revoked, Ruling, Would};
+use crate::egress::record::{
+    Answer, Answered, Decided, Ended, Held, Outcome, Place, PolicyInForce, Record, Revoked, Ruling, Unread, Would,
+};
 use crate::journal::{Entry, Reader};
 use crate::policy::attempt::{AgentId, AttemptId, RequestLine};
 use crate::text::plain;
@@ -179,7 +181,7 @@ impl<'a> View<'a> {
                 Row::of("-", "started", slot, format!("exeat {}{repaired}", shown(&started.version)))
             }),
             Record::Stopped(_) => general.then(|| Row::of("-", "stopped", slot, String::new())),
-            Record::Policy(policy) => general.then(|| Row::of("-", "policy", &policy.who, shown(&policy.new))),
+            Record::Policy(policy) => general.then(|| Row::policy(policy)),
             Record::Held(held) => self.asked_for(Some(&held.agent), Some(&held.destination), None).then(|| Row::held(held)),
             Record::Answered(answered) => {
                 self.asked_for(Some(&answered.agent), Some(&answered.destination), None).then(|| Row::answered(answered))
@@ -242,6 +244,16 @@ struct Row {
 impl Row {
     fn of(agent: &str, word: &'static str, why: &str, place: String) -> Self {
         Self { agent: shown(agent), word, why: shown(why), place, rest: String::new() }
+    }
+
+    fn policy(policy: &PolicyInForce) -> Self {
+        let unread = policy.unread.iter().map(|Unread { agent, kept, why }| {
+            let whose = agent.as_ref().map_or("a file of no agent", AgentId::as_str);
+            let goes_on = if *kept { "keeps its last good allowlist" } else { "not in force" };
+            format!("{whose} {goes_on}: {}", shown(why))
+        });
+        let rest = unread.collect::<Vec<_>>().join("; ");
+        Self { rest, ..Self::of("-", "policy", &policy.who, shown(&policy.new)) }
     }
 
     fn held(held: &Held) -> Self {

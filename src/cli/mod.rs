@@ -250,7 +250,7 @@ fn differences(args: &diff::DiffArgs, out: &mut impl Write) -> anyhow::Result<Ex
 
 fn explained(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let loaded = loaded::to_look_at(config);
-    loaded.report(&mut io::stderr())?;
+    loaded.report_faults(&mut io::stderr())?;
     let explanation = explain::explain(&loaded.policy, &args.agent, &args.target.join(" "), SystemTime::now());
     let built_in = config.allowlists.is_none();
     let explanation = explanation.map_err(|error| match error {

@@ -230,6 +230,36 @@ fn floor() -> Value {
     table(&[], keys)
 }
 
+fn journal() -> Vec<Key> {
+    vec![
+        ("durability", one_of(&["process", "disk"]), "What a record outlives before it takes effect: a kill, or a power failure."),
+        ("segment", size(), "The bytes after which a segment is closed."),
+        ("keep", duration(), "How long segments are kept."),
+        ("max", size(), "The bytes all segments may have."),
+        ("checkpoints", text(), "A folder to which checkpoints are appended as well."),
+    ]
+}
+
+fn telemetry() -> Vec<Key> {
+    let webhook = vec![
+        ("url", text(), "Where batches of records are posted."),
+        ("secret_file", text(), "The file of the secret that signs them."),
+        ("ca", text(), "Certificate authorities beside the system's, PEM."),
+    ];
+    vec![
+        ("otlp", text(), "The URL of an OpenTelemetry collector."),
+        ("protocol", one_of(&["grpc", "http/protobuf"]), "How it is spoken to."),
+        ("headers_file", text(), "A file of `name: value` lines that go along."),
+        ("ca", text(), "Certificate authorities beside the system's, PEM."),
+        ("sample", json!({ "type": "string", "pattern": "^[0-9.]+%$" }), "The share of allowed attempts that are traced."),
+        ("metrics", text(), "How often metrics are pushed, or \"off\"."),
+        ("stdout", flag(), "Records go to standard output."),
+        ("agent_label", one_of(&["agent", "off"]), "Whether metrics name agents."),
+        ("webhook", table(&["url", "secret_file"], webhook), "Who is posted batches of records."),
+        ("ocsf", table(&["file"], vec![("file", text(), "The file of OCSF events.")]), "Events for a SIEM."),
+    ]
+}
+
 fn exeat() -> Value {
     let million = 1_000_000;
     let listener = vec![
@@ -258,6 +288,7 @@ fn exeat() -> Value {
         ("connections", number(million), "Connections in all."),
         ("per_agent", number(million), "Attempts of one agent open at once."),
         ("per_source", number(million), "Connections of one source before it is identified."),
+        ("refusal_records", json!({ "type": "string", "pattern": "^[0-9]+/s$" }), "Refusals written down one by one; more are summarised."),
     ];
     table(
         &[],
@@ -275,7 +306,8 @@ fn exeat() -> Value {
             ("dns", table(&[], dns), "Who is asked for names."),
             ("guard", table(&[], vec![("never", any(&text()), "Addresses and networks that are never dialled.")]), "What no rule opens."),
             ("limits", table(&[], limits), "What everything is bounded by."),
-            ("journal", table(&[], vec![("segment", size(), "The bytes after which a segment is closed.")]), "The journal."),
+            ("journal", table(&[], journal()), "How records are kept."),
+            ("telemetry", table(&[], telemetry()), "Where records and metrics are exported."),
         ],
     )
 }

@@ -11,6 +11,7 @@ use crate::policy::attempt::AgentId;
 use crate::policy::fault::Fault;
 use crate::policy::host::Host;
 
+use super::export::{DraftTelemetry, Journal};
 use super::{Config, Dns, Hold, Limits, Listen};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -55,7 +56,8 @@ pub(super) struct Draft {
     pub(super) dns: Dns,
     pub(super) never: Vec<IpNet>,
     pub(super) limits: Limits,
-    pub(super) segment: u64,
+    pub(super) journal: Journal,
+    pub(super) telemetry: DraftTelemetry,
 }
 
 impl Default for Draft {
@@ -79,8 +81,10 @@ impl Default for Draft {
                 connections: 20_000,
                 per_agent: 512,
                 per_source: 256,
+                refusal_records: 200,
             },
-            segment: 64 << 20,
+            journal: Journal::default(),
+            telemetry: DraftTelemetry::default(),
         }
     }
 }
@@ -121,6 +125,8 @@ impl Draft {
             let found = "floor where no configuration names allowlists";
             faults.push(Fault::whole("floor", found, "allowlists that it could bind", "set allowlists, or the variable EXEAT_ALLOWLISTS"));
         }
+        let (telemetry, lacking) = self.telemetry.finish();
+        faults.extend(lacking.into_iter().map(|[found, wanted, fix]| Fault::whole("telemetry", found, wanted, fix)));
         let state = state.filter(|_| faults.is_empty()).ok_or(faults)?;
         let listen = self.listen.into_iter().map(|listen| {
             let DraftListen { name, place: _, addressed: _, addresses, agent, known_as } = listen;
@@ -137,7 +143,8 @@ impl Draft {
             dns: self.dns,
             never: self.never,
             limits: self.limits,
-            segment: self.segment,
+            journal: self.journal,
+            telemetry,
         })
     }
 

@@ -4,6 +4,7 @@
 
 pub mod allowlists;
 mod draft;
+mod export;
 mod find;
 pub mod lint;
 mod read;
@@ -24,6 +25,7 @@ use crate::policy::fault::Fault;
 use crate::policy::host::Host;
 
 use draft::Draft;
+pub use export::{Durability, Journal, Otlp, OtlpProtocol, Telemetry, Webhook};
 use find::{Found, Surroundings};
 use read::Origin;
 
@@ -39,7 +41,7 @@ pub fn user_file(environment: impl IntoIterator<Item = (String, String)>) -> Opt
 }
 
 /// The configuration of one process, valid as a whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The file it came from; `None` where it is the embedded default.
     pub path: Option<PathBuf>,
@@ -61,8 +63,10 @@ pub struct Config {
     pub never: Vec<IpNet>,
     /// What everything is bounded by.
     pub limits: Limits,
-    /// The bytes after which a journal segment is closed.
-    pub segment: u64,
+    /// How records are kept.
+    pub journal: Journal,
+    /// Where they are exported.
+    pub telemetry: Telemetry,
 }
 
 /// `[listen.NAME]`.
@@ -121,6 +125,8 @@ pub struct Limits {
     pub per_agent: usize,
     /// Connections of one source address before it is identified.
     pub per_source: usize,
+    /// Refusals a second, of an agent or an unidentified source, that are written down one by one; more are summarised.
+    pub refusal_records: u32,
 }
 
 impl Config {
@@ -214,8 +220,16 @@ mod tests {
                 connections: 20_000,
                 per_agent: 512,
                 per_source: 256,
+                refusal_records: 200,
             },
-            segment: 64 << 20,
+            journal: Journal {
+                durability: Durability::Process,
+                segment: 64 << 20,
+                keep: 30 * 86_400 * second,
+                max: 10 << 30,
+                checkpoints: None,
+            },
+            telemetry: Telemetry { otlp: None, stdout: false, agent_label: true, webhook: None, ocsf: None },
         };
         assert_eq!(config, expected);
     }
@@ -255,8 +269,28 @@ peek = "4ms"
 connections = 5
 per_agent = 6
 per_source = 7
+refusal_records = "8/s"
 [journal]
+durability = "disk"
 segment = "1GiB"
+keep = "2h"
+max = "3GiB"
+checkpoints = "elsewhere"
+[telemetry]
+otlp = "https://collector.example:4317/base"
+protocol = "http/protobuf"
+headers_file = "headers"
+ca = "/ca.pem"
+sample = "25%"
+metrics = "off"
+stdout = true
+agent_label = "off"
+[telemetry.webhook]
+url = "http://hook.example/in"
+secret_file = "secret"
+ca = "ca.pem"
+[telemetry.ocsf]
+file = "/var/log/ocsf.jsonl"
 "#;
         let second = Duration::from_secs(1);
         let expected = Config {
@@ -289,8 +323,33 @@ segment = "1GiB"
                 connections: 5,
                 per_agent: 6,
                 per_source: 7,
+                refusal_records: 8,
             },
-            segment: 1 << 30,
+            journal: Journal {
+                durability: Durability::Disk,
+                segment: 1 << 30,
+                keep: 7200 * second,
+                max: 3 << 30,
+                checkpoints: Some("/etc/x/elsewhere".into()),
+            },
+            telemetry: Telemetry {
+                otlp: Some(Otlp {
+                    url: "https://collector.example:4317/base".parse().unwrap(),
+                    protocol: OtlpProtocol::Http,
+                    headers_file: Some("/etc/x/headers".into()),
+                    ca: Some("/ca.pem".into()),
+                    sample: 0.25,
+                    metrics: None,
+                }),
+                stdout: true,
+                agent_label: false,
+                webhook: Some(Webhook {
+                    url: "http://hook.example/in".parse().unwrap(),
+                    secret_file: "/etc/x/secret".into(),
+                    ca: Some("/etc/x/ca.pem".into()),
+                }),
+                ocsf: Some("/var/log/ocsf.jsonl".into()),
+            },
         };
         assert_eq!(load(text, &[]).unwrap(), expected);
     }
@@ -301,7 +360,6 @@ segment = "1GiB"
             "[admin]",
             "[inspect]",
             "[upstream]",
-            "[telemetry]",
             "[store]\nurl = \"sqlite\"",
             "[listen.main]\naddress = \"127.0.0.1:1\"\ntls = {}",
             "[listen.main]\naddress = \"127.0.0.1:1\"\nproxy_protocol = []",
@@ -310,10 +368,6 @@ segment = "1GiB"
             "[listen.main]\naddress = \"unix:/run/exeat.sock\"",
             "[[hold.notify]]",
             "[hold.reviewer]",
-            "[limits]\nrefusal_records = \"200/s\"",
-            "[journal]\ndurability = \"process\"",
-            "[journal]\nkeep = \"30d\"",
-            "[journal]\nmax = \"10GiB\"",
         ] {
             let said = faults(text, &[]);
             assert!(said.len() == 1 && said[0].contains("comes with a later version"), "{text}: {said:?}");
@@ -409,11 +463,9 @@ segment = "1GiB"
             ("EXEAT_STATE", "state", "EXEAT_STATE: found state \"state\""),
             ("EXEAT_STATE", "x\"\n[admin]\n", "EXEAT_STATE: found state"),
             ("EXEAT_FLOOR", "x", "EXEAT_FLOOR: found floor \"x\"; wanted a path; fix: begin it with / or ~/"),
-            (
-                "EXEAT_TELEMETRY_OTLP",
-                "http://x",
-                "EXEAT_TELEMETRY_OTLP: found telemetry, not yet a key of this version; wanted a key this version knows",
-            ),
+            ("EXEAT_TELEMETRY_OTLP", "http://a:b@x", "EXEAT_TELEMETRY_OTLP: found otlp"),
+            ("EXEAT_TELEMETRY_CA", "/ca.pem", "telemetry: found headers_file or ca in [telemetry] without otlp"),
+            ("EXEAT_TELEMETRY_WEBHOOK_URL", "http://h", "telemetry: found [telemetry.webhook] without secret_file"),
         ] {
             let said = faults("[listen.main]\naddress = \"127.0.0.1:1\"", &[(variable, value)]);
             assert!(said.len() == 1 && said[0].starts_with(start), "{variable}={value}: {said:?}");

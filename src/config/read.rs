@@ -12,11 +12,12 @@ use crate::policy::document::{Item, Table};
 use crate::policy::host::Host;
 
 use super::draft::{Draft, Place};
+use super::export;
 
 const MILLI: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MILLION: i64 = 1_000_000;
 const AN_ADDRESS: &str = "an address and a port";
 
@@ -36,7 +37,7 @@ impl Origin<'_> {
         Place { file: self.name.clone(), line: if self.base.is_some() { line } else { 0 } }
     }
 
-    fn path(&self, text: &str) -> Result<PathBuf, &'static str> {
+    pub(super) fn path(&self, text: &str) -> Result<PathBuf, &'static str> {
         if text.is_empty() || text.contains('\0') {
             return Err("name a folder, or of floor a file");
         }
@@ -57,7 +58,7 @@ impl Origin<'_> {
 
 /// Reads one document: the file, or what one variable stands for. What it says replaces what the draft has.
 pub(super) fn read(mut root: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
-    root.not_yet(&["admin", "inspect", "upstream", "telemetry", "store"]);
+    root.not_yet(&["admin", "inspect", "upstream", "store"]);
     if let Some(path) = path(&mut root, "allowlists", origin) {
         draft.allowlists = Some(path);
     }
@@ -93,9 +94,11 @@ pub(super) fn read(mut root: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) 
     if let Some(table) = root.table("limits") {
         limits(table, draft);
     }
-    if let Some(mut table) = root.table("journal") {
-        table.not_yet(&["durability", "keep", "max"]);
-        set(&mut draft.segment, size(&mut table, "segment", 64 << 10, 16 << 30));
+    if let Some(table) = root.table("journal") {
+        export::journal(table, origin, draft);
+    }
+    if let Some(table) = root.table("telemetry") {
+        export::telemetry(table, origin, draft);
     }
 }
 
@@ -136,7 +139,6 @@ fn hold(mut table: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
 }
 
 fn limits(mut table: Table<'_>, draft: &mut Draft) {
-    table.not_yet(&["refusal_records"]);
     let limits = &mut draft.limits;
     let head = size(&mut table, "head", 8 << 10, 1 << 20).and_then(|head| usize::try_from(head).ok());
     set(&mut limits.head, head);
@@ -147,15 +149,26 @@ fn limits(mut table: Table<'_>, draft: &mut Draft) {
     set(&mut limits.connections, number(&mut table, "connections", MILLION));
     set(&mut limits.per_agent, number(&mut table, "per_agent", MILLION));
     set(&mut limits.per_source, number(&mut table, "per_source", MILLION));
+    if let Some(item) = table.take("refusal_records") {
+        set(&mut limits.refusal_records, item.parse("refusals a second", a_second));
+    }
 }
 
-fn set<T>(slot: &mut T, value: Option<T>) {
+fn a_second(text: &str) -> Result<u32, &'static str> {
+    let number = text.strip_suffix("/s").filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    number
+        .and_then(|number| number.parse().ok())
+        .filter(|number| (1..=1_000_000).contains(number))
+        .ok_or("write a number from 1 to 1000000 and /s, like \"200/s\"")
+}
+
+pub(super) fn set<T>(slot: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *slot = value;
     }
 }
 
-fn path(table: &mut Table<'_>, key: &'static str, origin: &Origin<'_>) -> Option<PathBuf> {
+pub(super) fn path(table: &mut Table<'_>, key: &'static str, origin: &Origin<'_>) -> Option<PathBuf> {
     table.take(key)?.parse("a path", |text| origin.path(text))
 }
 
@@ -167,13 +180,13 @@ fn whole(item: Item<'_>, most: i64) -> Option<usize> {
     item.integer(1..=most).and_then(|number| usize::try_from(number).ok())
 }
 
-fn duration(table: &mut Table<'_>, key: &'static str, least: Duration, most: Duration) -> Option<Duration> {
+pub(super) fn duration(table: &mut Table<'_>, key: &'static str, least: Duration, most: Duration) -> Option<Duration> {
     let item = table.take(key)?;
     let words = || format!("a duration from {} to {}", spelled(least), spelled(most));
     within(item, item.duration()?, (least, most), words)
 }
 
-fn size(table: &mut Table<'_>, key: &'static str, least: u64, most: u64) -> Option<u64> {
+pub(super) fn size(table: &mut Table<'_>, key: &'static str, least: u64, most: u64) -> Option<u64> {
     let item = table.take(key)?;
     within(item, item.size()?, (least, most), || format!("a size from {}KiB to {}KiB", least >> 10, most >> 10))
 }

@@ -13,6 +13,10 @@ use super::read::{self, Origin};
 const NUMBERS: &[&str] = &["per_agent", "total", "connections", "per_source"];
 /// Keys that hold lists, by their section; a variable separates their elements by commas.
 const LISTS: &[(&str, &str)] = &[("listen", "address"), ("listen", "known_as"), ("dns", "servers"), ("guard", "never")];
+/// Keys that are true or false.
+const FLAGS: &[(&str, &str)] = &[("telemetry", "stdout")];
+/// Tables within `[telemetry]`.
+const OF_TELEMETRY: &[&str] = &["webhook", "ocsf"];
 const OF_LISTENERS: &[&str] = &["address", "agent", "known_as"];
 
 /// Lays every variable over the draft; the faults name the variable.
@@ -31,6 +35,9 @@ pub(super) fn apply(surroundings: &Surroundings, draft: &mut Draft) -> Vec<Fault
 fn document(variable: &str, value: &str) -> String {
     let name = variable.trim_start_matches("EXEAT_").to_ascii_lowercase();
     let Some((section, key)) = name.split_once('_') else { return line("", &name, value) };
+    if let Some((table, key)) = key.split_once('_').filter(|(table, _)| section == "telemetry" && OF_TELEMETRY.contains(table)) {
+        return format!("[telemetry.{table}]\n{}", line(section, key, value));
+    }
     if section != "listen" {
         return format!("[{}]\n{}", quoted(section), line(section, key, value));
     }
@@ -41,7 +48,8 @@ fn document(variable: &str, value: &str) -> String {
 
 fn line(section: &str, key: &str, value: &str) -> String {
     let number = NUMBERS.contains(&key) && !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    let value = if number && (value == "0" || !value.starts_with('0')) {
+    let flag = FLAGS.contains(&(section, key)) && matches!(value, "true" | "false");
+    let value = if flag || number && (value == "0" || !value.starts_with('0')) {
         value.to_owned()
     } else if LISTS.contains(&(section, key)) {
         let elements = value.split(',').map(str::trim).filter(|element| !element.is_empty());

@@ -129,6 +129,16 @@ impl Allowlist {
         read::agent(&Document::parse("", text))
     }
 
+    /// The `[[identify]]` tables without a token of a file, as far as they can be read, whatever else is wrong with it.
+    pub fn claims_of(file: &str, text: &str) -> Vec<Identify> {
+        read::claims(&Document::parse(file, text))
+    }
+
+    /// Whether nothing in a file is an agent's own, so that it is there to be included, whatever else is wrong with it.
+    pub fn is_to_be_included(text: &str) -> bool {
+        read::is_to_be_included(&Document::parse("", text))
+    }
+
     /// What is wrong with a file that is there to be included; what it includes itself is not looked at.
     pub fn faults_of_included(file: &str, text: &str) -> Vec<Fault> {
         let document = Document::parse(file, text);

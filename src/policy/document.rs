@@ -2,6 +2,7 @@
 //!
 //! Readers take the keys they know from a `Table`; a key still there when the table is dropped is a fault, so none is ignored in silence.
 
+mod broken;
 mod item;
 mod tree;
 
@@ -11,8 +12,9 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use super::fault::{Fault, Warning, shown};
+use broken::Broken;
 pub use item::Item;
-use tree::{Entries, Entry};
+use tree::{Entries, Entry, Tree};
 
 /// About as many keys as any table is asked for.
 const KEYS: usize = 16;
@@ -29,7 +31,7 @@ pub struct Document<'t> {
     file: Arc<str>,
     line_starts: Vec<usize>,
     text: &'t str,
-    root: Entries<'t>,
+    tree: Tree<'t>,
     broken: BTreeSet<u32>,
     findings: RefCell<Findings>,
 }
@@ -55,9 +57,9 @@ impl<'t> Document<'t> {
     /// Reads the text as far as it is TOML; where it is not, that is a fault. `file` is its name in every message.
     pub fn parse(file: &str, text: &'t str) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        let (root, errors) = tree::read(text);
+        let (tree, errors) = tree::read(text);
         let mut document =
-            Self { file: file.into(), line_starts, text, root, broken: BTreeSet::new(), findings: RefCell::new(Findings::default()) };
+            Self { file: file.into(), line_starts, text, tree, broken: BTreeSet::new(), findings: RefCell::new(Findings::default()) };
         let (mut broken, mut merged) = (BTreeSet::new(), false);
         for error in errors {
             let at = error.span().map_or(text.len(), |span| span.start);
@@ -79,8 +81,8 @@ impl<'t> Document<'t> {
                     document.fault(at, format!("the key {} a second time", shown(key)), "every key once in its table", "keep one of them")
                 }
                 None => {
-                    let found = format!("no valid TOML: {}", error.message());
-                    document.fault(at, found, "TOML 1.1", "see https://toml.io; texts stand in double quotes, lists in [ ]");
+                    let Broken { at, words: [found, wanted, fix] } = broken::told(text, at, error.message());
+                    document.fault(at, found, wanted, fix);
                 }
             }
             broken.insert(document.place(at).0);
@@ -91,7 +93,7 @@ impl<'t> Document<'t> {
 
     /// The table of the whole file.
     pub fn root(&self) -> Table<'_> {
-        Table { document: self, key: "", title: "the top level".into(), at: 0, entries: &self.root, taken: Vec::new(), top: true }
+        Table { document: self, key: "", title: "the top level".into(), at: 0, entries: self.tree.root(), taken: Vec::new(), top: true }
     }
 
     /// The file's name in messages.
@@ -169,7 +171,7 @@ pub struct Table<'d> {
     key: &'d str,
     title: Arc<str>,
     at: usize,
-    entries: &'d Entries<'d>,
+    entries: Entries<'d>,
     taken: Vec<Taken>,
     top: bool,
 }
@@ -210,15 +212,15 @@ impl<'d> Table<'d> {
     /// As `tables`; `hint` ends the fix where something else stands there.
     pub fn tables_or(&mut self, key: &'static str, hint: &str) -> impl Iterator<Item = Table<'d>> + use<'d> {
         let item = self.take(key);
-        let list = item.and_then(|item| item.node.list()).unwrap_or_default();
+        let list = item.and_then(|item| self.document.tree.list(item.node)).unwrap_or_default();
         if let Some(item) = item
-            && (item.node.list().is_none() || list.iter().any(|node| node.table().is_none()))
+            && (self.document.tree.list(item.node).is_none() || list.iter().any(|node| self.document.tree.entries(*node).is_none()))
         {
             item.wrong(&format!("a list of tables, [[{key}]]"), &format!("write [[{key}]] with double brackets{hint}"));
         }
         let title: Arc<str> = format!("[[{key}]]").into();
         let document = self.document;
-        let tables = list.iter().filter_map(|node| Some((node.at, node.table()?)));
+        let tables = list.iter().filter_map(|node| Some((node.at(), document.tree.entries(*node)?)));
         tables.map(move |(at, entries)| Table::below(document, key, title.clone(), (at, entries)))
     }
 
@@ -226,26 +228,26 @@ impl<'d> Table<'d> {
     pub fn table(&mut self, key: &'static str) -> Option<Table<'d>> {
         let item = self.take(key)?;
         let title = self.title_below(key);
-        let Some(entries) = item.node.table() else {
+        let Some(entries) = self.document.tree.entries(item.node) else {
             item.wrong(&format!("a table, {title}"), &format!("write {title} on a line of its own, its keys below"));
             return None;
         };
-        Some(Self::below(self.document, item.key, title.into(), (item.node.at, entries)))
+        Some(Self::below(self.document, item.key, title.into(), (item.node.at(), entries)))
     }
 
     /// Takes every `[key.NAME]`; `Table::key` is the NAME.
     pub fn named_tables(&mut self, key: &'static str) -> Vec<Table<'d>> {
         let Some(item) = self.take(key) else { return Vec::new() };
         let title = self.title_below(key);
-        let Some(names) = item.node.table() else {
+        let Some(names) = self.document.tree.entries(item.node) else {
             item.wrong(&format!("tables with names, [{key}.NAME]"), &format!("write [{key}.main] on a line of its own, its keys below"));
             return Vec::new();
         };
         let mut tables = Vec::new();
         for entry in names.iter() {
             let title = format!("{}.{}]", title.trim_end_matches(']'), entry.key);
-            match entry.node.table() {
-                Some(entries) => tables.push(Self::below(self.document, &entry.key, title.into(), (entry.key_at, entries))),
+            match self.document.tree.entries(entry.node) {
+                Some(entries) => tables.push(Self::below(self.document, entry.key, title.into(), (entry.key_at, entries))),
                 None => {
                     let wanted = format!("tables with names, [{key}.NAME]");
                     self.item(entry).wrong(&wanted, &format!("write [{key}.main] above this key"));
@@ -258,7 +260,7 @@ impl<'d> Table<'d> {
     /// Takes a table whose keys the file chooses; `Item::key` is each.
     pub fn named_items(&mut self, key: &'static str) -> Vec<Item<'d>> {
         let Some(item) = self.take(key) else { return Vec::new() };
-        let Some(entries) = item.node.table().filter(|entries| !entries.is_empty()) else {
+        let Some(entries) = self.document.tree.entries(item.node).filter(|entries| !entries.is_empty()) else {
             item.wrong("a table of names", &format!("write {key} = {{ NAME = [\"VALUE\"] }}"));
             return Vec::new();
         };
@@ -311,11 +313,11 @@ impl<'d> Table<'d> {
         if self.top { format!("[{key}]") } else { format!("[{}.{key}]", self.title.trim_matches(['[', ']'])) }
     }
 
-    fn item(&self, entry: &'d Entry<'d>) -> Item<'d> {
-        Item { document: self.document, key: &entry.key, key_at: entry.key_at, node: &entry.node, secret: false }
+    fn item(&self, entry: Entry<'d>) -> Item<'d> {
+        Item { document: self.document, key: entry.key, key_at: entry.key_at, node: entry.node, secret: false }
     }
 
-    fn below(document: &'d Document<'d>, key: &'d str, title: Arc<str>, (at, entries): (usize, &'d Entries<'d>)) -> Table<'d> {
+    fn below(document: &'d Document<'d>, key: &'d str, title: Arc<str>, (at, entries): (usize, Entries<'d>)) -> Table<'d> {
         Table { document, key, title, at, entries, taken: Vec::with_capacity(KEYS), top: false }
     }
 
@@ -328,7 +330,7 @@ impl Drop for Table<'_> {
     fn drop(&mut self) {
         let is_taken = |key: &str| self.taken.iter().any(|taken| taken.key == key);
         let mut findings = self.document.findings.borrow_mut();
-        for entry in self.entries.iter().filter(|entry| !is_taken(&entry.key)) {
+        for entry in self.entries.iter().filter(|entry| !is_taken(entry.key)) {
             if findings.left_over.len() >= FAULTS_MAX {
                 findings.untold += 1;
                 continue;
@@ -477,6 +479,30 @@ mod tests {
         assert!(faults("name = \"x\"\nname = \"y\"\n")[0].starts_with("f.toml:2:1: found the key \"name\" a second time; wanted"));
         assert!(!faults("\u{0}").is_empty());
         assert!(!faults(&"[".repeat(100_000)).is_empty());
+    }
+
+    #[test]
+    fn what_people_are_known_to_get_wrong_is_told_narrowly_and_once() {
+        let quotation =
+            |mark: &str| format!("found the typographic quotation mark {mark}; wanted the straight quotation mark \"; fix: type");
+        let merge =
+            |mark: &str| format!("found the mark {mark} of a merge that is not finished; wanted the file as it is to be; fix: keep");
+        for (text, expected) in [
+            ("name = “x”\n", vec![("1:8", quotation("“"))]),
+            ("name = \"a “b” ’\"\nlist = [‘x’]\n", vec![("2:9", quotation("‘"))]),
+            ("«name» = 1\n", vec![("1:1", quotation("«")), ("1:6", quotation("»"))]),
+            (
+                "name = \"x\"\n<<<<<<< HEAD\non = true\n||||||| base\n=======\non = false\n>>>>>>> other\n",
+                vec![("2:1", merge("<<<<<<<")), ("4:1", merge("|||||||")), ("5:1", merge("=======")), ("7:1", merge(">>>>>>>"))],
+            ),
+        ] {
+            let mut said = faults(text);
+            said.retain(|line| !line.contains("a second time"));
+            assert_eq!(said.len(), expected.len(), "{said:#?}");
+            for (line, (place, words)) in said.iter().zip(expected) {
+                assert!(line.starts_with(&format!("f.toml:{place}: {words}")), "{line}");
+            }
+        }
     }
 
     #[test]

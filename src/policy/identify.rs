@@ -17,6 +17,8 @@ use super::token::TokenDigest;
 pub(super) struct Identities {
     tokens: BTreeMap<TokenDigest, Owner>,
     open: Vec<(AgentId, Conditions)>,
+    /// What would prove agents whose files are not in force: it proves nobody meanwhile.
+    absent: Vec<Conditions>,
 }
 
 #[derive(Clone, Debug)]
@@ -60,9 +62,17 @@ impl Identities {
         self.open.push((agent, Conditions { source: None, listener: Some(listener.into()) }));
     }
 
+    pub(super) fn add_absent(&mut self, tables: &[Identify]) {
+        let open = tables.iter().filter(|table| table.token.is_none());
+        self.absent.extend(open.map(|table| Conditions { source: table.source, listener: table.listener.clone() }));
+    }
+
     /// The one agent that all the evidence proves.
     pub(super) fn identify(&self, evidence: &Evidence) -> Option<&AgentId> {
         let source = evidence.source.to_canonical();
+        if self.absent.iter().any(|table| table.hold(source, &evidence.listener)) {
+            return None;
+        }
         let (named, mut proven) = match &evidence.offered {
             Offered::Garbled => return None,
             Offered::Nothing => (None, None),
@@ -87,7 +97,10 @@ impl Identities {
         let mut open: Vec<String> = self.open.iter().map(|open| format!("{open:?}")).collect();
         open.sort_unstable();
         open.dedup();
-        format!("{:?} {open:?}", self.tokens)
+        let mut absent: Vec<String> = self.absent.iter().map(|table| format!("{table:?}")).collect();
+        absent.sort_unstable();
+        absent.dedup();
+        format!("{:?} {open:?} {absent:?}", self.tokens)
     }
 
     fn own(&mut self, token: TokenDigest, agent: &AgentId) -> &mut Owner {
@@ -115,8 +128,12 @@ pub(super) struct Contradiction {
 
 /// Tables of two agents that the same evidence would satisfy: neither agent could be told from the other.
 pub(super) fn contradictions(allowlists: &[&Allowlist]) -> Vec<Contradiction> {
-    let tables: Vec<(&AgentId, &Identify)> =
-        allowlists.iter().flat_map(|allowlist| allowlist.identify.iter().map(move |table| (&allowlist.agent, table))).collect();
+    contradictions_of(allowlists.iter().flat_map(|allowlist| allowlist.identify.iter().map(|table| (&allowlist.agent, table))))
+}
+
+/// As `contradictions`, of tables and whose they are.
+pub(super) fn contradictions_of<'a>(tables: impl Iterator<Item = (&'a AgentId, &'a Identify)>) -> Vec<Contradiction> {
+    let tables: Vec<(&AgentId, &Identify)> = tables.collect();
     let mut found = Vec::new();
     let mut owners: BTreeMap<TokenDigest, (&AgentId, &RuleRef)> = BTreeMap::new();
     for (agent, table) in &tables {
@@ -144,6 +161,11 @@ pub(super) fn contradictions(allowlists: &[&Allowlist]) -> Vec<Contradiction> {
         }
     }
     found
+}
+
+/// Whether the same evidence surely satisfies both.
+pub(super) fn clash(one: &Identify, other: &Identify) -> bool {
+    meet(one, other) || within(one, other) || within(other, one)
 }
 
 fn fault(table: &Identify, found: String, wanted: &str, fix: &str) -> Fault {

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 
 use super::address::{Addresses, Guard};
-use super::allowlist::{Allowlist, Unlisted};
+use super::allowlist::{Allowlist, Identify, Unlisted};
 use super::attempt::{AgentId, Evidence};
 use super::destination::Port;
 use super::fault::Fault;
@@ -187,6 +187,11 @@ impl Policy {
             }
         }
         self.with(|inner| inner.identities = identities)
+    }
+
+    /// Whatever satisfies these tables proves nobody: they are of agents whose files are not in force.
+    pub(super) fn without(&self, absent: &[Identify]) -> Self {
+        self.with(|inner| inner.identities.add_absent(absent))
     }
 
     /// Binds a listener to an agent: everyone there is this agent. If the agent has no rules, everyone there is nobody.

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::address::Guard;
-use super::allowlist::Allowlist;
+use super::allowlist::{Allowlist, Identify};
 use super::attempt::AgentId;
 use super::fault::Fault;
 use super::floor::Floor;
-use super::identify::contradictions;
+use super::identify::{clash, contradictions_of};
 use super::policy::Policy;
 use super::rule::Effect;
 use super::widening;
@@ -24,6 +24,8 @@ pub struct Unit {
     pub agent: Option<AgentId>,
     /// Its allowlist, with all it includes.
     pub read: Result<Allowlist, Vec<Fault>>,
+    /// Where it could not be read: by what else than a token its agent would be known, as far as that can be read.
+    pub claims: Vec<Identify>,
 }
 
 /// The floor that binds what follows.
@@ -66,6 +68,8 @@ struct Candidates {
     broken: BTreeMap<AgentId, Vec<Fault>>,
     /// What is wrong with files of nobody.
     nobody: Vec<Broken>,
+    /// What would prove those who do not follow: whoever has it is not told to be another meanwhile.
+    claims: Vec<(Option<AgentId>, Identify)>,
 }
 
 impl Policy {
@@ -75,7 +79,7 @@ impl Policy {
             Binding::Read(floor) => (Arc::clone(floor), true),
             Binding::Last(floor) => (Arc::clone(floor), false),
             Binding::Never => {
-                let Candidates { new: _, broken, nobody } = Candidates::sorted(self, units);
+                let Candidates { new: _, broken, nobody, claims: _ } = Candidates::sorted(self, units);
                 let of_agents = broken.into_iter().map(|(agent, faults)| Broken { agent: Some(agent), kept: false, faults });
                 return Succession { policy: Policy::nobody(guard), broken: of_agents.chain(nobody).collect() };
             }
@@ -91,11 +95,13 @@ impl Policy {
             leaving.into_iter().map(|gone| (gone.agent.clone(), widening::emptied(gone))).collect();
         kept.extend(candidates.broken.keys().filter_map(|agent| Some((agent.clone(), bounded(self.allowlist(agent)?, &floor)))));
         candidates.part_with_contradictions(self, &floor, &mut kept);
-        let Candidates { new, broken, mut nobody } = candidates;
+        let Candidates { new, broken, mut nobody, claims } = candidates;
         let of_agents = broken.into_iter().map(|(agent, faults)| Broken { kept: kept.contains_key(&agent), agent: Some(agent), faults });
         let broken: Vec<Broken> = of_agents.chain(nobody.drain(..)).collect();
-        let allowlists = new.into_values().chain(kept.into_values()).collect();
-        Succession { policy: Policy::consistent(Some(self), floor, allowlists, guard), broken }
+        let allowlists: Vec<Allowlist> = new.into_values().chain(kept.into_values()).collect();
+        let absent = absent(claims, &allowlists);
+        let policy = Policy::consistent(Some(self), floor, allowlists, guard);
+        Succession { policy: if absent.is_empty() { policy } else { policy.without(&absent) }, broken }
     }
 }
 
@@ -113,11 +119,14 @@ impl Candidates {
         let was_of = |file: &str| before.agents().find(|agent| before.file(agent).is_some_and(|known| **known == *file)).cloned();
         for (agent, mut units) in claims {
             let twice = twice_named(&agent, &units);
+            let claimed_by = |unit: &Unit| unit.read.as_ref().map_or_else(|_| unit.claims.clone(), |allowlist| allowlist.identify.clone());
             if !twice.is_empty() {
+                candidates.claims.extend(units.iter().flat_map(claimed_by).map(|table| (Some(agent.clone()), table)));
                 candidates.broken.insert(agent, twice);
                 continue;
             }
-            let Some(Unit { file, agent: _, read }) = units.pop() else { continue };
+            let Some(Unit { file, agent: _, read, claims }) = units.pop() else { continue };
+            candidates.claims.extend(claims.into_iter().map(|table| (Some(agent.clone()), table)));
             match read {
                 Ok(allowlist) => drop(candidates.new.insert(agent, allowlist)),
                 Err(faults) => {
@@ -129,8 +138,9 @@ impl Candidates {
                 }
             }
         }
-        for Unit { file, agent: _, read } in nameless {
+        for Unit { file, agent: _, read, claims } in nameless {
             let faults = read.err().unwrap_or_default();
+            candidates.claims.extend(claims.into_iter().map(|table| (None, table)));
             match was_of(&file).filter(|was| !claimed.contains(was)) {
                 Some(was) => drop(candidates.broken.insert(was, faults)),
                 None => candidates.nobody.push(Broken { agent: None, kept: false, faults }),
@@ -163,9 +173,12 @@ impl Candidates {
     /// Leaves out whoever could not be told from another. Those in force can be told from one another, so those who come give way.
     fn part_with_contradictions(&mut self, before: &Policy, floor: &Floor, kept: &mut BTreeMap<AgentId, Allowlist>) {
         loop {
-            let all: Vec<&Allowlist> = self.new.values().chain(kept.values()).collect();
+            let present = self.new.values().chain(kept.values());
+            let present = present.flat_map(|allowlist| allowlist.identify.iter().map(|table| (&allowlist.agent, table)));
+            let claims = self.claims.iter().filter_map(|(agent, table)| Some((agent.as_ref()?, table)));
+            let claims = claims.filter(|(agent, _)| !kept.contains_key(*agent));
             let mut parting: BTreeMap<AgentId, Vec<Fault>> = BTreeMap::new();
-            for contradiction in contradictions(&all) {
+            for contradiction in contradictions_of(present.chain(claims)) {
                 for agent in contradiction.agents.iter().filter(|agent| self.new.contains_key(*agent)) {
                     parting.entry(agent.clone()).or_default().push(contradiction.fault.clone());
                 }
@@ -174,12 +187,21 @@ impl Candidates {
                 return;
             }
             for (agent, faults) in parting {
-                self.new.remove(&agent);
+                let parted = self.new.remove(&agent).map(|allowlist| allowlist.identify).unwrap_or_default();
+                self.claims.extend(parted.into_iter().map(|table| (Some(agent.clone()), table)));
                 kept.extend(before.allowlist(&agent).map(|allowlist| (agent.clone(), bounded(allowlist, floor))));
                 self.broken.insert(agent, faults);
             }
         }
     }
+}
+
+/// The claims of those who are not there; they give way to whoever is.
+fn absent(claims: Vec<(Option<AgentId>, Identify)>, present: &[Allowlist]) -> Vec<Identify> {
+    let is_there = |agent: &AgentId| present.iter().any(|allowlist| allowlist.agent == *agent);
+    let gives_way = |claim: &Identify| present.iter().flat_map(|allowlist| &allowlist.identify).any(|table| clash(table, claim));
+    let claims = claims.into_iter().filter(|(agent, claim)| !agent.as_ref().is_some_and(is_there) && !gives_way(claim));
+    claims.map(|(_, claim)| claim).filter(|claim| claim.token.is_none()).collect()
 }
 
 /// A last good allowlist under a floor that may have come after it.

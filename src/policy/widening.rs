@@ -5,6 +5,7 @@
 use super::address::Addresses;
 use super::allowlist::{Allowlist, Identify, Unlisted};
 use super::limits::Limits;
+use super::request::RequestRule;
 use super::rule::{Allow, Effect, Rule};
 
 /// The most pairs of rules that are compared; beyond, it cannot be told.
@@ -111,6 +112,15 @@ pub(super) fn passes_no_more(new: &Allow, old: &Allow) -> bool {
         && *opaque <= old.opaque
         && *websocket <= old.websocket
         && as_tight(limits, &old.limits)
+}
+
+/// Whether every request that `new` is about, `old` is about too.
+pub(super) fn requests_within(new: Option<&RequestRule>, old: Option<&RequestRule>) -> bool {
+    fn among<T: PartialEq>(new: &[T], old: &[T]) -> bool {
+        old.is_empty() || !new.is_empty() && new.iter().all(|one| old.contains(one))
+    }
+    let (Some(RequestRule { methods, paths, query }), Some(old)) = (new, old) else { return old.is_none() };
+    among(methods, &old.methods) && among(paths, &old.paths) && old.query.iter().all(|wanted| query.contains(wanted))
 }
 
 /// Whether all of `new` is in `old`.

@@ -133,6 +133,18 @@ fn explain_says_the_decision_the_rule_and_its_place_by_exit_code_too() {
 }
 
 #[test]
+fn explain_says_what_does_not_load_and_leaves_second_looks_to_check() {
+    let site = Site::new();
+    site.allowlist("x", "agent = \"x\"\n[[allow]]\nhost = \"x.example\"\nport = 80\nmethod = \"GTE\"\n");
+    let explained = ran(&site, &["explain", "x", "other.test:443"]);
+    assert_eq!((explained.status.code(), err(&explained)), (Some(11), String::new()));
+    assert!(out(&ran(&site, &["check"])).contains("[near-method]"));
+    site.allowlist("y", "agent = \"y\"\nwhat = 1\n");
+    let beside = ran(&site, &["explain", "x", "other.test:443"]);
+    assert!(beside.status.code() == Some(11) && err(&beside).contains("y.toml:2:1: "), "{beside:?}");
+}
+
+#[test]
 fn a_wrong_use_ends_with_2_and_a_way_out() {
     let site = Site::new();
     site.agent("a", "", "");

@@ -4,7 +4,7 @@ use clap::{Args, Command, FromArgMatches};
 use uuid::Uuid;
 
 use super::*;
-use crate::egress::record::{PolicyInForce, Started, Stopped};
+use crate::egress::record::{Started, Stopped};
 use crate::journal::sample::{decided, ended};
 use crate::journal::{Journal, Line};
 use crate::policy::attempt::RequestLine;
@@ -41,6 +41,18 @@ fn an_attempt_is_a_line_when_decided_and_one_when_ended_and_a_refusal_one_in_all
         "2026-11-22T12:00:00Z  coder        completed listed         -                                10 B up, 20 B down, 5 ms",
     ];
     assert_eq!(lines, wanted);
+}
+
+#[test]
+fn what_of_the_files_is_not_in_force_stands_beside_the_policy() {
+    let unread = |agent: &str, kept, why: &str| Unread { agent: AgentId::parse(agent).ok(), kept, why: why.into() };
+    let unread = vec![unread("coder", true, "coder.toml:3:1: found x"), unread("", false, "b.toml: found \u{1b}")];
+    let policy = PolicyInForce { old: Some("abc".into()), new: "abd".into(), who: "reload".into(), unread };
+    let lines = shown_lines(&[], Timestamp::UNIX_EPOCH, &[Record::Policy(policy)]);
+    assert_eq!(lines.len(), 1);
+    let wanted = "-            policy    reload         abd                              coder keeps its last good allowlist: coder.toml:3:1: found x; \
+        a file of no agent not in force: b.toml: found \\u{1b}";
+    assert!(lines[0].ends_with(wanted), "{}", lines[0]);
 }
 
 #[test]

@@ -72,6 +72,9 @@ fn the_schema_knows_the_keys_that_the_readers_know() {
         ("[guard]", "/properties/guard"),
         ("[limits]", "/properties/limits"),
         ("[journal]", "/properties/journal"),
+        ("[telemetry]", "/properties/telemetry"),
+        ("[telemetry.webhook]", "/properties/telemetry/properties/webhook"),
+        ("[telemetry.ocsf]", "/properties/telemetry/properties/ocsf"),
     ];
     let mut config = "zzz = 1\n".to_owned();
     for (title, _) in &of_config[1..] {

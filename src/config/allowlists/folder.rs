@@ -59,7 +59,10 @@ pub(super) fn one(path: &Path, now: SystemTime, named: Named<'_>) -> Result<Foun
     }
     let shelf = Shelf::new(folder, named);
     let text = shelf.text_of(path)?;
-    if names_agent(&text) || !Allowlist::faults_of_included(&named(path), &text).is_empty() {
+    if !names_agent(&text) && Allowlist::is_to_be_included(&text) {
+        found.faults.extend(Allowlist::faults_of_included(&named(path), &text));
+        found.included = Some(named(path).into());
+    } else if names_agent(&text) || !Allowlist::faults_of_included(&named(path), &text).is_empty() {
         let floor = binding_floor(&found.binding);
         let reading = Reading { now, floor: &floor, library: &shelf };
         found.units.push(unit(path, &named(path), &shelf, &reading, &mut found.warnings));
@@ -69,7 +72,7 @@ pub(super) fn one(path: &Path, now: SystemTime, named: Named<'_>) -> Result<Foun
 
 fn nothing(binding: Binding) -> Found {
     let (units, faults, warnings) = (Vec::new(), Vec::new(), Vec::new());
-    Found { binding, frozen: Frozen::Nobody, units, faults, warnings, stamp: Stamp::default() }
+    Found { binding, frozen: Frozen::Nobody, units, faults, warnings, included: None, stamp: Stamp::default() }
 }
 
 fn once(source: &Source, bound: &Bound, now: SystemTime, named: Named<'_>) -> io::Result<Found> {
@@ -122,21 +125,25 @@ fn unit(path: &Path, name: &str, shelf: &Shelf<'_>, reading: &Reading<'_>, warni
     let file: Arc<str> = name.into();
     let text = match shelf.text_of(path) {
         Ok(text) => text,
-        Err(fault) => return Unit { file, agent: None, read: Err(vec![fault]) },
+        Err(fault) => return Unit { file, agent: None, read: Err(vec![fault]), claims: Vec::new() },
     };
     match Allowlist::read(name, &text, reading) {
         Ok((allowlist, second_looks)) => {
             warnings.extend(second_looks);
-            Unit { file, agent: Some(allowlist.agent.clone()), read: Ok(allowlist) }
+            Unit { file, agent: Some(allowlist.agent.clone()), read: Ok(allowlist), claims: Vec::new() }
         }
-        Err(faults) => Unit { file, agent: Allowlist::agent_of(&text), read: Err(faults) },
+        Err(faults) => Unit { file, agent: Allowlist::agent_of(&text), read: Err(faults), claims: Allowlist::claims_of(name, &text) },
     }
 }
 
 /// A file that names no agent and that no allowlist asked for.
 fn of_nobody(path: &Path, name: &str, shelf: &Shelf<'_>, reading: &Reading<'_>, units: &[Unit]) -> Option<Unit> {
     let text = shelf.text_of(path).ok()?;
-    if !Allowlist::faults_of_included(name, &text).is_empty() {
+    let faults = Allowlist::faults_of_included(name, &text);
+    if !faults.is_empty() && Allowlist::is_to_be_included(&text) {
+        return Some(Unit { file: name.into(), agent: None, read: Err(faults), claims: Vec::new() });
+    }
+    if !faults.is_empty() {
         let mut second_looks = Vec::new();
         return Some(unit(path, name, shelf, reading, &mut second_looks));
     }
@@ -147,7 +154,7 @@ fn of_nobody(path: &Path, name: &str, shelf: &Shelf<'_>, reading: &Reading<'_>, 
     let fix = r#"write agent = "NAME" at its top, or include it from an agent's file, or remove it"#;
     let fault =
         Fault::whole(name, "a file that names no agent and that no agent includes", "an agent's file, or one that is included", fix);
-    Some(Unit { file: name.into(), agent: None, read: Err(vec![fault]) })
+    Some(Unit { file: name.into(), agent: None, read: Err(vec![fault]), claims: Vec::new() })
 }
 
 /// Names in `freeze` that no file has: a slip of the pen there leaves an agent running.

@@ -61,6 +61,8 @@ pub struct Found {
     pub faults: Vec<Fault>,
     /// Second looks.
     pub warnings: Vec<Warning>,
+    /// A file that was asked for by itself and is there to be included.
+    pub included: Option<Arc<str>>,
     /// What it was read from.
     pub stamp: Stamp,
 }
@@ -76,6 +78,8 @@ pub struct LoadedAllowlists {
     pub faults: Vec<Fault>,
     /// Second looks.
     pub warnings: Vec<Warning>,
+    /// Files that were asked for by themselves and are there to be included.
+    pub included: Vec<Arc<str>>,
 }
 
 impl Source {
@@ -112,7 +116,7 @@ pub fn load_paths(paths: &[PathBuf]) -> LoadedAllowlists {
             folder::one(path, now, &as_given)
         };
         match found {
-            Ok(Found { binding, frozen: _, units, faults, warnings, stamp: _ }) => {
+            Ok(Found { binding, frozen: _, units, faults, warnings, included, stamp: _ }) => {
                 if let Binding::Read(floor) = binding
                     && *floor != Floor::none()
                 {
@@ -120,6 +124,7 @@ pub fn load_paths(paths: &[PathBuf]) -> LoadedAllowlists {
                 }
                 loaded.faults.extend(faults);
                 loaded.warnings.extend(warnings);
+                loaded.included.extend(included);
                 for unit in units {
                     match unit.read {
                         Ok(allowlist) => loaded.allowlists.push(allowlist),

@@ -16,6 +16,9 @@ use crate::policy::rule::{Rule, RuleRef, addresses, fix_of_network, limits};
 use crate::policy::token::TokenDigest;
 use crate::policy::tried::Tried;
 
+/// Keys that no file has that is there to be included.
+const AGENTS_OWN: [&str; 6] = ["agent", "identify", "unlisted", "addresses", "observe_until", "limits"];
+
 /// What an allowlist shares with the files it includes.
 #[derive(Debug)]
 pub(super) struct Body {
@@ -60,10 +63,26 @@ pub(super) fn agent(document: &Document<'_>) -> Option<AgentId> {
     document.root().take("agent").and_then(|item| item.parse("an agent's name", AgentId::parse))
 }
 
+/// Whether nothing in a file is an agent's own, so that others may include it.
+pub(super) fn is_to_be_included(document: &Document<'_>) -> bool {
+    let mut root = document.root();
+    // A key below a table's header belongs to that table, whatever it was meant for.
+    let swallowed = |mut table: Table<'_>| ["agent", "unlisted", "observe_until"].iter().any(|key| table.take(key).is_some());
+    !root.is_empty()
+        && AGENTS_OWN.iter().all(|key| root.take(key).is_none())
+        && !["allow", "hold", "block", "expect"].iter().any(|key| root.tables(key).any(swallowed))
+}
+
+/// By what else than a token the agent of a file would be known, as far as that can be read.
+pub(super) fn claims(document: &Document<'_>) -> Vec<Identify> {
+    let tables = document.root().tables("identify");
+    tables.filter_map(|mut table| if table.take("token").is_some() { None } else { identify(document, table) }).collect()
+}
+
 /// Reads a file that an allowlist includes. The four words about it are for people, and what presets carry.
 pub(super) fn included(document: &Document<'_>) -> Body {
     let mut root = document.root();
-    for key in ["agent", "identify", "unlisted", "addresses", "observe_until", "limits"] {
+    for key in AGENTS_OWN {
         root.refuse(
             key,
             "a file with nothing but rules, include and expect",

@@ -283,3 +283,41 @@ fn ports_meet_where_one_is_in_both() {
         assert_eq!((one.meet(&other), other.meet(&one)), (meet, meet));
     }
 }
+
+#[test]
+fn a_range_of_ports_is_told_as_one() {
+    for (port, expected) in [
+        ("\"8000-9000\"", "port \"8000-9000\", a range; wanted ports one by one; fix: write each port"),
+        ("[80, \"8000:9000\"]", "port \"8000:9000\", a range; wanted ports one by one; fix: write each port"),
+        ("\"80\"", "port \"80\"; wanted a whole number from 1 to 65535"),
+        ("\"a-b\"", "port \"a-b\"; wanted a whole number from 1 to 65535"),
+    ] {
+        let faults = Allowlist::parse("a.toml", &format!("agent = \"a\"\n[[allow]]\nhost = \"x.example\"\nport = {port}\n")).unwrap_err();
+        let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert!(said.len() == 1 && said[0].contains(&format!("found {expected}")), "{said:?}");
+    }
+}
+
+#[test]
+fn a_method_that_is_nearly_a_common_one_is_doubted_and_every_other_loads() {
+    for (method, near) in [
+        ("GTE", Some("GET")),
+        ("DELET", Some("DELETE")),
+        ("POTS", Some("POST")),
+        ("PATHC", Some("PATCH")),
+        ("GET", None),
+        ("PUT", None),
+        ("PURGE", None),
+        ("PROPFIND", None),
+        ("X-OWN", None),
+        ("BAN", None),
+    ] {
+        let text = format!("agent = \"a\"\n[[allow]]\nhost = \"x.example\"\nport = 80\nmethod = [\"HEAD\", \"{method}\"]\n");
+        let (_, warnings) = Allowlist::parse("a.toml", &text).unwrap();
+        let said: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        let words = |near| {
+            format!("a.toml:5:19: warning: \"{method}\" is no registered method, but nearly {near}: did you mean that? [near-method]")
+        };
+        assert_eq!(said, near.map(words).into_iter().collect::<Vec<_>>());
+    }
+}

@@ -8,7 +8,7 @@ use crate::policy::destination::Port;
 use crate::policy::index::HostIndex;
 use crate::policy::pattern::HostPattern;
 use crate::policy::rule::{Effect, Ports, Rule};
-use crate::policy::widening::passes_no_more;
+use crate::policy::widening::{passes_no_more, requests_within};
 
 /// What rules of one kind say of one host and port; no port stands for every port.
 type Point<'a> = (&'static str, &'a HostPattern, Option<Port>);
@@ -46,7 +46,7 @@ pub(super) fn of_rules(old: &Allowlist, new: &Allowlist) -> Vec<Difference> {
         };
         if let ([was], [is]) = (gone.as_slice(), come.as_slice()) {
             let rest = format!("{}; was{} ({}, was {})", words_of(is), words_of(was), is.place, was.place);
-            put(changed(was, is), false, rest);
+            put(changed((was, is), &after, (host, port)), false, rest);
             continue;
         }
         for rule in come.into_iter().filter(|rule| !before.says(rule, host, port)) {
@@ -156,17 +156,16 @@ fn key(rule: &Rule) -> String {
     format!("{request:?} {effect} {until:?}")
 }
 
-fn changed(was: &Rule, is: &Rule) -> Change {
+fn changed((was, is): (&Rule, &Rule), after: &Said<'_>, at: (&HostPattern, Option<Port>)) -> Change {
+    let narrows = requests_within(is.request.as_ref(), was.request.as_ref()) && ends_no_later(is, was);
+    let widens = requests_within(was.request.as_ref(), is.request.as_ref()) && ends_no_later(was, is);
     match (&was.effect, &is.effect) {
         (Effect::Allow(old), Effect::Allow(new)) => {
-            let requests = was.request == is.request;
-            let narrower = passes_no_more(new, old) && ends_no_later(is, was) && (requests || was.request.is_none());
-            let wider = passes_no_more(old, new) && ends_no_later(was, is) && (requests || is.request.is_none());
-            Change::of(wider, narrower)
+            // Where it speaks no more, another may.
+            let alone = (&was.request, was.until) == (&is.request, is.until) || removed(was, after, at) == Change::Narrower;
+            Change::of(widens && passes_no_more(old, new), narrows && alone && passes_no_more(new, old))
         }
-        (Effect::Block { because: _ }, Effect::Block { because: _ }) if was.request == is.request => {
-            Change::of(ends_no_later(is, was), ends_no_later(was, is))
-        }
+        (Effect::Block { because: _ }, Effect::Block { because: _ }) => Change::of(narrows, widens),
         (Effect::Allow(_) | Effect::Hold { addresses: _ } | Effect::Block { because: _ }, _) => Change::Unclear,
     }
 }

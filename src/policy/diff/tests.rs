@@ -92,6 +92,41 @@ fn each_difference_says_whether_it_widens() {
 }
 
 #[test]
+fn a_list_that_only_shrinks_narrows_an_allow_and_widens_a_block() {
+    for (old, new, expected) in [
+        ("method = [\"GET\", \"POST\"]", "method = [\"GET\"]", "-+"),
+        ("method = [\"GET\"]", "method = [\"GET\", \"POST\"]", "+-"),
+        ("method = [\"GET\"]", "method = [\"POST\"]", "~~"),
+        ("method = [\"GET\"]", "", "+-"),
+        ("path = [\"/a\", \"/b\"]", "path = [\"/b\"]", "-+"),
+        ("path = [\"/a\", \"/b\"]", "path = [\"/b\"]\nmethod = [\"GET\"]", "-+"),
+        ("path = [\"/a\"]\nmethod = [\"GET\"]", "path = [\"/a\"]\nmethod = [\"GET\", \"PUT\"]\nquery = { a = [\"b\"] }", "~~"),
+        ("path = [\"/a\"]", "path = [\"/a\"]\nquery = { a = [\"b\"] }", "-+"),
+        ("query = { a = [\"b\"] }", "query = { c = [\"b\"] }", "~~"),
+        ("method = [\"GET\", \"POST\"]", "method = [\"GET\"]\nuntil = \"2026-12-01\"", "-+"),
+        ("method = [\"GET\", \"POST\"]\nuntil = \"2026-12-01\"", "method = [\"GET\"]", "~~"),
+    ] {
+        let marks = ["allow", "block"].map(|kind| {
+            let rule = |keys: &str| format!("[[{kind}]]\nhost = \"x.example\"\nport = 80\n{keys}\n");
+            let lines = between(&rule(old), &rule(new));
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            lines[0].chars().next().unwrap()
+        });
+        assert_eq!(marks.iter().collect::<String>(), expected, "{old} to {new}");
+    }
+}
+
+#[test]
+fn where_another_rule_speaks_for_the_rest_it_cannot_be_told() {
+    let wide = "[[allow]]\nhost = \"*.corp.example\"\nport = 80\naddresses = [\"10.0.0.0/8\"]\n";
+    let rule = |keys: &str| format!("{wide}[[allow]]\nhost = \"db.corp.example\"\nport = 80\n{keys}\n");
+    for (old, new) in [("method = [\"GET\", \"POST\"]", "method = [\"GET\"]"), ("", "method = [\"GET\"]"), ("", "until = \"2026-12-01\"")] {
+        let lines = between(&rule(old), &rule(new));
+        assert!(lines.len() == 1 && lines[0].starts_with("~ allow db.corp.example"), "{lines:?}");
+    }
+}
+
+#[test]
 fn what_widens_comes_first() {
     let marks: String =
         between(&format!("{ALLOW}{HOLD}"), BLOCK.replace("b.", "x.").as_str()).iter().filter_map(|line| line.chars().next()).collect();

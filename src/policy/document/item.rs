@@ -15,7 +15,7 @@ pub struct Item<'d> {
     pub(super) document: &'d Document<'d>,
     pub(super) key: &'d str,
     pub(super) key_at: usize,
-    pub(super) node: &'d Node<'d>,
+    pub(super) node: Node,
     pub(super) secret: bool,
 }
 
@@ -27,7 +27,7 @@ impl<'d> Item<'d> {
 
     /// A text.
     pub fn text(self) -> Option<&'d str> {
-        let text = self.node.text();
+        let text = self.document.tree.text(self.node);
         if text.is_none() {
             self.wrong("a text", "put it in double quotes");
         }
@@ -36,12 +36,12 @@ impl<'d> Item<'d> {
 
     /// Whether it is a text at all.
     pub fn is_text(self) -> bool {
-        self.node.text().is_some()
+        self.document.tree.text(self.node).is_some()
     }
 
     /// `true` or `false`.
     pub fn flag(self) -> Option<bool> {
-        let flag = if let Value::Flag(flag) = self.node.value { Some(flag) } else { None };
+        let flag = if let Value::Flag(flag) = self.value() { Some(flag) } else { None };
         if flag.is_none() {
             self.wrong("true or false", "write true or false without quotes");
         }
@@ -50,8 +50,7 @@ impl<'d> Item<'d> {
 
     /// A whole number in the range.
     pub fn integer(self, range: RangeInclusive<i64>) -> Option<i64> {
-        let integer = if let Value::Integer(integer) = &self.node.value { Some(integer) } else { None };
-        let number = integer.and_then(|integer| i64::from_str_radix(integer.as_str(), integer.radix()).ok());
+        let number = if let Value::Integer { digits, radix } = self.value() { i64::from_str_radix(&digits, radix).ok() } else { None };
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
             let (low, high) = range.into_inner();
@@ -62,8 +61,8 @@ impl<'d> Item<'d> {
 
     /// The elements of a list, or the value itself where it is none.
     pub fn list(self) -> Vec<Item<'d>> {
-        let Some(list) = self.node.list() else { return vec![self] };
-        list.iter().map(|node| Item { node, ..self }).collect()
+        let Some(list) = self.document.tree.list(self.node) else { return vec![self] };
+        list.iter().map(|node| Item { node: *node, ..self }).collect()
     }
 
     /// As `list`, but an empty list is a fault.
@@ -90,10 +89,10 @@ impl<'d> Item<'d> {
 
     /// A day or a moment in UTC: RFC 3339, as a text or as TOML has it.
     pub fn moment(self) -> Option<SystemTime> {
-        let written = match &self.node.value {
+        let written = match self.value() {
             Value::Date(date) => Some(date.to_string()),
             Value::Text(text) => Some(text.to_string()),
-            Value::Integer(_) | Value::Float(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) => None,
+            Value::Integer { .. } | Value::Float(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) => None,
         };
         let moment = written.and_then(|text| units::moment(&text).ok());
         if moment.is_none() {
@@ -119,26 +118,30 @@ impl<'d> Item<'d> {
 
     /// A fault at this place.
     pub fn fault(self, found: impl Into<String>, wanted: impl Into<String>, fix: impl Into<String>) {
-        self.document.fault(self.node.at, found.into(), wanted, fix);
+        self.document.fault(self.node.at(), found.into(), wanted, fix);
     }
 
     /// A warning at this place.
     pub fn warn(self, code: &'static str, text: impl Into<String>) {
-        self.document.warn(self.node.at, code, text.into());
+        self.document.warn(self.node.at(), code, text.into());
     }
 
     /// The line of the value, from 1.
     pub fn line(self) -> u32 {
-        self.document.line(self.node.at)
+        self.document.line(self.node.at())
     }
 
     /// The column of the value in characters, from 1.
     pub fn column(self) -> u32 {
-        self.document.place(self.node.at).1
+        self.document.place(self.node.at()).1
+    }
+
+    fn value(self) -> Value<'d> {
+        self.document.tree.value(self.node)
     }
 
     fn united<T>(self, wanted: &str, fix: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let value = self.node.text().and_then(read);
+        let value = self.document.tree.text(self.node).and_then(read);
         if value.is_none() {
             self.wrong(wanted, fix);
         }
@@ -147,13 +150,13 @@ impl<'d> Item<'d> {
 
     fn described(self) -> String {
         let key = self.key;
-        match &self.node.value {
-            Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Date(_) if self.secret => {
+        match self.value() {
+            Value::Text(_) | Value::Integer { .. } | Value::Float(_) | Value::Date(_) if self.secret => {
                 format!("a value of {key} that is not shown")
             }
             Value::Text(text) => format!("{key} {}", shown(text)),
-            Value::Integer(number) => format!("{key} {}", shown(number.as_str()).trim_matches('"')),
-            Value::Float(number) => format!("{key} {}", shown(number.as_str()).trim_matches('"')),
+            Value::Integer { digits, radix: _ } => format!("{key} {}", shown(&digits).trim_matches('"')),
+            Value::Float(number) => format!("{key} {}", shown(number).trim_matches('"')),
             Value::Flag(flag) => format!("{key} {flag}"),
             Value::Date(date) => format!("{key} {date}"),
             Value::List(_) => format!("{key} with a list"),

@@ -22,3 +22,5 @@ pub const PLAIN_LISTENER: &str = "plain-listener";
 pub const FREEZES_NOBODY: &str = "freezes-nobody";
 /// A file whose name is nearly a right one.
 pub const UNREAD_FILE: &str = "unread-file";
+/// A method that nobody registered, and that differs from a common one by a slip of the pen.
+pub const NEAR_METHOD: &str = "near-method";

@@ -45,7 +45,11 @@ impl PathPattern {
         match normalised(text) {
             Err(why) => Err(PathPatternFault::Ambiguous(why)),
             Ok(normal) if normal != text => Err(PathPatternFault::NotNormal { normal: normal.into() }),
-            Ok(_) => Ok(Self { text: text.into(), folded: folded(text, "*").into() }),
+            Ok(normal) => {
+                let (text, folded) = (Arc::<str>::from(normal), folded(text, "*"));
+                let folded = if *folded == *text { Arc::clone(&text) } else { folded.into() };
+                Ok(Self { text, folded })
+            }
         }
     }
 

@@ -1,12 +1,12 @@
 //! The values of a rule's keys.
 
 use std::num::NonZeroU16;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::Ports;
 use crate::policy::destination::Port;
 use crate::policy::document::{Item, Table};
-use crate::policy::fault::shown;
+use crate::policy::fault::{code, shown};
 use crate::policy::limits::{LIMIT_MAX, Limits};
 use crate::policy::path::PathPattern;
 use crate::policy::query::QueryPattern;
@@ -14,6 +14,51 @@ use crate::policy::request::RequestRule;
 
 /// The most characters of `note`, `because` and `shared_ok`.
 const WORDS_MAX: usize = 500;
+
+/// What most rules about methods name; one of each for all of them.
+static COMMON: LazyLock<[Arc<str>; 7]> = LazyLock::new(|| OFTEN.map(Arc::from));
+
+const OFTEN: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
+
+/// The others of the IANA HTTP Method Registry, and those that caches and UPnP use.
+const OTHERS: [&str; 36] = [
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "COPY",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "ORDERPATCH",
+    "PROPFIND",
+    "PROPPATCH",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+    "BAN",
+    "M-SEARCH",
+    "NOTIFY",
+    "PURGE",
+    "SUBSCRIBE",
+    "UNSUBSCRIBE",
+];
 
 /// Methods that are never passed on, so that a rule for one could never speak.
 const NEVER_PASSED: [&str; 3] = ["TRACE", "TRACK", "DEBUG"];
@@ -37,8 +82,21 @@ pub(super) fn words(item: Item<'_>) -> Option<Arc<str>> {
 }
 
 pub(super) fn ports(item: Item<'_>) -> Ports {
-    let numbers = item.filled_list("at least one port").into_iter().filter_map(|item| item.integer(1..=65535));
+    let numbers = item.filled_list("at least one port").into_iter().filter_map(port);
     Ports::these(numbers.filter_map(|number| u16::try_from(number).ok().and_then(NonZeroU16::new)).map(Port))
+}
+
+fn port(item: Item<'_>) -> Option<i64> {
+    let written = if item.is_text() { item.text() } else { None };
+    let is_number = |text: &str| !text.trim().is_empty() && text.trim().bytes().all(|byte| byte.is_ascii_digit());
+    match written.and_then(|text| Some((text, text.split_once(['-', ':', '–'])?))) {
+        Some((text, (first, last))) if is_number(first) && is_number(last) => {
+            let fix = "write each port that is meant, as in port = [8000, 8001]; a block rule without port is about every port";
+            item.fault(format!("port {}, a range", shown(text)), "ports one by one", fix);
+            None
+        }
+        Some(_) | None => item.integer(1..=65535),
+    }
 }
 
 /// Reads `method`, `path` and `query`, with the first value of theirs; `None` where the rule has none of them.
@@ -58,7 +116,7 @@ pub(super) fn request<'d>(table: &mut Table<'d>) -> Option<(RequestRule, Item<'d
 }
 
 fn method(item: Item<'_>) -> Option<Arc<str>> {
-    item.parse("a method such as GET", |text| {
+    let method = item.parse("a method such as GET", |text| {
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         let capitals = text.to_ascii_uppercase();
         if text.is_empty() || !text.bytes().all(token) {
@@ -70,9 +128,21 @@ fn method(item: Item<'_>) -> Option<Arc<str>> {
         } else if capitals != text {
             Err(format!("methods are spelled exactly: write {capitals}"))
         } else {
-            Ok(Arc::from(text))
+            Ok(COMMON.iter().find(|common| ***common == *text).map_or_else(|| Arc::<str>::from(text), Arc::clone))
         }
-    })
+    })?;
+    if let Some(near) = slip_of(&method) {
+        item.warn(code::NEAR_METHOD, format!("{} is no registered method, but nearly {near}: did you mean that?", shown(&method)));
+    }
+    Some(method)
+}
+
+/// The method that was meant, perhaps. Methods that nobody registered are as good as others.
+fn slip_of(method: &str) -> Option<&'static str> {
+    if COMMON.iter().any(|common| **common == *method) || OTHERS.contains(&method) {
+        return None;
+    }
+    OFTEN.into_iter().find(|often| strsim::osa_distance(method, often) == 1)
 }
 
 fn path(item: Item<'_>) -> Option<PathPattern> {

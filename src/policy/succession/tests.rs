@@ -1,5 +1,6 @@
 use super::*;
 use crate::policy::allowlist::{NoLibrary, Reading};
+use crate::policy::attempt::{Evidence, Offered};
 use std::time::SystemTime;
 
 /// Files, the agents that are in force then, and those that are broken.
@@ -16,7 +17,8 @@ fn floor(text: &str) -> Arc<Floor> {
 fn unit(file: &str, text: &str) -> Unit {
     let reading = Reading { now: SystemTime::UNIX_EPOCH, floor: &Floor::none(), library: &NoLibrary };
     let read = Allowlist::read(file, text, &reading).map(|(allowlist, _)| allowlist);
-    Unit { file: file.into(), agent: Allowlist::agent_of(text), read }
+    let claims = if read.is_err() { Allowlist::claims_of(file, text) } else { Vec::new() };
+    Unit { file: file.into(), agent: Allowlist::agent_of(text), read, claims }
 }
 
 fn follow(before: &Policy, binding: &Binding, files: &[(&str, &str)]) -> Succession {
@@ -97,6 +99,37 @@ fn those_who_could_not_be_told_apart_give_way_to_those_in_force() {
     assert_eq!(shown(&kept).1, ["+a", "+b"]);
     let swapped = follow(&first, &none, &[("a.toml", &known("a", "10.2.0.0/16")), ("b.toml", &known("b", "10.1.0.0/16"))]);
     assert_eq!(shown(&swapped).1, Vec::<String>::new());
+}
+
+#[test]
+fn what_would_prove_an_agent_whose_file_is_broken_proves_nobody_else() {
+    let none = Binding::Read(Arc::new(Floor::none()));
+    let nobody = Policy::nobody(Guard::default());
+    let proven = |policy: &Policy, source: [u8; 4], listener: &str| {
+        let evidence = Evidence { offered: Offered::Nothing, source: source.into(), listener: listener.into() };
+        policy.identify(&evidence).ok().map(|agent| agent.to_string())
+    };
+    let by_listener = format!("{}[[identify]]\nlistener = \"side\"\n", file("b", "x"));
+    let good = known("a", "10.1.0.0/16");
+    for broken in [format!("{good}oops = 1\n"), good.replace("agent = \"a\"", "agent = 3"), format!("{good}\n?\n")] {
+        let mut policy = nobody.clone();
+        for _ in 0..2 {
+            policy = follow(&policy, &none, &[("a.toml", &broken), ("b.toml", &by_listener)]).policy;
+            assert_eq!(proven(&policy, [10, 1, 0, 1], "side"), None, "{broken}");
+            assert_eq!(proven(&policy, [10, 2, 0, 1], "side"), Some("b".into()), "{broken}");
+        }
+        let mended = follow(&policy, &none, &[("b.toml", &by_listener)]).policy;
+        assert_eq!(proven(&mended, [10, 1, 0, 1], "side"), Some("b".into()));
+    }
+    // One that is sure to be taken for the broken one comes no sooner than if that were whole; one in force stays.
+    let (broken, rival) = (format!("{good}oops = 1\n"), known("b", "10.1.2.0/24"));
+    let cold = follow(&nobody, &none, &[("a.toml", &broken), ("b.toml", &rival)]);
+    assert_eq!(shown(&cold), (Vec::new(), owned(&["-a", "-b"])));
+    let first = follow(&nobody, &none, &[("b.toml", &rival)]).policy;
+    let warm = follow(&first, &none, &[("a.toml", &broken), ("b.toml", &rival)]);
+    assert_eq!(shown(&warm), (owned(&["b: x.example"]), owned(&["-a", "+b"])));
+    assert_eq!(proven(&warm.policy, [10, 1, 2, 1], "main"), Some("b".into()));
+    assert_ne!(warm.policy.hash(), cold.policy.hash());
 }
 
 #[test]

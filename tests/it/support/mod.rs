@@ -1,5 +1,6 @@
 //! What the tests stand on: a scripted name server, recording origins, the real binary, raw conversations, a pseudo-terminal.
 
+pub(crate) mod ahead;
 pub(crate) mod dns;
 pub(crate) mod origin;
 pub(crate) mod p0;

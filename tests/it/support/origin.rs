@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::ahead::Ahead;
 use super::tls::Identity;
 
 /// What an origin does with one request, in order.
@@ -195,8 +196,11 @@ struct Wire<'a> {
     ahead: Vec<u8>,
 }
 
-impl Wire<'_> {
-    /// Reads more; `false` at the end of the stream.
+impl Ahead for Wire<'_> {
+    fn ahead(&mut self) -> &mut Vec<u8> {
+        &mut self.ahead
+    }
+
     fn fill(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
         match self.stream.read(&mut buffer) {
@@ -208,29 +212,9 @@ impl Wire<'_> {
             }
         }
     }
+}
 
-    fn line(&mut self) -> Option<String> {
-        loop {
-            if let Some(end) = self.ahead.windows(2).position(|two| two == b"\r\n") {
-                let line = String::from_utf8_lossy(&self.ahead[..end]).into_owned();
-                self.ahead.drain(..end + 2);
-                return Some(line);
-            }
-            if !self.fill() {
-                return None;
-            }
-        }
-    }
-
-    fn exactly(&mut self, length: usize) -> Option<Vec<u8>> {
-        while self.ahead.len() < length {
-            if !self.fill() {
-                return None;
-            }
-        }
-        Some(self.ahead.drain(..length).collect())
-    }
-
+impl Wire<'_> {
     fn request(&mut self) -> Option<Request> {
         let line = self.line()?;
         let mut headers = Vec::new();
@@ -246,7 +230,7 @@ impl Wire<'_> {
         if request.all("transfer-encoding").iter().any(|coding| coding.eq_ignore_ascii_case("chunked")) {
             request.body = self.chunks()?;
         } else if let Some(length) = request.all("content-length").first() {
-            request.body = self.exactly(length.parse().ok()?)?;
+            request.body = self.take(length.parse().ok()?)?;
         }
         Some(request)
     }
@@ -259,8 +243,8 @@ impl Wire<'_> {
                 while !self.line()?.is_empty() {}
                 return Some(body);
             }
-            body.extend(self.exactly(size)?);
-            self.exactly(2)?;
+            body.extend(self.take(size)?);
+            self.take(2)?;
         }
     }
 

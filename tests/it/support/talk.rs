@@ -8,6 +8,7 @@ use rustix::net::{AddressFamily, SocketType};
 use rustls::{AlertDescription, ClientConnection, StreamOwned};
 use serde_json::Value;
 
+use super::ahead::Ahead;
 use super::tls::Authority;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -231,12 +232,7 @@ impl<S: Read + Write> Talk<S> {
 
     /// Exactly so many bytes.
     pub(crate) fn exactly(&mut self, length: usize) -> Option<Vec<u8>> {
-        while self.ahead.len() < length {
-            if !self.fill() {
-                return None;
-            }
-        }
-        Some(self.ahead.drain(..length).collect())
+        self.take(length)
     }
 
     /// Everything to the end of the stream. A reset is an end.
@@ -249,21 +245,14 @@ impl<S: Read + Write> Talk<S> {
     pub(crate) fn is_closed(&mut self) -> bool {
         self.ahead.is_empty() && !self.fill() && self.ahead.is_empty()
     }
+}
 
-    fn line(&mut self) -> Option<String> {
-        loop {
-            if let Some(end) = self.ahead.windows(2).position(|two| two == b"\r\n") {
-                let line = String::from_utf8_lossy(&self.ahead[..end]).into_owned();
-                self.ahead.drain(..end + 2);
-                return Some(line);
-            }
-            if !self.fill() {
-                return None;
-            }
-        }
+impl<S: Read + Write> Ahead for Talk<S> {
+    fn ahead(&mut self) -> &mut Vec<u8> {
+        &mut self.ahead
     }
 
-    /// Reads more; `false` at the end of the stream or on a reset. Silence is a failure of the test.
+    /// A reset is an end, and silence a failure of the test.
     fn fill(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
         match self.stream.read(&mut buffer) {
