@@ -29,6 +29,7 @@ use crate::journal::{Journal, JournalError};
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
+use crate::telemetry::metrics::AgentNames;
 use crate::telemetry::serve::{Readiness, Ready};
 use crate::telemetry::{Metrics, Recording};
 
@@ -185,8 +186,9 @@ impl App {
     /// Starts everything but the ways in; they open with [`App::open`].
     pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
         let (policy, unread) = first;
-        let recording = Arc::new(Recording::new(journal));
-        recording.metrics.watch_disk(crate::journal::folder(&config.state), None);
+        let names = if config.telemetry.agent_label { AgentNames::Shown } else { AgentNames::Hidden };
+        let recording = Arc::new(Recording::new(journal).naming(names));
+        recording.metrics.watch_disk(crate::journal::folder(&config.state), Some(config.journal.max));
         let recorder: Arc<dyn Recorder> = Arc::clone(&recording) as Arc<dyn Recorder>;
         let policy = Arc::new(ArcSwap::from_pointee(policy));
         let stop = Stop::default();

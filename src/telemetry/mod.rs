@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use metrics::AgentNames;
 pub use metrics::Metrics;
 pub use tally::Tally;
 
@@ -31,9 +32,15 @@ pub struct Recording {
 impl Recording {
     /// Records into a journal, counting from nothing.
     pub fn new(journal: Journal) -> Self {
-        let metrics = Metrics::new();
-        metrics.journal_tried(journal.healthy().is_ok());
-        Self { journal, metrics: Arc::new(metrics), tally: Mutex::default() }
+        Self { journal, metrics: Arc::default(), tally: Mutex::default() }.naming(AgentNames::default())
+    }
+
+    /// The same, with metrics that name agents or do not. What was counted before is not.
+    #[must_use]
+    pub fn naming(self, names: AgentNames) -> Self {
+        let metrics = Metrics::naming(names);
+        metrics.journal_tried(self.journal.healthy().is_ok());
+        Self { metrics: Arc::new(metrics), ..self }
     }
 
     fn recorded(&self, record: &Record) {

@@ -19,6 +19,7 @@ mod identity;
 mod idle;
 mod init;
 mod itself;
+mod observability;
 mod readme;
 mod records;
 mod regression;
