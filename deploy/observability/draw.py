@@ -21,9 +21,9 @@ matplotlib.use("Agg")
 import matplotlib.dates as dates
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyBboxPatch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
-COLUMN, ROW = 0.80, 0.36  # inches of a grid cell
+COLUMN, ROW = 0.72, 0.34  # inches of a grid cell
 GAP = 0.07  # inches between panels
 PALETTE = ["#7EB26D", "#EAB839", "#6ED0E0", "#EF843C", "#E24D42", "#1F78C1", "#BA43A9", "#705DA0", "#508642", "#CCA300"]
 COLOURS = {"green": "#3a9d48", "orange": "#e08400", "red": "#d6333f", "blue": "#2f6fc4"}
@@ -111,20 +111,24 @@ def lines(axes, panel, series):
             base.update(zip(times, tops))
         most = max([most] + [top for top in tops if not math.isnan(top)])
     axes.set_ylim(0, most * 1.12 if most > 0 else 1)
-    axes.yaxis.set_major_locator(MaxNLocator(4, integer=defaults["unit"] == "none" and most > 3))
+    if defaults["unit"] == "bytes" and most > 0:
+        axes.yaxis.set_major_locator(MultipleLocator(2 ** math.ceil(math.log2(most / 3))))
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=defaults["unit"] == "none" and most >= 1))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: worded(value, defaults["unit"])))
     axes.xaxis.set_major_locator(dates.AutoDateLocator(minticks=3, maxticks=5))
     axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M" if span > 300 else "%H:%M:%S"))
-    axes.tick_params(labelsize=6.5, colors=PALE, length=0)
+    axes.tick_params(labelsize=8, colors=PALE, length=0)
     axes.grid(color=LINE, linewidth=0.6)
     for side in axes.spines.values():
         side.set_visible(False)
     axes.set_xlim(datetime.datetime.fromtimestamp(end - span), datetime.datetime.fromtimestamp(end))
     if not series:
+        axes.set_yticks([])
         axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=PALE, fontsize=9)
     else:
         columns = 2 if max(len(name) for name, _, _ in series) > 18 else 3 if len(series) > 2 else len(series)
-        axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.11), ncol=columns, fontsize=6, frameon=False, labelcolor=INK,
+        axes.legend(loc="upper left", bbox_to_anchor=(-0.03, -0.13), ncol=columns, fontsize=8, frameon=False, labelcolor=INK,
                     handlelength=1.0, columnspacing=1.0, handletextpad=0.4, borderaxespad=0.1, labelspacing=0.25)
 
 
@@ -163,16 +167,16 @@ for panel in panels:
     wide, tall = place["w"] * COLUMN - 2 * GAP, place["h"] * ROW - 2 * GAP
     at = lambda x, y, w, h: [x / width, 1 - (y + h) / height, w / width, h / height]
     if panel["type"] == "row":
-        figure.text((left + 0.03) / width, 1 - (top + tall / 2) / height, f"▾  {panel['title']}", fontsize=10, fontweight="bold", color=INK, va="center")
+        figure.text((left + 0.03) / width, 1 - (top + tall / 2) / height, f"▾  {panel['title']}", fontsize=11, fontweight="bold", color=INK, va="center")
         continue
     x, y, w, h = at(left, top, wide, tall)
     figure.patches.append(FancyBboxPatch((x, y), w, h, boxstyle="square,pad=0", facecolor="white", edgecolor=LINE, linewidth=0.8, transform=figure.transFigure, zorder=-1))
-    figure.text((left + 0.1) / width, 1 - (top + 0.16) / height, panel["title"], fontsize=8.5, color=INK, va="center", fontweight="medium")
+    figure.text((left + 0.1) / width, 1 - (top + 0.16) / height, panel["title"], fontsize=9.5, color=INK, va="center", fontweight="medium")
     series = fetch(url, panel, end, span)
     if panel["type"] == "stat":
         stat(figure.add_axes(at(left, top + 0.2, wide, tall - 0.2)), panel, series)
     else:
         rows = math.ceil(len(series) / 3)
-        under = 0.34 + 0.13 * min(rows, 4)
+        under = 0.36 + 0.17 * min(rows, 4)
         lines(figure.add_axes(at(left + 0.62, top + 0.38, wide - 0.78, tall - 0.38 - under)), panel, series)
 figure.savefig(out, dpi=110, facecolor=PAPER)

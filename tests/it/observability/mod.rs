@@ -119,7 +119,7 @@ fn every_expression_returns_data_and_exemplars_lead_to_attempts() {
     let prometheus = Prometheus::watching(traffic.proxy.watched);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| traffic.go_on(&over));
+        scope.spawn(|| traffic.go_on(&over, |_| 0));
         let ends = EndOnDrop(&over);
         until("rules that were evaluated", || prometheus.values("exeat:decisions:rate5m").len() == 1);
         let mut without = due(of_dashboard().into_iter().chain(of_rules(&prometheus)).collect());
@@ -172,7 +172,7 @@ fn draw(traffic: &Traffic, prometheus: &Prometheus) {
     let seconds = std::env::var("EXEAT_DASHBOARD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(180);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| traffic.go_on(&over));
+        scope.spawn(|| traffic.go_on(&over, |round| 60 + 7 * round % 300));
         thread::sleep(Duration::from_secs(seconds));
         over.store(true, Ordering::Release);
     });

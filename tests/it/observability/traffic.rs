@@ -33,15 +33,17 @@ impl Traffic {
         Self { p0, proxy, _open: open }
     }
 
-    /// Rounds until `over`, at least one.
-    pub(super) fn go_on(&self, over: &AtomicBool) {
-        self.round();
-        while !over.load(Ordering::Acquire) {
-            self.round();
+    /// Rounds until `over`, at least one. Before an answer there are as many requests more as `thought` says of the round.
+    pub(super) fn go_on(&self, over: &AtomicBool, thought: impl Fn(u64) -> u64) {
+        for round in 0.. {
+            self.round(thought(round));
+            if over.load(Ordering::Acquire) {
+                return;
+            }
         }
     }
 
-    fn round(&self) {
+    fn round(&self, thought: u64) {
         let Self { p0, proxy, _open } = self;
         for host in ["plain.allowed.test", "blocked.test", "unlisted.test"] {
             proxy.get(&p0.url(host, "/a/page"), &a());
@@ -56,11 +58,11 @@ impl Traffic {
         let mut inside = talk.tls(&p0.authority, "api.allowed.test").unwrap();
         inside.send("GET /in HTTP/1.1\r\nHost: api.allowed.test\r\nConnection: close\r\n\r\n");
         inside.answer();
-        self.questions();
+        self.questions(thought);
     }
 
     /// One is approved and one denied while somebody watches.
-    fn questions(&self) {
+    fn questions(&self, thought: u64) {
         let Self { p0, proxy, _open } = self;
         let _watcher = proxy.watch();
         for answer in ["approve", "deny"] {
@@ -74,6 +76,10 @@ impl Traffic {
                 // The watcher has a terminal's patience; so has this.
                 assert!(talk.is_quiet(std::time::Duration::from_millis(20)), "it was answered by nobody: {holds:?}");
             };
+            for _ in 0..thought {
+                proxy.get(&p0.url("plain.allowed.test", "/"), &a());
+                proxy.get(&p0.url("only-b.allowed.test", "/"), &credentials("b"));
+            }
             proxy.said(&[answer, &asked]);
             talk.answer();
         }
