@@ -119,6 +119,7 @@ def lines(axes, panel, series):
     axes.xaxis.set_major_locator(dates.AutoDateLocator(minticks=3, maxticks=5))
     axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M" if span > 300 else "%H:%M:%S"))
     axes.tick_params(labelsize=8, colors=PALE, length=0)
+    axes.tick_params(axis="x", pad=7)
     axes.grid(color=LINE, linewidth=0.6)
     for side in axes.spines.values():
         side.set_visible(False)
@@ -127,8 +128,9 @@ def lines(axes, panel, series):
         axes.set_yticks([])
         axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color=PALE, fontsize=9)
     else:
-        columns = 2 if max(len(name) for name, _, _ in series) > 18 else 3 if len(series) > 2 else len(series)
-        axes.legend(loc="upper left", bbox_to_anchor=(-0.03, -0.13), ncol=columns, fontsize=8, frameon=False, labelcolor=INK,
+        longest = max(len(name) for name, _, _ in series)
+        columns = 1 if longest > 28 else 2 if longest > 18 else 3 if len(series) > 2 else len(series)
+        axes.legend(loc="upper left", bbox_to_anchor=(-0.03, -0.17), ncol=columns, fontsize=8, frameon=False, labelcolor=INK,
                     handlelength=1.0, columnspacing=1.0, handletextpad=0.4, borderaxespad=0.1, labelspacing=0.25)
 
 
@@ -176,7 +178,7 @@ for panel in panels:
     if panel["type"] == "stat":
         stat(figure.add_axes(at(left, top + 0.2, wide, tall - 0.2)), panel, series)
     else:
-        rows = math.ceil(len(series) / 3)
+        rows = math.ceil(len(series) / (1 if max([len(name) for name, _, _ in series] or [0]) > 28 else 3))
         under = 0.36 + 0.17 * min(rows, 4)
         lines(figure.add_axes(at(left + 0.62, top + 0.38, wide - 0.78, tall - 0.38 - under)), panel, series)
 figure.savefig(out, dpi=110, facecolor=PAPER)

@@ -1,6 +1,7 @@
 //! `deploy/observability`: what it says of a real exeat, in a real Prometheus.
 
 mod prometheus;
+mod said;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
