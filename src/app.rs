@@ -1,5 +1,6 @@
 //! Wires a configuration into gate, neck, journal and listeners, and takes them down in order.
 
+pub mod export;
 pub mod reload;
 pub mod standing;
 mod watch;
@@ -20,21 +21,25 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::{HoldDesk, HoldSettings};
-use crate::config::Config;
 use crate::config::state::{self, StateError};
+use crate::config::{self, Config};
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
 use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Durability, Journal, JournalError, Settings};
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
 use crate::telemetry::metrics::AgentNames;
 use crate::telemetry::serve::{Readiness, Ready};
+use crate::telemetry::sinks::Beside;
 use crate::telemetry::{Metrics, Recording};
 
 /// How long open attempts may take to end once the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How often the journal does what is due.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Open files that are kept for other things than the two sides of each connection.
 const FILES_BESIDE: u64 = 2048;
@@ -59,6 +64,9 @@ pub struct App {
     connections: TaskTracker,
     /// Everything beside them.
     tasks: TaskTracker,
+    /// What exports; it ends after the journal.
+    exports: TaskTracker,
+    exported: CancellationToken,
 }
 
 /// The policy in force, and those who must know when it changes.
@@ -102,6 +110,9 @@ pub enum StartError {
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// Records cannot be exported as configured.
+    #[error(transparent)]
+    Export(#[from] export::NotExported),
     /// There are no name servers.
     #[error(transparent)]
     Resolver(#[from] NoResolver),
@@ -131,7 +142,9 @@ impl Bound {
         // The name servers are a back end of ours: agents ask exeat for names, never them.
         let own = own.chain(config.dns.servers.iter().copied()).collect();
         let known_as = config.listen.iter().flat_map(|listen| listen.known_as.iter().cloned()).collect();
-        Guard { own, machine: Vec::new(), known_as, never: config.never.clone() }
+        let mut guard = Guard { own, machine: Vec::new(), known_as, never: config.never.clone() };
+        export::close_to_agents(config, &mut guard);
+        guard
     }
 
     fn everywhere(&self) -> Vec<u16> {
@@ -169,7 +182,13 @@ fn too_few_files(most: u64, wanted: u64) -> String {
 /// Opens the journal of this process, and says what of the last one had to be repaired.
 pub fn open_journal(config: &Config) -> Result<Journal, StartError> {
     state::make(&config.state)?;
-    let opened = Journal::open(&config.state, config.journal.segment)?;
+    let config::Journal { durability, segment, keep, max, checkpoints } = config.journal.clone();
+    let durability = match durability {
+        config::Durability::Process => Durability::Process,
+        config::Durability::Disk => Durability::Disk,
+    };
+    let settings = Settings { durability, segment, keep, max, checkpoints, ..Settings::default() };
+    let opened = Journal::open(&config.state, settings)?;
     for repaired in &opened.recovered {
         tracing::warn!(
             slot = %repaired.slot, torn_bytes = repaired.torn, lost = repaired.lost, bad_lines = repaired.bad_lines,
@@ -186,6 +205,7 @@ impl App {
     /// Starts everything but the ways in; they open with [`App::open`].
     pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
         let (policy, unread) = first;
+        let exporting = export::Exports::prepare(config)?;
         let names = if config.telemetry.agent_label { AgentNames::Shown } else { AgentNames::Hidden };
         let recording = Arc::new(Recording::new(journal).naming(names));
         recording.metrics.watch_disk(crate::journal::folder(&config.state), Some(config.journal.max));
@@ -204,6 +224,7 @@ impl App {
         let desk = HoldDesk::new(settings, Arc::clone(&policy), Arc::clone(&approvals), Arc::clone(&recorder));
         tasks.spawn(Arc::clone(&desk).run(stop.drain.clone()));
 
+        tasks.spawn(keep_journal(Arc::clone(&recording), stop.now.clone()));
         tasks.spawn(count_pending(Arc::clone(&desk), Arc::clone(&recording.metrics), stop.now.clone()));
         let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder: Arc::clone(&recorder), changed: desk.changes() };
         let gate =
@@ -219,7 +240,9 @@ impl App {
         let ways = Ways::new(neck, recorder, front, stop.clone());
         let in_force = InForce { policy, desk, recording };
         in_force.record(None, "start", unread);
-        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks };
+        let (exports, exported) = (TaskTracker::new(), CancellationToken::new());
+        exporting.start(&exports, &in_force.beside(config, exported.clone()));
+        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks, exports, exported };
         Ok((app, ways))
     }
 
@@ -250,9 +273,13 @@ impl App {
         self.connections.wait().await;
         self.tasks.close();
         self.tasks.wait().await;
-        if self.in_force.recording.stop().is_err() {
+        let recording = &self.in_force.recording;
+        if recording.stop().is_err() || recording.durable().wait().await.is_err() {
             tracing::error!("the journal could not be closed in order");
         }
+        self.exported.cancel();
+        self.exports.close();
+        self.exports.wait().await;
     }
 }
 
@@ -268,6 +295,12 @@ impl InForce {
             return;
         }
         self.record(Some(old), who, unread);
+    }
+
+    fn beside(&self, config: &Config, stop: CancellationToken) -> Beside {
+        let Self { policy: _, desk: _, recording } = self;
+        let (state, metrics, written) = (config.state.clone(), Arc::clone(&recording.metrics), recording.written());
+        Beside { state, metrics, recorder: Arc::clone(recording) as _, written, stop }
     }
 
     fn record(&self, old: Option<String>, who: &str, unread: Vec<Unread>) {
@@ -290,6 +323,21 @@ fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<
     };
     let resolver = Resolver::new(&config.dns.servers, config.dns.timeout)?;
     Ok(Neck { gate, upstream: Upstream::new(resolver, settings), via })
+}
+
+/// Does what the journal has to do by the time, on a thread that may wait for the disk.
+async fn keep_journal(recording: Arc<Recording>, stop: CancellationToken) {
+    let mut turns = tokio::time::interval(TURN);
+    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = turns.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let recording = Arc::clone(&recording);
+        // A panic of one turn is told by the runtime; the next turn tries again.
+        let _ = tokio::task::spawn_blocking(move || recording.turn()).await;
+    }
 }
 
 /// Keeps the gauge of pending questions true.

@@ -105,13 +105,19 @@ async fn dispatch(request: Request<Incoming>, caller: Caller) -> Result<Answer, 
     match (&head.method, segments.as_slice()) {
         (&Method::GET, ["holds"]) if query.is_empty() => json(&caller.desk.holds()),
         (&Method::GET, ["holds"]) => watching(query, caller),
-        (&Method::POST, ["holds", id, "approve"]) => approve(id, read(body).await?, &caller),
+        (&Method::POST, ["holds", id, "approve"]) => approve(id, read(body).await?, &caller).await,
         (&Method::POST, ["holds", id, "deny"]) => {
             let Deny { note } = read(body).await?;
-            json(&caller.desk.answer(id, Reply::No, &caller.approver, note.as_deref())?)
+            let answered = caller.desk.answer(id, Reply::No, &caller.approver, note.as_deref())?;
+            caller.desk.durable().wait().await.map_err(|_| AnswerError::Unwritable)?;
+            json(&answered)
         }
         (&Method::GET, ["approvals"]) => json(&caller.desk.approvals()),
-        (&Method::DELETE, ["approvals", id]) => json(&caller.desk.revoke(id, &caller.approver)?),
+        (&Method::DELETE, ["approvals", id]) => {
+            let revoked = caller.desk.revoke(id, &caller.approver)?;
+            caller.desk.durable().wait().await.map_err(|_| RevokeError::Unrecorded)?;
+            json(&revoked)
+        }
         (&Method::POST, ["tokens", "reload"]) => match caller.hooks.reload_tokens() {
             Ok(()) => json(&serde_json::json!({"reloaded": true})),
             Err(detail) => Err(Refused(StatusCode::CONFLICT, detail)),
@@ -128,7 +134,7 @@ async fn dispatch(request: Request<Incoming>, caller: Caller) -> Result<Answer, 
     }
 }
 
-fn approve(id: &str, body: Approve, caller: &Caller) -> Result<Answer, Refused> {
+async fn approve(id: &str, body: Approve, caller: &Caller) -> Result<Answer, Refused> {
     let Approve { scope, seconds, addresses, note } = body;
     let lasting = match (scope, seconds) {
         (ScopeWord::Once, None) => Lasting::Once,
@@ -139,7 +145,9 @@ fn approve(id: &str, body: Approve, caller: &Caller) -> Result<Answer, Refused> 
             return Err(Refused(StatusCode::BAD_REQUEST, "`seconds` goes with scope `for` only".to_owned()));
         }
     };
-    json(&caller.desk.answer(id, Reply::Yes { lasting, addresses }, &caller.approver, note.as_deref())?)
+    let answered = caller.desk.answer(id, Reply::Yes { lasting, addresses }, &caller.approver, note.as_deref())?;
+    caller.desk.durable().wait().await.map_err(|_| AnswerError::Unwritable)?;
+    json(&answered)
 }
 
 fn watching(query: &str, caller: Caller) -> Result<Answer, Refused> {

@@ -21,7 +21,7 @@ use super::holds::{Limits, Question, Told, Weighed, remembered, typed};
 use super::shown::{HoldView, PlaceView};
 use super::state::{State, Waiter};
 use crate::egress::hold::{Asked, Desk, HoldInfo, Waiting, Word};
-use crate::egress::record::{self, Place, Record, Recorder};
+use crate::egress::record::{self, Durable, Place, Record, Recorder};
 use crate::policy::Policy;
 use crate::policy::approvals::{ApprovalId, Approvals, Asking, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId};
@@ -203,6 +203,12 @@ impl HoldDesk {
         drop(state);
         approvals.sort_by_key(|approval| (approval.at, approval.id));
         approvals
+    }
+
+    /// When all that was recorded so far is as durable as configured: who answered is told after that. Who was released need not wait for
+    /// it, as the decision on him stands behind the answer in the same journal, and he waits for that.
+    pub fn durable(&self) -> Durable {
+        self.recorder.durable()
     }
 
     /// Counts up whenever an approval ended, was revoked or denied away: what is open is decided again.

@@ -28,12 +28,14 @@ pub mod init;
 mod loaded;
 pub mod log;
 pub mod preset;
+pub mod prove;
 pub mod revoke;
 pub mod run;
 pub mod schema;
 pub mod serve;
 pub mod terminal;
 pub mod token;
+pub mod verify;
 
 const GLOBAL: &str = "Global options";
 
@@ -64,6 +66,13 @@ not considered. Without a port it is 443.
 Exit status:
   0 allow, 10 hold, 11 block, 12 depends on the request. 1 where exeat
   failed, 2 where the arguments are wrong.";
+
+const AFTER_VERIFY: &str = "\
+It reads every line, changes nothing, and may run beside a running exeat.
+
+Exit status:
+  0 the journal is what was written, 1 it is not or exeat failed, 2 where
+  the arguments are wrong.";
 
 /// An egress proxy for AI agents: what is listed passes, the rest is blocked or waits for a person, and every decision is recorded.
 #[derive(Debug, Parser)]
@@ -108,6 +117,11 @@ enum Command {
     Revoke(revoke::RevokeArgs),
     /// Read the journal
     Log(log::LogArgs),
+    /// Check that the journal is what was written
+    #[command(after_help = AFTER_VERIFY)]
+    Verify(verify::VerifyArgs),
+    /// Print an attempt's records with a proof of each that others can check
+    Prove(prove::ProveArgs),
     /// Issue a token for an agent
     Token(token::TokenArgs),
     /// List agents and their tokens, or revoke them
@@ -196,6 +210,16 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Completions(args) = &cli.command {
         return Ok(completions::completions(args, Cli::command(), out).map(|()| ExitCode::SUCCESS)?);
     }
+    if let Command::Verify(args) = &cli.command
+        && let Some(path) = &args.path
+    {
+        return verify::run(args, path, out);
+    }
+    if let Command::Prove(args) = &cli.command
+        && let Some(path) = &args.path
+    {
+        return prove::run(args, path, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS);
+    }
     let config = Config::load(cli.config.as_deref(), environment()).map_err(|faults| loaded::refusal(&faults))?;
     let state = config.state.clone();
     let named = cli.config.and(config.path.clone());
@@ -215,6 +239,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Approvals(args) => wait_for(approvals::run(args, &state, out)),
         Command::Revoke(args) => wait_for(revoke::run(args, &state, out)),
         Command::Log(args) => log::log(&state, &args, out, &mut io::stderr()).map(|()| ExitCode::SUCCESS),
+        Command::Verify(args) => verify::run(&args, &state, out),
+        Command::Prove(args) => prove::run(&args, &state, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
         Command::Token(args) => issued(&args, &config, out),
         Command::Agents(args) => listed(&args, &config, out),
         Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),

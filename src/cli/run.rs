@@ -78,6 +78,8 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     let ask = terminal::terminal_available();
     config.listen = vec![own_listener()];
     config.metrics = None;
+    // It is the command's.
+    config.telemetry.stdout = false;
 
     let bound = Bound::all(&config).await?;
     let address = bound.doors.first().context("the proxy has no listener")?.listener.local_addr()?;

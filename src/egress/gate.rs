@@ -13,7 +13,7 @@ use super::hold::{Asked, Desk, Waiting, Word};
 use super::live::{Admitted, Doing, Live};
 use super::look::Unseen;
 use super::open::{Granted, OnEnd, Open};
-use super::record::{self, Decided, Place, Recorder, Ruling, masked};
+use super::record::{self, Decided, Durable, Place, Recorder, Ruling, Unwritable, masked};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seats;
 use crate::policy::Policy;
@@ -180,7 +180,7 @@ impl Gate {
             open.judged_by(policy.hash());
             match decision {
                 Decision::Block(block) => return Err(refuse(open, block)),
-                Decision::Look(look) => return self.look(open, look, Asker { attempt, who }, changed).map(Admission::Look),
+                Decision::Look(look) => return self.look(open, look, Asker { attempt, who }, changed).await.map(Admission::Look),
                 Decision::Hold(terms) => {
                     let waiting = match self.ask(&attempt, &terms) {
                         Ok(waiting) => waiting,
@@ -210,7 +210,7 @@ impl Gate {
                     };
                     if claimed {
                         open.share = share;
-                        return self.permit(open, grant, Asker { attempt, who }, changed).map(Admission::Pass);
+                        return self.permit(open, grant, Asker { attempt, who }, changed).await.map(Admission::Pass);
                     }
                     if let Some(share) = share {
                         share.unused();
@@ -222,25 +222,29 @@ impl Gate {
         Err(open.refuse(Reason::Expired, Cause::Plain))
     }
 
-    fn look(self: &Arc<Self>, mut open: Open, look: Look, asker: Asker, changed: watch::Receiver<u64>) -> Result<Unseen, Refusal> {
+    async fn look(self: &Arc<Self>, mut open: Open, look: Look, asker: Asker, changed: watch::Receiver<u64>) -> Result<Unseen, Refusal> {
         let Look { rule } = look;
-        if open.look(rule.to_string()).is_err() {
-            return Err(open.refuse(Reason::Internal, Cause::Journal));
-        }
+        let written = open.look(rule.to_string());
+        let open = written_down(open, written).await?;
         let live = Live::new(Arc::clone(self), asker, Admitted::Look { until: None }, changed);
         Ok(Unseen::new(open, live, rule))
     }
 
-    fn permit(self: &Arc<Self>, mut open: Open, grant: Grant, asker: Asker, changed: watch::Receiver<u64>) -> Result<Permit, Refusal> {
+    async fn permit(
+        self: &Arc<Self>,
+        mut open: Open,
+        grant: Grant,
+        asker: Asker,
+        changed: watch::Receiver<u64>,
+    ) -> Result<Permit, Refusal> {
         let rule = grant.rule().map(ToString::to_string);
         let granted = match grant.basis() {
             Basis::Listed(_) => Granted { rule, ..Granted::by(Reason::Listed) },
             Basis::Approved(id) => Granted { approval: Some(id.0), ..Granted::by(Reason::Approved) },
             Basis::Observed(would) => Granted { rule, would: Some(would_have(would)), ..Granted::by(Reason::Observed) },
         };
-        if open.allow(granted).is_err() {
-            return Err(open.refuse(Reason::Internal, Cause::Journal));
-        }
+        let written = open.allow(granted);
+        let open = written_down(open, written).await?;
         let live = Live::new(Arc::clone(self), asker, Admitted::Pass { until: grant.until() }, changed);
         Ok(Permit { open, grant, live })
     }
@@ -273,6 +277,21 @@ impl Gate {
             (Decision::Block(Block { reason: Reason::Frozen, rule: _, because: _ }), _) => Err(Reason::Frozen),
             (Decision::Allow(_) | Decision::Look(_) | Decision::Hold(_) | Decision::Block(_), _) => Err(Reason::PolicyChanged),
         }
+    }
+}
+
+/// Waits until `decided` is durable; one that is not leads nowhere.
+async fn written_down(open: Open, written: Result<Durable, Unwritable>) -> Result<Open, Refusal> {
+    let durable = match written {
+        Ok(durable) => durable.wait().await,
+        Err(unwritable) => Err(unwritable),
+    };
+    match durable {
+        Ok(()) => {
+            open.goes_on();
+            Ok(open)
+        }
+        Err(Unwritable) => Err(open.refuse(Reason::Internal, Cause::Journal)),
     }
 }
 

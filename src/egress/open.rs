@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::budget::{Exhausted, Share};
-use super::record::{Decided, Ended, Millis, Outcome, Record, Recorder, Ruling, TlsSeen, Unwritable, Would};
+use super::record::{Decided, Durable, Ended, Millis, Outcome, Record, Recorder, Ruling, TlsSeen, Unwritable, Would};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seat;
 use crate::policy::attempt::{AgentId, AttemptId};
@@ -144,26 +144,35 @@ impl Open {
         self.held = Some(self.held.unwrap_or_default() + wait);
     }
 
-    /// Writes `decided: allow`. From here on the attempt is abandoned unless something else is said.
-    pub(super) fn allow(&mut self, granted: Granted) -> Result<(), Unwritable> {
+    /// Writes `decided: allow`. From here on the attempt is abandoned unless something else is said. No effect before it is durable.
+    pub(super) fn allow(&mut self, granted: Granted) -> Result<Durable, Unwritable> {
         let Granted { reason, rule, approval, would } = granted;
         (self.draft.rule, self.draft.approval, self.draft.would) = (rule, approval, would);
-        self.decide(Ruling::Allow, reason, Outcome::Abandoned)
+        self.decide(Ruling::Allow, reason, Outcome::Abandoned)?;
+        Ok(self.recorder.durable())
     }
 
     /// Writes `decided: look`, which is no leave to go anywhere.
-    pub(super) fn look(&mut self, rule: String) -> Result<(), Unwritable> {
+    pub(super) fn look(&mut self, rule: String) -> Result<Durable, Unwritable> {
         self.draft.rule = Some(rule);
-        self.decide(Ruling::Look, Reason::Inspect, Outcome::Abandoned)
+        self.decide(Ruling::Look, Reason::Inspect, Outcome::Abandoned)?;
+        Ok(self.recorder.durable())
     }
 
     fn decide(&mut self, ruling: Ruling, reason: Reason, outcome: Outcome) -> Result<(), Unwritable> {
         self.draft.decision = ruling;
         self.draft.reason = reason;
         let written = self.recorder.record(&Record::Decided(self.draft.clone()));
-        self.recorder.added(self.draft.id, ruling, self.began.elapsed().saturating_sub(self.held.unwrap_or_default()));
+        if ruling == Ruling::Block {
+            self.goes_on();
+        }
         self.stage = if written.is_ok() { Stage::Decided(outcome, reason) } else { Stage::Closed };
         written
+    }
+
+    /// Nothing of ours stands between the agent and its answer any more.
+    pub(super) fn goes_on(&self) {
+        self.recorder.added(self.draft.id, self.draft.decision, self.began.elapsed().saturating_sub(self.held.unwrap_or_default()));
     }
 
     /// Says how it will end unless something else is said later.

@@ -2,6 +2,7 @@
 //!
 //! A record is data for people and programs outside; its field names are promises. Nothing secret has a field here.
 
+mod durable;
 mod ended;
 mod flow;
 mod keeping;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use crate::policy::attempt::{AgentId, AttemptId, RequestLine, Scheme};
 use crate::policy::destination::Destination;
 use crate::policy::reason::Reason;
+pub use durable::Durable;
 pub use ended::{Ended, Millis, Outcome, TlsSeen};
 pub use flow::{Progress, RefusedCount, RefusedSummary};
 pub use keeping::{Gap, GapWhy, Sealed, Segment};
@@ -316,6 +318,11 @@ pub struct Unwritable;
 pub trait Recorder: Send + Sync + fmt::Debug {
     /// Writes a record before its effect. When this returns `Ok` a kill of the process does not lose it.
     fn record(&self, record: &Record) -> Result<(), Unwritable>;
+
+    /// When all that this has written so far is as durable as configured. What rests on a record waits for it.
+    fn durable(&self) -> Durable {
+        Durable::already()
+    }
 
     /// Writes the last word on an attempt. Cannot fail: what cannot be written is kept and written before anything else.
     /// What is kept is bounded by the number of open attempts, as nothing new is recorded meanwhile.

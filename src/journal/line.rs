@@ -32,11 +32,17 @@ pub struct Line<R = Record> {
 }
 
 impl<R: Serialize> Line<R> {
-    /// The line with its end.
-    pub(super) fn render(&self) -> io::Result<String> {
-        let mut line = ascii_json(&serde_json::to_string(self)?);
-        line.push('\n');
-        Ok(line)
+    /// Puts the line with its end in the place of what is in `buffer`.
+    pub(super) fn render_into(&self, buffer: &mut Vec<u8>) -> io::Result<()> {
+        buffer.clear();
+        serde_json::to_writer(&mut *buffer, self)?;
+        if !buffer.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+            let ascii = std::str::from_utf8(buffer).map(ascii_json).map_err(io::Error::other)?;
+            buffer.clear();
+            buffer.extend_from_slice(ascii.as_bytes());
+        }
+        buffer.push(b'\n');
+        Ok(())
     }
 }
 
@@ -103,7 +109,7 @@ mod tests {
     fn a_line_reads_back_as_written_with_six_digits_of_the_second() {
         let at: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let line = Line { v: VERSION, seq: 7, at, record: Record::Stopped(Stopped {}) };
-        let text = line.render().unwrap();
+        let text = rendered(&line);
         assert_eq!(text, "{\"v\":1,\"seq\":7,\"at\":\"2026-11-22T12:00:00.000000Z\",\"kind\":\"stopped\"}\n");
         assert_eq!(Line::parse(text.trim_end()), Some(line));
     }
@@ -113,7 +119,7 @@ mod tests {
         let who = "a\u{202e}b\u{7f}c\u{1b}d\u{9b}e\u{1f512}".to_owned();
         let record = Record::Policy(PolicyInForce { old: None, new: "n".into(), who, unread: Vec::new() });
         let line = Line { v: VERSION, seq: 1, at: Timestamp::UNIX_EPOCH, record };
-        let text = line.render().unwrap();
+        let text = rendered(&line);
         assert!(text.trim_end().bytes().all(|byte| (b' '..0x7f).contains(&byte)), "{text:?}");
         assert_eq!(Line::parse(text.trim_end()), Some(line));
     }
@@ -135,5 +141,11 @@ mod tests {
         assert_eq!(buffer.len(), LONGEST);
         assert_eq!(take_line(&mut reader, &mut buffer).unwrap(), Taken { bytes: 1, complete: false, too_long: false });
         assert_eq!(buffer, b"y");
+    }
+
+    fn rendered(line: &Line) -> String {
+        let mut buffer = b"what was there".to_vec();
+        line.render_into(&mut buffer).unwrap();
+        String::from_utf8(buffer).unwrap()
     }
 }

@@ -3,24 +3,38 @@
 //! Append-only segments of JSON lines, one slot a process. A line is one `write(2)` under one lock: a kill loses nothing.
 //! What cannot be written is an error to whoever asked, never a line dropped.
 
+mod commit;
 mod line;
+pub mod note;
 mod read;
 mod recover;
+mod seal;
+mod settings;
 mod slot;
+mod tail;
 mod take;
+mod tree;
+pub mod verify;
 mod writer;
 
+use std::cell::OnceCell;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::egress::record::{Ended, Record, Unwritable};
+use crate::egress::record::{Durable, Ended, Record, Unwritable};
+use commit::Commit;
+use note::{Key, KeyError};
 use take::{Found, take};
 use writer::Writer;
 
 pub use line::Line;
-pub use read::{BadLine, Entry, Reader};
+pub use read::{Astray, BadLine, Entry, Misplaced, Position, Positions, Reader, newest};
+pub use settings::{Disk, Durability, Settings, SystemDisk};
+pub use tree::Tree;
 
 /// Where the journal lies in a state folder.
 pub fn folder(state: &Path) -> PathBuf {
@@ -71,16 +85,17 @@ pub type Witness<'a> = &'a mut dyn FnMut(&Record);
 
 impl Journal {
     /// Puts every slot that no process holds in order, takes the first of them or a new one, and writes `started`.
-    /// A segment ends when the next line would make it longer than `segment_bytes`.
+    /// A number in place of settings is the length of a segment; all else is the default then.
     ///
     /// Where the folder or the disk stands in the way, the journal is not healthy, and each later use tries again;
     /// what is found then is logged. An error is only that others hold all slots.
-    pub fn open(state: &Path, segment_bytes: u64) -> Result<Opened, JournalError> {
-        let mut seat = Seat { folder: folder(state), segment_bytes, writer: None, problem: None, stopped: false };
+    pub fn open(state: &Path, settings: impl Into<Settings>) -> Result<Opened, JournalError> {
+        let mut seat =
+            Seat { folder: folder(state), terms: Terms::new(state, settings.into()), writer: None, problem: None, stopped: false };
         let mut found = Found::default();
         match seat.take(&mut found) {
             Err(error @ JournalError::NoSlot { .. }) => return Err(error),
-            Err(problem @ JournalError::File { .. }) => {
+            Err(problem @ (JournalError::File { .. } | JournalError::Key(_) | JournalError::OtherKey { .. })) => {
                 tracing::error!("{problem}");
                 seat.problem = Some(problem);
             }
@@ -113,6 +128,23 @@ impl Journal {
         seat.writer()?.stop(written)
     }
 
+    /// When all that is written by now is as durable as the settings say.
+    pub fn durable(&self) -> Durable {
+        let seat = self.seat.lock();
+        seat.terms.commit.as_ref().map_or_else(Durable::already, |commit| commit.durable())
+    }
+
+    /// Does what is due by the time: checkpoints, and a sync of what nobody waits for. To be called every second or so.
+    pub fn turn(&self, now: Instant, written: Witness<'_>) {
+        let mut seat = self.seat.lock();
+        if let Some(commit) = &seat.terms.commit {
+            commit.soon();
+        }
+        if let Some(writer) = &mut seat.writer {
+            writer.turn(now, written);
+        }
+    }
+
     /// What stood in the way of the last write, in words for operators.
     pub fn healthy(&self) -> Result<(), String> {
         self.seat.lock().healthy()
@@ -128,11 +160,40 @@ impl Journal {
     }
 }
 
+/// What every writer of this process goes by.
+#[derive(Clone, Debug)]
+struct Terms {
+    state: PathBuf,
+    settings: Settings,
+    /// What signs checkpoints, once it could be had.
+    key: OnceCell<Arc<Key>>,
+    /// Where durability is the disk's.
+    commit: Option<Arc<Commit>>,
+}
+
+impl Terms {
+    fn new(state: &Path, settings: Settings) -> Self {
+        let commit = match settings.durability {
+            Durability::Process => None,
+            Durability::Disk => Some(Arc::new(Commit::new(Arc::clone(&settings.disk)))),
+        };
+        Self { state: state.to_owned(), settings, key: OnceCell::new(), commit }
+    }
+
+    fn key(&self) -> Result<&Key, JournalError> {
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let key = Arc::new(Key::open(&self.state)?);
+        Ok(self.key.get_or_init(|| key))
+    }
+}
+
 /// A place in the journal's folder, had or wanted.
 #[derive(Debug)]
 struct Seat {
     folder: PathBuf,
-    segment_bytes: u64,
+    terms: Terms,
     writer: Option<Writer>,
     /// Why there is no writer.
     problem: Option<JournalError>,
@@ -141,7 +202,8 @@ struct Seat {
 
 impl Seat {
     fn take(&mut self, found: &mut Found) -> Result<(), JournalError> {
-        let mut writer = take(&self.folder, self.segment_bytes, found)?;
+        self.terms.key()?;
+        let mut writer = take(&self.folder, &self.terms, found)?;
         writer.begin();
         self.writer = Some(writer);
         Ok(())
@@ -164,7 +226,12 @@ impl Seat {
 
     fn healthy(&self) -> Result<(), String> {
         match (&self.writer, &self.problem) {
-            (Some(writer), _) => writer.healthy(),
+            (Some(writer), _) => self
+                .terms
+                .commit
+                .as_ref()
+                .and_then(|commit| commit.failure())
+                .map_or_else(|| writer.healthy(), |failed| Err(failed.to_string())),
             (None, Some(problem)) => Err(problem.to_string()),
             (None, None) => Ok(()),
         }
@@ -188,6 +255,8 @@ pub enum Doing {
     Repair,
     /// Writing a line.
     Write,
+    /// Putting lines on the disk.
+    Sync,
 }
 
 impl Doing {
@@ -200,6 +269,7 @@ impl Doing {
             Doing::Read => "read",
             Doing::Repair => "repaired",
             Doing::Write => "written",
+            Doing::Sync => "synced",
         }
     }
 }
@@ -216,6 +286,15 @@ pub enum JournalError {
         path: PathBuf,
         /// What the system said.
         error: io::Error,
+    },
+    /// There is no key to sign checkpoints with.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The slot's checkpoints are signed by another key.
+    #[error("{} is of another key than the journal.key of this state folder", path.display())]
+    OtherKey {
+        /// The slot's verifier.
+        path: PathBuf,
     },
     /// No slot is free.
     #[error("none of the {most} slots under {} is free: other processes hold them", folder.display())]

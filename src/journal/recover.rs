@@ -7,11 +7,14 @@ use std::io::{self, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use super::line::{LONGEST, Line, take_line};
 use super::slot::{Slot, open_file, segments};
+use super::tree::Tree;
 use super::writer::{OpenAttempts, follow};
 use super::{Doing, JournalError};
-use crate::egress::record::Record;
+use crate::egress::record::{Record, Sealed, Segment};
 
 /// What the last process left in a slot, the torn line cut away.
 #[derive(Debug, Default)]
@@ -30,6 +33,60 @@ pub(super) struct Left {
     pub(super) bad: u64,
     /// There is nothing to say of it: it was stopped in order, or is empty.
     pub(super) settled: bool,
+    /// The tree of all lines, once `grow` has read what it takes.
+    pub(super) tree: Tree,
+    /// The number of the newest segment's first line.
+    pub(super) first: u64,
+    /// When the last line was written.
+    pub(super) at: Timestamp,
+    /// The newest segment's checkpoints.
+    pub(super) sealed: Vec<Sealed>,
+}
+
+impl Left {
+    /// Reads the newest segment that has a heading, and what follows it. A journal of a version without headings is read whole.
+    pub(super) fn grow(&mut self, slot: &Slot) -> Result<(), JournalError> {
+        let numbers = segments(&slot.folder).map_err(|error| JournalError::new(Doing::List, &slot.folder, error))?;
+        let mut from = Vec::new();
+        for number in numbers.into_iter().rev() {
+            from.push(number);
+            if let Some(Segment { size, peaks }) = heading(&slot.segment(number))? {
+                let path = slot.segment(number);
+                self.tree = Tree::from_peaks(size, &peaks).ok_or_else(|| broken(&path, "its heading is of no tree"))?;
+                break;
+            }
+        }
+        for number in from.into_iter().rev() {
+            (self.first, self.sealed) = (self.tree.size() + 1, Vec::new());
+            each_line(&slot.segment(number), 0, |text, _| {
+                self.tree.push(text);
+                if is_of_kind(text, b"sealed") {
+                    let record = Line::parse_bytes(text).map(|line| line.record);
+                    self.sealed.extend(record.and_then(|record| if let Record::Sealed(sealed) = record { Some(sealed) } else { None }));
+                }
+            })?;
+        }
+        // Each line is a leaf, so a log that lacks lines of before there were headings has no tree.
+        let (size, seq) = (self.tree.size(), self.seq);
+        let whole = size == seq;
+        whole.then_some(()).ok_or_else(|| broken(&slot.folder, &format!("it ends with line {seq} and has {size}: lines are missing")))
+    }
+}
+
+fn broken(path: &Path, why: &str) -> JournalError {
+    JournalError::new(Doing::Read, path, io::Error::new(io::ErrorKind::InvalidData, why))
+}
+
+/// What a segment begins with, if that is a heading.
+fn heading(path: &Path) -> Result<Option<Segment>, JournalError> {
+    let read = || {
+        let mut buffer = Vec::new();
+        let taken = take_line(&mut BufReader::new(File::open(path)?), &mut buffer)?;
+        Ok(taken.complete.then_some(buffer))
+    };
+    let line = read().map_err(|error| JournalError::new(Doing::Read, path, error))?;
+    let record = line.and_then(|line| Line::parse_bytes(&line)).map(|line| line.record);
+    Ok(record.and_then(|record| if let Record::Segment(segment) = record { Some(segment) } else { None }))
 }
 
 /// Cuts a torn line and reads as much as it takes to go on.
@@ -46,7 +103,7 @@ pub(super) fn recover(slot: &Slot) -> Result<Left, JournalError> {
         left.length = end.good;
     }
     match end.last.as_deref().and_then(Line::parse_bytes) {
-        Some(Line { seq, record: Record::Stopped(_), .. }) => left.seq = seq,
+        Some(Line { seq, at, record: Record::Stopped(_), v: _ }) => (left.seq, left.at) = (seq, at),
         Some(_) | None => {
             left.settled = false;
             replay(slot, &numbers, &mut left)?;
@@ -119,7 +176,7 @@ fn replay(slot: &Slot, numbers: &[u64], left: &mut Left) -> Result<(), JournalEr
     for (index, number) in numbers.iter().enumerate().rev() {
         let mut found = None;
         each_line(&slot.segment(*number), 0, |text, at| {
-            if is_started(text) {
+            if is_of_kind(text, b"started") {
                 found = Some(at);
             }
         })?;
@@ -131,7 +188,7 @@ fn replay(slot: &Slot, numbers: &[u64], left: &mut Left) -> Result<(), JournalEr
     for number in &numbers[first..] {
         each_line(&slot.segment(*number), std::mem::take(&mut start), |text, _| match Line::parse_bytes(text) {
             Some(line) => {
-                left.seq = line.seq;
+                (left.seq, left.at) = (line.seq, line.at);
                 follow(&mut left.open, &line.record);
             }
             None => {
@@ -144,9 +201,9 @@ fn replay(slot: &Slot, numbers: &[u64], left: &mut Left) -> Result<(), JournalEr
 }
 
 /// Looks only where the frame ends, which is far cheaper than reading the whole line.
-fn is_started(line: &[u8]) -> bool {
-    const KIND: &[u8] = br#""kind":"started""#;
-    line[..line.len().min(128)].windows(KIND.len()).any(|window| window == KIND)
+fn is_of_kind(line: &[u8], kind: &[u8]) -> bool {
+    let wanted = [br#""kind":""#, kind, b"\""].concat();
+    line[..line.len().min(128)].windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// Calls with every line from `start` on, and where it begins.

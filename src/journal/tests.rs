@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod durable;
+mod sealed;
 mod starts;
 
 use std::fs::{self, OpenOptions};
@@ -27,8 +29,9 @@ fn a_session_is_told_from_its_start_to_its_stop() {
     journal.stop(&mut |_| ()).unwrap();
 
     let text = fs::read_to_string(segment(state.path(), 1)).unwrap();
-    let starts = text.lines().map(|line| line.split("\"at\"").next().unwrap().to_owned()).collect::<Vec<_>>();
-    assert_eq!(starts, ["{\"v\":1,\"seq\":1,", "{\"v\":1,\"seq\":2,", "{\"v\":1,\"seq\":3,", "{\"v\":1,\"seq\":4,"]);
+    let begins = |(line, seq): (&str, u64)| line.starts_with(&format!("{{\"v\":1,\"seq\":{seq},\"at\":"));
+    assert!(text.lines().zip(1..).all(begins), "{text}");
+    assert_eq!(kinds(&text), ["segment", "started", "sealed", "decided", "ended", "stopped"]);
     assert_eq!(told(state.path()), ["1 started", "2 decided 1", "3 ended 1 completed listed", "4 stopped"]);
     assert_eq!(journal.record(&Record::Decided(decided(2)), &mut |_| ()), Err(Unwritable));
 }
@@ -87,8 +90,8 @@ fn a_damaged_line_in_the_middle_stays_and_is_told() {
     drop(journal);
     let path = segment(state.path(), 1);
     let mut text = fs::read(&path).unwrap();
-    let second = text.iter().position(|&byte| byte == b'\n').unwrap() + 1;
-    text[second + 3] = b'\xff';
+    let kind = text.windows(9).position(|at| at == b"\"decided\"").unwrap();
+    text[kind + 3] = b'\xff';
     fs::write(&path, &text).unwrap();
 
     let opened = Journal::open(state.path(), ROOM).unwrap();
@@ -96,7 +99,7 @@ fn a_damaged_line_in_the_middle_stays_and_is_told() {
     assert!(fs::read(&path).unwrap().starts_with(&text));
     let told = told(state.path());
     assert_eq!(told[0], "1 started");
-    assert!(told[1].ends_with("proxy-1/00000001.jsonl:2: not a record"), "{}", told[1]);
+    assert!(told[1].ends_with("proxy-1/00000001.jsonl:4: not a record"), "{}", told[1]);
     assert_eq!(told[2..], ["3 ended 1 completed listed", "4 started"]);
 }
 
@@ -131,7 +134,7 @@ fn all_slots_are_read_in_the_order_of_time() {
 #[test]
 fn segments_end_by_size_and_open_attempts_span_them() {
     let state = tempfile::tempdir().unwrap();
-    let journal = Journal::open(state.path(), 1000).unwrap().journal;
+    let journal = Journal::open(state.path(), 2000).unwrap().journal;
     for id in 1..=20 {
         write(&journal, &Record::Decided(decided(id)));
     }
@@ -144,14 +147,14 @@ fn segments_end_by_size_and_open_attempts_span_them() {
         .into_iter()
         .map(|number| fs::metadata(segment(state.path(), number)).unwrap().len())
         .collect();
-    assert!(lengths.len() > 5 && lengths.iter().all(|length| (1..=1000).contains(length)), "{lengths:?}");
+    assert!(lengths.len() > 5 && lengths.iter().all(|length| (1..=2000).contains(length)), "{lengths:?}");
 
-    let opened = Journal::open(state.path(), 1000).unwrap();
+    let opened = Journal::open(state.path(), 2000).unwrap();
     assert_eq!(opened.recovered, [Recovered { slot: "proxy-1".into(), torn: 0, lost: 1, bad_lines: 0 }]);
     let told = told(state.path());
     assert_eq!(told[40..], ["41 ended 1 lost listed", "42 started"]);
-    let seqs: Vec<u64> = entries(state.path()).map(|entry| entry.line.seq).collect();
-    assert_eq!(seqs, (1..=42).collect::<Vec<_>>());
+    let seqs: Vec<u64> = Reader::open(state.path()).unwrap().map(|item| item.unwrap().line.seq).collect();
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
 }
 
 #[test]
@@ -183,7 +186,10 @@ fn a_segment_that_was_removed_or_changed_is_followed_by_the_next() {
         write(&journal, &Record::Decided(decided(1)));
         assert_eq!(journal.healthy(), Ok(()), "{name}");
         let next = fs::read_to_string(segment(state.path(), 2)).unwrap();
-        assert!(next.starts_with("{\"v\":1,\"seq\":2,") && next.ends_with("}\n"), "{name}: {next}");
+        assert!(next.starts_with("{\"v\":1,\"seq\":4,") && next.ends_with("}\n"), "{name}: {next}");
+        let gap: &[&str] = if matches!(name, "removed" | "moved") { &["gap"] } else { &[] };
+        assert_eq!(kinds(&next), [&["segment", "decided"], gap, &["sealed"]].concat(), "{name}");
+        assert_eq!(next.contains(r#""slot":"proxy-1","first":1,"last":3,"why":"missing""#), !gap.is_empty(), "{name}");
     }
 }
 
@@ -265,6 +271,7 @@ fn child_with_no_room_at_all() {
     rustix::process::setrlimit(rustix::process::Resource::Fsize, limit).unwrap();
     let mut written = Vec::new();
     journal.record(&Record::Decided(decided(2)), &mut |record| written.push(record.clone())).unwrap();
+    written.retain(|record| !is_own(record));
     assert_eq!((journal.healthy(), written), (Ok(()), vec![Record::Decided(decided(2))]));
     assert_eq!(journal.slot().as_deref(), Some("proxy-1"));
 }
@@ -298,6 +305,7 @@ fn child_with_a_full_disk() {
     fs::rename(&path, path.with_extension("full")).unwrap();
     let mut written = Vec::new();
     journal.record(&Record::Decided(decided(id)), &mut |record| written.push(record.clone())).unwrap();
+    written.retain(|record| !is_own(record) && record.kind() != "gap");
     assert_eq!(written, [Record::Ended(ended(1)), Record::Ended(ended(2)), Record::Decided(decided(id))]);
     assert_eq!(journal.healthy(), Ok(()));
 }
@@ -323,14 +331,18 @@ proptest! {
         let text = fs::read(&path).unwrap();
         let cut = at.index(text.len() + 1);
         fs::write(&path, &text[..cut]).unwrap();
-        let whole = before.len() - text[cut..].iter().filter(|&&byte| byte == b'\n').count();
+        let told = |bytes: &[u8]| {
+            let lines = bytes.split_inclusive(|&byte| byte == b'\n').filter_map(|line| Line::parse_bytes(line.strip_suffix(b"\n")?));
+            lines.filter(|line| !is_own(&line.record)).count()
+        };
+        let whole = before.len() - (told(&text) - told(&text[..cut]));
 
         let opened = Journal::open(state.path(), room).unwrap();
         drop(opened);
         let after = texts(state.path());
         prop_assert_eq!(&after[..whole], &before[..whole]);
-        let seqs: Vec<u64> = entries(state.path()).map(|entry| entry.line.seq).collect();
-        prop_assert_eq!(seqs, (1..=after.len() as u64).collect::<Vec<_>>());
+        let seqs: Vec<u64> = Reader::open(state.path()).unwrap().map(|item| item.unwrap().line.seq).collect();
+        prop_assert_eq!(&seqs, &(1..=seqs.len() as u64).collect::<Vec<_>>());
         let count = |kind: &str| after.iter().filter(|text| text.contains(kind)).count();
         prop_assert_eq!(count("\"kind\":\"decided\""), count("\"kind\":\"ended\""));
         prop_assert_eq!(Journal::open(state.path(), room).unwrap().recovered, []);
@@ -359,27 +371,41 @@ fn segment(state: &Path, number: u64) -> PathBuf {
     state.join("journal/proxy-1").join(slot::segment_name(number))
 }
 
+/// Every line but those that the journal writes of itself.
 fn entries(state: &Path) -> impl Iterator<Item = Entry> {
-    Reader::open(state).unwrap().map(Result::unwrap)
+    Reader::open(state).unwrap().map(Result::unwrap).filter(|entry| !is_own(&entry.line.record))
+}
+
+fn is_own(record: &Record) -> bool {
+    matches!(record, Record::Segment(_) | Record::Sealed(_))
+}
+
+/// The kinds of the lines of a segment.
+fn kinds(text: &str) -> Vec<&'static str> {
+    text.lines().map(|line| Line::parse(line).unwrap().record.kind()).collect()
 }
 
 fn texts(state: &Path) -> Vec<String> {
     entries(state).map(|entry| entry.text).collect()
 }
 
-/// Every line in a few words: number, kind, attempt, outcome, reason.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds are told by their names")]
+/// Every line in a few words: number, kind, attempt, outcome, reason. What the journal writes of itself is left out, and not counted.
 fn told(state: &Path) -> Vec<String> {
-    let tell = |item: Result<Entry, BadLine>| match item {
+    let mut own = 0;
+    let mut tell = |item: Result<Entry, BadLine>| match item {
         Err(bad) => bad.to_string(),
-        Ok(Entry { line: Line { seq, record, .. }, .. }) => match record {
-            Record::Started(Started { repaired: Some(bytes), .. }) => format!("{seq} started repaired {bytes}"),
-            Record::Started(_) => format!("{seq} started"),
-            Record::Stopped(_) => format!("{seq} stopped"),
-            Record::Decided(decided) => format!("{seq} decided {}", decided.id.0.as_u128()),
-            Record::Ended(ended) => format!("{seq} ended {} {} {}", ended.id.0.as_u128(), ended.outcome.as_str(), ended.reason),
-            other => format!("{seq} {}", other.kind()),
+        Ok(Entry { line: Line { seq, record, .. }, .. }) => match (seq - own, record) {
+            (seq, Record::Started(Started { repaired: Some(bytes), .. })) => format!("{seq} started repaired {bytes}"),
+            (seq, Record::Started(_)) => format!("{seq} started"),
+            (seq, Record::Stopped(_)) => format!("{seq} stopped"),
+            (seq, Record::Decided(decided)) => format!("{seq} decided {}", decided.id.0.as_u128()),
+            (seq, Record::Ended(ended)) => format!("{seq} ended {} {} {}", ended.id.0.as_u128(), ended.outcome.as_str(), ended.reason),
+            (_, record) if is_own(&record) => {
+                own += 1;
+                String::new()
+            }
+            (seq, other) => format!("{seq} {}", other.kind()),
         },
     };
-    Reader::open(state).unwrap().map(tell).collect()
+    Reader::open(state).unwrap().map(&mut tell).filter(|told| !told.is_empty()).collect()
 }

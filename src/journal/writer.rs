@@ -1,16 +1,11 @@
-//! The writing end of one slot: whole lines or nothing, and what could not be written is owed.
+//! The writing end of one slot: what is open, what is owed, and when a checkpoint is made.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::time::Instant;
 
-use jiff::Timestamp;
-
-use super::line::{LONGEST, Line, VERSION};
-use super::recover::Left;
-use super::slot::{Slot, open_file, same_file, segments};
-use super::{Doing, JournalError, Witness};
+use super::seal::Sealer;
+use super::tail::Tail;
+use super::{JournalError, Witness};
 use crate::egress::record::{Ended, Millis, Outcome, Record, Stopped, Unwritable};
 use crate::policy::attempt::{AgentId, AttemptId};
 use crate::policy::reason::Reason;
@@ -48,18 +43,11 @@ pub(super) fn follow(open: &mut OpenAttempts, record: &Record) {
     }
 }
 
-/// Appends to the newest segment of a slot.
+/// Writes a slot's records.
 #[derive(Debug)]
 pub(super) struct Writer {
-    slot: Slot,
-    segment_bytes: u64,
-    file: File,
-    number: u64,
-    /// Up to here the segment holds whole lines.
-    good: u64,
-    /// Bytes of a failed write may stand behind `good`.
-    torn: bool,
-    seq: u64,
+    tail: Tail,
+    sealer: Sealer,
     /// Lines to be written before any other, of the last process and of this one's start; nobody is told of them.
     first: VecDeque<Record>,
     owed: VecDeque<Record>,
@@ -69,13 +57,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(slot: Slot, segment_bytes: u64, left: &Left, first: VecDeque<Record>) -> Result<Self, JournalError> {
-        let number = left.number.max(1);
-        let path = slot.segment(number);
-        let file = open_file(&path, OpenOptions::new().create(true)).map_err(|error| JournalError::new(Doing::Open, &path, error))?;
-        let (good, seq) = (left.length, left.seq.saturating_add(1));
-        let (owed, open, problem) = (VecDeque::new(), OpenAttempts::new(), None);
-        Ok(Self { slot, segment_bytes, file, number, good, torn: false, seq, first, owed, open, problem, stopped: false })
+    pub(super) fn new(tail: Tail, sealer: Sealer, first: VecDeque<Record>) -> Self {
+        Self { tail, sealer, first, owed: VecDeque::new(), open: OpenAttempts::new(), problem: None, stopped: false }
     }
 
     /// Writes the first lines and `stopped`, for a slot nothing else is to be written in.
@@ -83,11 +66,13 @@ impl Writer {
         for record in std::mem::take(&mut self.first) {
             self.write(&record)?;
         }
-        self.write(&Record::Stopped(Stopped {}))
+        self.write(&Record::Stopped(Stopped {}))?;
+        self.seal_the_end();
+        Ok(())
     }
 
     pub(super) fn slot(&self) -> &str {
-        &self.slot.name
+        &self.tail.slot.name
     }
 
     /// Writes the first lines if that can be; `healthy` tells.
@@ -122,7 +107,17 @@ impl Writer {
         for (id, attempt) in self.open.clone() {
             self.put(&Record::Ended(attempt.lost(id)), written)?;
         }
-        self.put(&Record::Stopped(Stopped {}), written)
+        self.put(&Record::Stopped(Stopped {}), written)?;
+        self.seal_the_end();
+        Ok(())
+    }
+
+    /// Makes a checkpoint where it is time for one.
+    pub(super) fn turn(&mut self, now: Instant, written: Witness<'_>) {
+        self.sealer.pay();
+        if !self.stopped && self.problem.is_none() && self.sealer.is_due_at(&self.tail.tree, now) {
+            self.seal(written);
+        }
     }
 
     pub(super) fn healthy(&self) -> Result<(), String> {
@@ -132,7 +127,7 @@ impl Writer {
     pub(super) fn probe(&mut self, written: Witness<'_>) -> Result<(), String> {
         // An error is told by `healthy` below.
         if self.pay(written).is_ok() {
-            let tried = if self.problem.is_some() { self.try_room() } else { self.ready(0) };
+            let tried = if self.problem.is_some() { self.tail.try_room() } else { self.tail.ready(0) };
             self.judge(tried);
         }
         self.healthy()
@@ -144,6 +139,9 @@ impl Writer {
             if let Err(error) = self.put(&record, &mut |_| ()) {
                 self.first.push_front(record);
                 return Err(error);
+            }
+            if self.first.is_empty() && self.sealer.is_behind(&self.tail.tree) {
+                self.seal(written);
             }
         }
         while let Some(record) = self.owed.pop_front() {
@@ -163,14 +161,49 @@ impl Writer {
             return Err(Unwritable);
         }
         written(record);
+        self.own(written);
         Ok(())
+    }
+
+    /// What the journal has to say of itself after a record.
+    fn own(&mut self, written: Witness<'_>) {
+        if let Some(gap) = self.tail.take_missing() {
+            let gap = Record::Gap(gap);
+            let result = self.write(&gap);
+            match result.is_ok() {
+                true => written(&gap),
+                false => self.owed.push_front(gap),
+            }
+            self.judge(result);
+        }
+        let begun = self.tail.take_begun() && self.first.is_empty();
+        if begun || self.sealer.is_due(&self.tail.tree) {
+            self.seal(written);
+        }
+    }
+
+    fn seal(&mut self, written: Witness<'_>) {
+        let result = self.tail.seal(&self.sealer);
+        // The checkpoint of a segment's beginning is this one, if its line began it.
+        self.tail.take_begun();
+        let result = result.map(|sealed| {
+            self.sealer.keep(sealed.clone(), self.tail.tree.size());
+            written(&Record::Sealed(sealed));
+        });
+        self.judge(result);
+    }
+
+    /// The last checkpoint covers `stopped` and has no line: it would be one that no checkpoint covers.
+    fn seal_the_end(&mut self) {
+        let sealed = self.sealer.seal(&self.tail.tree);
+        self.sealer.keep(sealed, self.tail.tree.size());
     }
 
     fn judge(&mut self, result: Result<(), JournalError>) {
         match (result, &self.problem) {
             (Ok(()), None) => {}
             (Ok(()), Some(_)) => {
-                tracing::warn!(slot = self.slot.name, "the journal can be written again");
+                tracing::warn!(slot = self.slot(), "the journal can be written again");
                 self.problem = None;
             }
             (Err(problem), before) => {
@@ -182,86 +215,9 @@ impl Writer {
         }
     }
 
-    /// One record, one line, one `write(2)`: all of it, or nothing stays.
     fn write(&mut self, record: &Record) -> Result<(), JournalError> {
-        let at = Timestamp::now();
-        let line = Line { v: VERSION, seq: self.seq, at, record }.render().map_err(|error| self.failed(error))?;
-        if line.len() > LONGEST {
-            return Err(self.failed(io::Error::new(io::ErrorKind::InvalidData, "the record is too long for a line")));
-        }
-        self.ready(line.len() as u64)?;
-        self.write_whole(line.as_bytes()).map_err(|error| self.failed(error))?;
-        self.good += line.len() as u64;
-        self.seq = self.seq.saturating_add(1);
+        self.tail.write(record)?;
         follow(&mut self.open, record);
         Ok(())
-    }
-
-    fn failed(&self, error: io::Error) -> JournalError {
-        JournalError::new(Doing::Write, &self.path(), error)
-    }
-
-    fn write_whole(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.torn = true;
-        let result = loop {
-            match (&self.file).write(bytes) {
-                Ok(length) if length == bytes.len() => break Ok(()),
-                Ok(_) => break Err(io::Error::from(io::ErrorKind::StorageFull)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-            }
-        };
-        match result {
-            Ok(()) => self.torn = false,
-            // The write's own error is the one to tell; `torn` remembers that this failed too.
-            Err(_) => drop(self.cut()),
-        }
-        result
-    }
-
-    fn cut(&mut self) -> io::Result<()> {
-        self.file.set_len(self.good)?;
-        self.torn = false;
-        Ok(())
-    }
-
-    /// Makes the file ready for `length` more bytes: still in its place, free of torn bytes, not too long.
-    fn ready(&mut self, length: u64) -> Result<(), JournalError> {
-        if !self.slot.in_place() {
-            return Err(self.failed(io::Error::new(io::ErrorKind::NotFound, "the folder was removed or replaced")));
-        }
-        if self.torn {
-            self.cut().map_err(|error| self.failed(error))?;
-        }
-        // A segment that was removed, moved or changed by others is left as it is; the gap in `seq` tells of it.
-        let ours = match same_file(&self.file, &self.path()) {
-            Ok(found) => found == Some(self.good),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(self.failed(error)),
-        };
-        if !ours {
-            tracing::warn!(segment = %self.path().display(), "a segment was removed or changed by others; the journal goes on in the next");
-        }
-        if !ours || (self.good > 0 && self.good + length > self.segment_bytes) { self.next_segment() } else { Ok(()) }
-    }
-
-    /// Goes on behind every segment there is, whoever made it: readers go by the numbers.
-    fn next_segment(&mut self) -> Result<(), JournalError> {
-        let numbers = segments(&self.slot.folder).map_err(|error| JournalError::new(Doing::List, &self.slot.folder, error))?;
-        let newest = numbers.last().map_or(self.number, |newest| self.number.max(*newest));
-        let path = self.slot.segment(newest.saturating_add(1));
-        let file = open_file(&path, OpenOptions::new().create_new(true)).map_err(|error| JournalError::new(Doing::Create, &path, error))?;
-        (self.file, self.number, self.good, self.torn) = (file, newest.saturating_add(1), 0, false);
-        Ok(())
-    }
-
-    /// Whether a block of bytes finds room; they are cut away at once, and a kill between leaves a torn line that is repaired.
-    fn try_room(&mut self) -> Result<(), JournalError> {
-        self.ready(0)?;
-        self.write_whole(&[b' '; 4096]).and_then(|()| self.cut()).map_err(|error| self.failed(error))
-    }
-
-    fn path(&self) -> PathBuf {
-        self.slot.segment(self.number)
     }
 }

@@ -11,6 +11,7 @@ mod kept;
 mod open_metrics;
 mod process;
 mod sampled;
+mod sink;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -65,6 +66,7 @@ pub struct Metrics {
     policy_reloads: IntCounterVec,
     policy_broken: IntGaugeVec,
     limit_hits: IntCounterVec,
+    sinks: sink::Sinks,
     open: Mutex<HashMap<AttemptId, Open>>,
 }
 
@@ -123,6 +125,7 @@ impl Metrics {
             policy_reloads: make.counters("exeat_policy_reloads_total", "Times that policy was read again.", &["result"]),
             policy_broken: make.gauges("exeat_policy_broken", broken, &["agent"]),
             limit_hits: make.counters("exeat_limit_hits_total", "Times a limit was hit.", &["limit"]),
+            sinks: sink::Sinks::new(&make),
             open: Mutex::new(HashMap::new()),
             exemplars: Arc::clone(&exemplars),
             registry: registry.clone(),

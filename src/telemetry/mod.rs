@@ -1,20 +1,25 @@
 //! What operators see: metrics derived from the records, their listener, and the log.
 
+pub mod dial;
 pub mod log;
 pub mod metrics;
+pub mod otlp;
+pub mod post;
 pub mod serve;
+pub mod sinks;
 mod tally;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use metrics::AgentNames;
 pub use metrics::Metrics;
 pub use tally::Tally;
 
-use crate::egress::record::{Ended, Record, Recorder, Ruling, Unwritable};
+use crate::egress::record::{Durable, Ended, Record, Recorder, Ruling, Unwritable};
 use crate::journal::Journal;
 use crate::policy::attempt::AttemptId;
 
@@ -27,12 +32,13 @@ pub struct Recording {
     pub metrics: Arc<Metrics>,
     /// What became of the attempts.
     pub tally: Mutex<Tally>,
+    written: watch::Sender<()>,
 }
 
 impl Recording {
     /// Records into a journal, counting from nothing.
     pub fn new(journal: Journal) -> Self {
-        Self { journal, metrics: Arc::default(), tally: Mutex::default() }.naming(AgentNames::default())
+        Self { journal, metrics: Arc::default(), tally: Mutex::default(), written: watch::Sender::new(()) }.naming(AgentNames::default())
     }
 
     /// The same, with metrics that name agents or do not. What was counted before is not.
@@ -46,11 +52,22 @@ impl Recording {
     fn recorded(&self, record: &Record) {
         self.metrics.recorded(record);
         self.tally.lock().recorded(record);
+        self.written.send_replace(());
+    }
+
+    /// Changes with each record that this process writes.
+    pub fn written(&self) -> watch::Receiver<()> {
+        self.written.subscribe()
     }
 
     /// Ends the journal in order: `stopped` is its last line.
     pub fn stop(&self) -> Result<(), Unwritable> {
         self.count(self.journal.stop(&mut |record| self.recorded(record)))
+    }
+
+    /// Does what the journal has to do by the time: checkpoints and syncs.
+    pub fn turn(&self) {
+        self.journal.turn(Instant::now(), &mut |record| self.recorded(record));
     }
 
     /// What stands in the way of writing, after trying again where the last write failed.
@@ -76,6 +93,10 @@ impl Recorder for Recording {
             self.metrics.undecidable();
         }
         written
+    }
+
+    fn durable(&self) -> Durable {
+        self.journal.durable()
     }
 
     fn settle(&self, ended: Ended) {

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use futures_util::FutureExt;
 
 use super::*;
-use crate::egress::record::{Ended, Front, Record, Unwritable};
+use crate::egress::record::{Ended, Front, Outcome, Record, Unwritable};
 use crate::policy::address::{Addresses, Guard};
 use crate::policy::allowlist::Allowlist;
 use crate::policy::approvals::{Approval, ApprovalId, Scope, Subject};
@@ -57,6 +57,29 @@ impl Recorder for Written {
     fn limit_hit(&self, _: &'static str) {}
     fn decision_took(&self, _: Duration) {}
     fn added(&self, _: AttemptId, _: Ruling, _: Duration) {}
+}
+
+/// A journal whose disk is slow: what it has written is durable when the test says so, or never.
+#[derive(Debug, Default)]
+struct Slow {
+    written: Written,
+    waits: parking_lot::Mutex<Vec<tokio::sync::oneshot::Sender<()>>>,
+}
+
+impl Recorder for Slow {
+    fn record(&self, record: &Record) -> Result<(), Unwritable> {
+        self.written.record(record)
+    }
+    fn durable(&self) -> Durable {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.waits.lock().push(tell);
+        Durable::when(told)
+    }
+    fn settle(&self, ended: Ended) {
+        self.written.settle(ended);
+    }
+    fn limit_hit(&self, _: &'static str) {}
+    fn decision_took(&self, _: Duration) {}
 }
 
 /// Tells everybody at once to decide again, so many times, and puts another policy in force with the last.
@@ -142,6 +165,30 @@ async fn a_tunnel_to_where_rules_look_at_requests_is_recorded_and_gets_no_permit
     let seen = crate::policy::attempt::Seen::bare("GET", "/", None);
     assert!(world.gate.admit(claim("api.test.example:8080", Sight::Seen(Arc::new(seen)))).await.unwrap().passed().is_ok());
     assert_eq!(world.decided()[1], (Ruling::Allow, Reason::Listed, Some("a.toml:5".to_owned())));
+}
+
+#[tokio::test]
+async fn there_is_no_permit_and_no_look_before_decided_is_durable_and_none_where_it_never_is() {
+    for (rules, disk_holds) in [(WHOLE, true), (WHOLE, false), (ON_PATHS, true), (ON_PATHS, false)] {
+        let slow = Arc::new(Slow::default());
+        let (_changes, changed) = watch::channel(0);
+        let company = Company { approvals: Arc::default(), desk: Arc::new(NoDesk), recorder: Arc::clone(&slow) as _, changed };
+        let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100 };
+        let gate = Gate::new(Arc::new(ArcSwap::from_pointee(policy(rules))), company, settings);
+        let mut admitting = Box::pin(gate.admit(claim("api.test.example:8080", Sight::NotYet)));
+        assert!(admitting.as_mut().now_or_never().is_none());
+        assert!(matches!(&slow.written.0.lock()[..], [Record::Decided(_)]));
+        let waits = std::mem::take(&mut *slow.waits.lock());
+        if disk_holds {
+            waits.into_iter().for_each(|tell| tell.send(()).unwrap());
+            assert!(admitting.await.is_ok());
+        } else {
+            drop(waits);
+            let refusal = admitting.await.unwrap_err();
+            assert_eq!((refusal.reason, refusal.cause), (Reason::Internal, Cause::Journal));
+            assert!(matches!(&slow.written.0.lock()[..], [Record::Decided(_), Record::Ended(ended)] if ended.outcome == Outcome::Refused));
+        }
+    }
 }
 
 #[tokio::test]

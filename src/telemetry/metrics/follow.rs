@@ -97,6 +97,10 @@ impl Metrics {
                 self.tunnels_open.with_label_values(&[self.names.label(ended.agent.as_ref()).as_str()]).dec();
             }
         }
+        // It was allowed, and could not be: the record of it is not durable.
+        if ended.outcome == Outcome::Refused && open.as_ref().is_some_and(|open| open.ruling != Ruling::Block) {
+            self.failed_closed(ended.reason, 1);
+        }
         let all = (ended.bytes_up, ended.bytes_down);
         self.carried(ended.agent.as_ref(), open.as_ref().map_or(all, |open| open.left(all.0, all.1)));
         let Millis { hold, dns, dial, tls, total } = ended.ms;

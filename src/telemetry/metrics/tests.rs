@@ -149,6 +149,10 @@ fn only_reasons_of_our_own_fail_closed() {
         assert_eq!(counts, matches!(reason, Reason::Internal | Reason::Overloaded), "{reason}");
     }
     let metrics = Metrics::new();
+    metrics.recorded(&Record::Decided(decided(1)));
+    metrics.recorded(&Record::Ended(Ended { outcome: Outcome::Refused, reason: Reason::Internal, ..ended(1) }));
+    assert!(lines(&metrics, "exeat_failed_closed_total").contains(&"exeat_failed_closed_total{reason=\"internal\"} 1".to_owned()));
+    let metrics = Metrics::new();
     metrics.undecidable();
     assert!(lines(&metrics, "exeat_failed_closed_total").contains(&"exeat_failed_closed_total{reason=\"internal\"} 1".to_owned()));
 }

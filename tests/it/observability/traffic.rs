@@ -20,6 +20,9 @@ impl Traffic {
     pub(super) fn start() -> Self {
         let mut p0 = P0::new();
         p0.site.set("hold", "quiet_after_deny", "\"0s\"");
+        // Nobody listens at the one; the other takes all.
+        p0.site.set("telemetry", "otlp", "\"http://127.0.0.1:1\"");
+        p0.site.set("telemetry.ocsf", "file", "\"ocsf.jsonl\"");
         let tables = GOOD.replace("PORT", &p0.plain.port().to_string());
         p0.site.agent("busy", "limits = { per_minute = 3 }", &tables);
         p0.site.agent("torn", "", &tables);

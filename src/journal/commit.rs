@@ -1,0 +1,174 @@
+//! Group commit: one thread syncs what is written, once for everybody who waits by then.
+//!
+//! A sync that failed is not tried again: the system may have thrown the pages away and report the next sync as good
+//! (fsync(2), section ERRORS; <https://lwn.net/Articles/752063/>). The journal stays unwritable until the process starts anew.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use super::settings::Disk;
+use super::{Doing, JournalError};
+use crate::egress::record::Durable;
+
+/// What is written and what of it is on the disk. Its thread ends with it.
+#[derive(Debug)]
+pub(super) struct Commit {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    wanted: Condvar,
+    disk: Arc<dyn Disk>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Writes so far.
+    written: u64,
+    /// Those of them that are on the disk.
+    durable: u64,
+    dirty: Vec<Dirty>,
+    waiting: Vec<(u64, oneshot::Sender<()>)>,
+    /// A sync is wanted though nobody waits for it.
+    asked: bool,
+    failed: Option<Failed>,
+    over: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Dirty {
+    Lines(Arc<File>, PathBuf),
+    Folder(PathBuf),
+}
+
+#[derive(Clone, Debug)]
+struct Failed {
+    path: PathBuf,
+    kind: io::ErrorKind,
+    said: String,
+}
+
+impl Commit {
+    /// Where no thread can be had every wait fails.
+    pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
+        let shared = Arc::new(Shared { state: Mutex::default(), wanted: Condvar::new(), disk });
+        let syncing = Arc::clone(&shared);
+        if let Err(error) = std::thread::Builder::new().name("journal-sync".into()).spawn(move || syncing.run()) {
+            shared.state.lock().failed = Some(Failed { path: "thread".into(), kind: error.kind(), said: error.to_string() });
+        }
+        Self { shared }
+    }
+
+    /// A line was written to a segment.
+    pub(super) fn wrote(&self, file: &Arc<File>, path: &Path) {
+        let mut state = self.shared.state.lock();
+        state.written += 1;
+        let known = |dirty: &Dirty| matches!(dirty, Dirty::Lines(known, _) if Arc::ptr_eq(known, file));
+        if !state.dirty.iter().any(known) {
+            state.dirty.push(Dirty::Lines(Arc::clone(file), path.to_owned()));
+        }
+    }
+
+    /// A file or folder was made in a folder.
+    pub(super) fn made_in(&self, folder: &Path) {
+        let mut state = self.shared.state.lock();
+        state.written += 1;
+        let known = |dirty: &Dirty| matches!(dirty, Dirty::Folder(known) if known == folder);
+        if !state.dirty.iter().any(known) {
+            state.dirty.push(Dirty::Folder(folder.to_owned()));
+        }
+    }
+
+    /// When all that is written by now is on the disk.
+    pub(super) fn durable(&self) -> Durable {
+        let mut state = self.shared.state.lock();
+        if state.failed.is_some() {
+            return Durable::never();
+        }
+        if state.durable == state.written {
+            return Durable::already();
+        }
+        let (tell, told) = oneshot::channel();
+        let written = state.written;
+        state.waiting.push((written, tell));
+        drop(state);
+        self.shared.wanted.notify_one();
+        Durable::when(told)
+    }
+
+    /// Syncs soon what nobody waits for.
+    pub(super) fn soon(&self) {
+        self.shared.state.lock().asked = true;
+        self.shared.wanted.notify_one();
+    }
+
+    /// Why nothing can be written any more.
+    pub(super) fn failure(&self) -> Option<JournalError> {
+        let state = self.shared.state.lock();
+        let Failed { path, kind, said } = state.failed.as_ref()?;
+        Some(JournalError::new(Doing::Sync, path, io::Error::new(*kind, said.clone())))
+    }
+}
+
+impl Drop for Commit {
+    fn drop(&mut self) {
+        self.shared.state.lock().over = true;
+        self.shared.wanted.notify_one();
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        while let Some((written, dirty)) = self.next() {
+            let synced = dirty.iter().try_for_each(|dirty| self.sync(dirty));
+            let mut state = self.state.lock();
+            match synced {
+                Ok(()) => {
+                    state.durable = written;
+                    let served = |(wanted, _): &mut (u64, _)| *wanted <= written;
+                    for (_, tell) in state.waiting.extract_if(.., served) {
+                        // Who does not wait any more need not be told.
+                        let _ = tell.send(());
+                    }
+                }
+                Err(failed) => {
+                    tracing::error!(path = %failed.path.display(), error = failed.said, "a sync failed; nothing is recorded until exeat starts anew");
+                    state.failed = Some(failed);
+                    state.waiting.clear();
+                }
+            }
+        }
+    }
+
+    /// Waits until somebody waits, and takes all that is to be synced for them.
+    fn next(&self) -> Option<(u64, Vec<Dirty>)> {
+        let mut state = self.state.lock();
+        loop {
+            let wanted = !state.waiting.is_empty() || std::mem::take(&mut state.asked) && state.durable < state.written;
+            if state.failed.is_some() {
+                state.waiting.clear();
+            } else if wanted {
+                return Some((state.written, std::mem::take(&mut state.dirty)));
+            }
+            if state.over {
+                return None;
+            }
+            self.wanted.wait(&mut state);
+        }
+    }
+
+    fn sync(&self, dirty: &Dirty) -> Result<(), Failed> {
+        let (path, result) = match dirty {
+            Dirty::Lines(file, path) => (path, self.disk.sync_lines(file)),
+            Dirty::Folder(path) => (path, File::open(path).and_then(|folder| self.disk.sync_folder(&folder))),
+        };
+        result.map_err(|error| Failed { path: path.clone(), kind: error.kind(), said: error.to_string() })
+    }
+}

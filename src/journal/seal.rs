@@ -1,0 +1,172 @@
+//! Checkpoints of a slot: signed notes beside its segments, and in a second place where one is configured.
+//!
+//! In `checkpoints` each note is followed by an empty line, oldest first. A note that a kill kept from it is put there at the next start.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::note::{Key, Signer, Verifier};
+use super::recover::Left;
+use super::slot::{Slot, open_file};
+use super::tree::Tree;
+use super::{Doing, JournalError};
+use crate::egress::record::Sealed;
+
+/// So often a checkpoint is made where there is something new.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// After so many records one is made at once.
+const RECORDS: u64 = 10_000;
+
+/// No note is longer than this, by far.
+const LONGEST_NOTE: u64 = 8 << 10;
+
+/// Makes the checkpoints of one slot.
+#[derive(Debug)]
+pub(super) struct Sealer {
+    signer: Signer,
+    path: PathBuf,
+    second: Option<PathBuf>,
+    second_failed: bool,
+    /// Leaves that the last checkpoint covers, those that need no other, its own line with them, and when it was made.
+    sealed: u64,
+    settled: u64,
+    at: Option<Instant>,
+    /// Notes that could not be put into `checkpoints` yet.
+    owed: Vec<String>,
+}
+
+impl Sealer {
+    /// Puts `verifier` and `checkpoints` beside the segments, in order, and says how many lines the last checkpoint there covers.
+    pub(super) fn new(slot: &Slot, key: &Key, second: Option<&Path>, left: &mut Left) -> Result<(Self, Option<u64>), JournalError> {
+        let signer = key.signer(&slot.name);
+        let path = slot.folder.join("checkpoints");
+        verifier(slot, &signer)?;
+        let last = repair(&path, &signer).map_err(|error| JournalError::new(Doing::Repair, &path, error))?;
+        let second = second.map(|folder| folder.join(format!("{}-{}", slot.name, key.log_id())));
+        let sealed = last.filter(|last| *last <= left.tree.size()).unwrap_or(0);
+        let owed = std::mem::take(&mut left.sealed)
+            .into_iter()
+            .filter(|line| last.is_none_or(|last| line.size > last))
+            .map(|line| line.note)
+            .collect();
+        let mut sealer = Self { signer, path, second, second_failed: false, sealed, settled: sealed, at: None, owed };
+        sealer.pay();
+        Ok((sealer, last))
+    }
+
+    /// Whether a checkpoint is due by the number of records.
+    pub(super) fn is_due(&self, tree: &Tree) -> bool {
+        tree.size().saturating_sub(self.sealed) >= RECORDS
+    }
+
+    /// Whether there is something to seal, and it is time.
+    pub(super) fn is_due_at(&self, tree: &Tree, now: Instant) -> bool {
+        self.is_behind(tree) && self.at.is_none_or(|at| now.saturating_duration_since(at) >= EVERY)
+    }
+
+    /// Whether there is something to seal.
+    pub(super) fn is_behind(&self, tree: &Tree) -> bool {
+        tree.size() > self.settled
+    }
+
+    /// The checkpoint of a tree, to be written down.
+    pub(super) fn seal(&self, tree: &Tree) -> Sealed {
+        let root = tree.root();
+        Sealed { size: tree.size(), root: root.to_string(), note: self.signer.sign(tree.size(), root) }
+    }
+
+    /// Keeps a checkpoint. `size` is that of the tree by now: its own line is nothing new.
+    pub(super) fn keep(&mut self, sealed: Sealed, size: u64) {
+        (self.sealed, self.settled, self.at) = (sealed.size, size, Some(Instant::now()));
+        self.owed.push(sealed.note);
+        self.pay();
+    }
+
+    /// Tries again what could not be kept.
+    pub(super) fn pay(&mut self) {
+        while let Some(note) = self.owed.first() {
+            if let Err(error) = append(&self.path, note) {
+                tracing::warn!(path = %self.path.display(), %error, "a checkpoint could not be put beside its segments; it is tried again");
+                return;
+            }
+            if let Some(second) = &self.second {
+                let put = append(second, note);
+                if let (Err(error), false) = (&put, self.second_failed) {
+                    tracing::error!(path = %second.display(), %error, "checkpoints cannot be put in their second place");
+                }
+                self.second_failed = put.is_err();
+            }
+            self.owed.remove(0);
+        }
+    }
+}
+
+/// A slot is signed by one key for good: where there is another's, the slot is left alone.
+fn verifier(slot: &Slot, signer: &Signer) -> Result<(), JournalError> {
+    let path = slot.folder.join("verifier");
+    let wanted = format!("{}\n", signer.verifier());
+    match fs::read_to_string(&path) {
+        Ok(text) if text == wanted => Ok(()),
+        Ok(_) => Err(JournalError::OtherKey { path }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let draft = slot.folder.join("verifier.new");
+            let mut options = OpenOptions::new();
+            let made = options.write(true).create(true).truncate(true).mode(0o600).open(&draft);
+            let made = made.and_then(|mut file| file.write_all(wanted.as_bytes()).and_then(|()| file.sync_all()));
+            made.and_then(|()| fs::rename(&draft, &path)).map_err(|error| JournalError::new(Doing::Create, &path, error))
+        }
+        Err(error) => Err(JournalError::new(Doing::Read, &path, error)),
+    }
+}
+
+fn append(path: &Path, note: &str) -> io::Result<()> {
+    let file = open_file(path, OpenOptions::new().create(true))?;
+    let length = file.metadata()?.len();
+    let entry = format!("{note}\n");
+    let whole = match (&file).write(entry.as_bytes()) {
+        Ok(written) if written == entry.len() => return Ok(()),
+        Ok(_) => Err(io::Error::from(io::ErrorKind::StorageFull)),
+        Err(error) => Err(error),
+    };
+    file.set_len(length)?;
+    whole
+}
+
+/// Cuts a torn note away; the size that the last whole one covers.
+fn repair(path: &Path, signer: &Signer) -> io::Result<Option<u64>> {
+    let file = match open_file(path, &mut OpenOptions::new()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        result => result?,
+    };
+    let length = file.metadata()?.len();
+    let start = length.saturating_sub(LONGEST_NOTE);
+    let tail = read_from(&file, start, length)?;
+    // The end of the last note: a line of a signature, its end, and the empty line.
+    let good = tail.windows(2).rposition(|pair| pair == b"\n\n").map_or(0, |at| at + 2);
+    let Some(signed) = tail[..good.saturating_sub(1)].split_inclusive(|&byte| byte == b'\n').next_back() else {
+        file.set_len(start)?;
+        return Ok(None);
+    };
+    let good = if signed.starts_with("\u{2014} ".as_bytes()) { good } else { before_text(&tail[..good]) };
+    file.set_len(start + good as u64)?;
+    let Ok(text) = std::str::from_utf8(&tail[..good]) else { return Ok(None) };
+    let origin = format!("{}\n", signer.origin());
+    let note = text.rfind(&origin).map(|at| text[at..].strip_suffix('\n').unwrap_or(&text[at..]));
+    let opened = note.and_then(|note| Verifier::parse(signer.verifier()).ok()?.open(note).ok());
+    Ok(opened.map(|checkpoint| checkpoint.size()))
+}
+
+/// Where a text without its signature begins, behind the note before it.
+fn before_text(tail: &[u8]) -> usize {
+    tail[..tail.len() - 2].windows(2).rposition(|pair| pair == b"\n\n").map_or(0, |at| at + 2)
+}
+
+fn read_from(file: &File, start: u64, length: u64) -> io::Result<Vec<u8>> {
+    let mut tail = vec![0; usize::try_from(length - start).map_err(io::Error::other)?];
+    file.read_exact_at(&mut tail, start)?;
+    Ok(tail)
+}

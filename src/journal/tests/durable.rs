@@ -1,0 +1,125 @@
+//! What rests on the disk: who waits for which sync, and what a failed one means.
+
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+
+/// A disk that writes down what it is told, that can be held, and that fails when told to.
+#[derive(Debug, Default)]
+struct Watched {
+    told: Mutex<Vec<&'static str>>,
+    held: Mutex<()>,
+    fails: AtomicBool,
+}
+
+impl Watched {
+    fn sync(&self, what: &'static str) -> io::Result<()> {
+        let _held = self.held.lock();
+        self.told.lock().push(what);
+        if self.fails.load(Ordering::SeqCst) { Err(io::Error::other("the medium is gone")) } else { Ok(()) }
+    }
+
+    fn took(&self) -> Vec<&'static str> {
+        std::mem::take(&mut *self.told.lock())
+    }
+}
+
+impl Disk for Watched {
+    fn sync_lines(&self, _: &File) -> io::Result<()> {
+        self.sync("lines")
+    }
+    fn sync_folder(&self, _: &File) -> io::Result<()> {
+        self.sync("folder")
+    }
+}
+
+fn open_on(state: &Path, disk: &Arc<Watched>, segment: u64) -> Journal {
+    let settings = Settings { segment, durability: Durability::Disk, disk: Arc::clone(disk) as _, ..Settings::default() };
+    Journal::open(state, settings).unwrap().journal
+}
+
+#[tokio::test]
+async fn a_record_is_durable_once_its_lines_and_the_folders_of_its_segment_are_synced() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
+    let journal = open_on(state.path(), &disk, ROOM);
+    assert_eq!(disk.took(), Vec::<&str>::new());
+    journal.durable().wait().await.unwrap();
+    assert_eq!(disk.took(), ["folder", "folder", "folder", "lines"]);
+    journal.durable().wait().await.unwrap();
+    assert_eq!(disk.took(), Vec::<&str>::new(), "nothing is new");
+    write(&journal, &Record::Decided(decided(1)));
+    journal.durable().wait().await.unwrap();
+    assert_eq!(disk.took(), ["lines"]);
+}
+
+#[tokio::test]
+async fn a_new_segment_is_durable_with_the_one_before_it_and_its_folder() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
+    let journal = open_on(state.path(), &disk, 4000);
+    journal.durable().wait().await.unwrap();
+    disk.took();
+    let mut ids = 1..;
+    while !segment(state.path(), 2).exists() {
+        write(&journal, &Record::Decided(decided(ids.next().unwrap())));
+    }
+    journal.durable().wait().await.unwrap();
+    assert_eq!(disk.took(), ["lines", "folder", "lines"]);
+}
+
+#[tokio::test]
+async fn nobody_is_told_before_the_sync_returned_and_one_sync_serves_all_who_wait() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
+    let journal = open_on(state.path(), &disk, ROOM);
+    journal.durable().wait().await.unwrap();
+    disk.took();
+    let waiting: Vec<_> = {
+        let _held = disk.held.lock();
+        let waits = (1..=100).map(|id| {
+            write(&journal, &Record::Decided(decided(id)));
+            let mut wait = Box::pin(journal.durable().wait());
+            let waker = std::task::Waker::noop();
+            assert!(wait.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending(), "{id}");
+            wait
+        });
+        waits.collect()
+    };
+    for wait in waiting {
+        wait.await.unwrap();
+    }
+    let syncs = disk.took().len();
+    assert!((1..=2).contains(&syncs), "one under way and one for all the others, not {syncs}");
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_nothing_is_recorded_until_a_new_start() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
+    let journal = open_on(state.path(), &disk, ROOM);
+    journal.durable().wait().await.unwrap();
+    disk.fails.store(true, Ordering::SeqCst);
+    write(&journal, &Record::Decided(decided(1)));
+    assert_eq!(journal.durable().wait().await, Err(Unwritable));
+    disk.fails.store(false, Ordering::SeqCst);
+    disk.took();
+    assert_eq!(journal.record(&Record::Decided(decided(2)), &mut |_| ()), Err(Unwritable));
+    assert_eq!(journal.durable().wait().await, Err(Unwritable));
+    assert_eq!(disk.took(), Vec::<&str>::new(), "a sync that failed is not tried again as if it could still tell");
+    let problem = journal.probe(&mut |_| ()).unwrap_err();
+    assert!(problem.ends_with("proxy-1/00000001.jsonl cannot be synced: the medium is gone"), "{problem}");
+    assert_eq!(journal.healthy(), Err(problem));
+    drop(journal);
+    let journal = open_on(state.path(), &disk, ROOM);
+    write(&journal, &Record::Decided(decided(3)));
+    journal.durable().wait().await.unwrap();
+    assert_eq!(told(state.path()), ["1 started", "2 decided 1", "3 ended 1 lost listed", "4 started", "5 decided 3"]);
+}
+
+#[tokio::test]
+async fn with_the_durability_of_the_process_nothing_is_waited_for() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
+    let settings = Settings { disk: Arc::clone(&disk) as _, ..Settings::from(ROOM) };
+    let journal = Journal::open(state.path(), settings).unwrap().journal;
+    write(&journal, &Record::Decided(decided(1)));
+    journal.durable().wait().await.unwrap();
+    assert_eq!(disk.took(), Vec::<&str>::new());
+}

@@ -1,0 +1,359 @@
+//! What a receiver gets, whatever it answers and whenever either side dies. Time is paused.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs;
+use std::path::Path;
+
+use parking_lot::Mutex;
+use proptest::prelude::*;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::journal::Journal;
+use crate::journal::sample::decided;
+use crate::telemetry::Recording;
+
+/// A receiver: what it will answer, and what it has.
+#[derive(Debug, Default)]
+struct Receiver {
+    /// Failures to come; then everything is taken.
+    answers: VecDeque<NotDelivered>,
+    /// Sequence numbers it refuses, alone or with others.
+    poison: BTreeSet<u64>,
+    refuses_all: bool,
+    /// What it took, a batch each.
+    taken: Vec<Vec<(String, u64)>>,
+    /// How many records it was handed, each time.
+    handed: Vec<usize>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Fake(Arc<Mutex<Receiver>>);
+
+impl Deliver for Fake {
+    async fn deliver(&mut self, batch: &[Entry]) -> Result<(), NotDelivered> {
+        tokio::task::yield_now().await;
+        let mut receiver = self.0.lock();
+        receiver.handed.push(batch.len());
+        if let Some(answer) = receiver.answers.pop_front() {
+            return Err(answer);
+        }
+        if receiver.refuses_all || batch.iter().any(|entry| receiver.poison.contains(&entry.line.seq)) {
+            return Err(NotDelivered::Never { which: Vec::new(), why: "no".into() });
+        }
+        receiver.taken.push(batch.iter().map(|entry| (entry.slot.to_string(), entry.line.seq)).collect());
+        Ok(())
+    }
+}
+
+impl Fake {
+    fn taken(&self) -> Vec<u64> {
+        self.0.lock().taken.iter().flatten().map(|(_, seq)| *seq).collect()
+    }
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+
+    /// As a kill: nothing more is done.
+    async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+fn recording(state: &Path) -> Arc<Recording> {
+    Arc::new(Recording::new(Journal::open(state, 1500).unwrap().journal))
+}
+
+fn follow(state: &Path, recording: &Arc<Recording>, fake: &Fake) -> Running {
+    fs::create_dir_all(state.join("sinks")).unwrap();
+    let stop = CancellationToken::new();
+    let beside = Beside {
+        state: state.to_owned(),
+        metrics: Arc::clone(&recording.metrics),
+        recorder: Arc::clone(recording) as _,
+        written: recording.written(),
+        stop: stop.clone(),
+    };
+    let pace = Pace { most: Most { records: 8, bytes: 4000 }, ..Pace::default() };
+    let task = tokio::spawn(Follower::new(Sink::Webhook, fake.clone(), pace, beside).run());
+    Running { stop, task }
+}
+
+fn write(recording: &Recording, ids: Range<u128>) {
+    for id in ids {
+        recording.record(&Record::Decided(decided(id))).unwrap();
+    }
+}
+
+/// Waits in paused time.
+async fn until(what: impl Fn() -> bool) {
+    for _ in 0..100_000 {
+        if what() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never came true");
+}
+
+fn metric(recording: &Recording, start: &str) -> Vec<String> {
+    recording
+        .metrics
+        .page(crate::telemetry::metrics::Format::Text)
+        .lines()
+        .filter(|line| line.starts_with(start))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn gaps(state: &Path) -> Vec<(u64, u64, GapWhy)> {
+    let gap = |entry: Entry| if let Record::Gap(gap) = entry.line.record { Some((gap.first, gap.last, gap.why)) } else { None };
+    Reader::open(state).unwrap().filter_map(|entry| gap(entry.unwrap())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_is_not_sent_again_by_the_next_process() {
+    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let first = recording(state.path());
+    write(&first, 1..20);
+    let running = follow(state.path(), &first, &fake);
+    write(&first, 20..30);
+    running.stop().await;
+    assert_eq!(fake.taken(), (1..=30).collect::<Vec<_>>());
+    drop(first);
+
+    let second = recording(state.path());
+    let running = follow(state.path(), &second, &fake);
+    write(&second, 30..31);
+    running.stop().await;
+    let newest = newest(state.path()).unwrap()["proxy-1"];
+    assert_eq!(fake.taken(), (1..=newest).collect::<Vec<_>>());
+    assert!(fake.0.lock().handed.iter().all(|length| *length <= 8));
+    assert_eq!(metric(&second, "exeat_sink_lag"), ["exeat_sink_lag_records{sink=\"webhook\"} 0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_was_not_taken_comes_again_after_a_while_and_nothing_overtakes_it() {
+    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let recording = recording(state.path());
+    write(&recording, 1..12);
+    fake.0.lock().answers.extend([NotDelivered::later("a"), NotDelivered::Later { why: "b".into(), after: Some(Duration::from_secs(60)) }]);
+    let begun = Instant::now();
+    let running = follow(state.path(), &recording, &fake);
+    until(|| fake.0.lock().handed.len() == 2).await;
+    assert_eq!(metric(&recording, "exeat_sink_lag"), ["exeat_sink_lag_records{sink=\"webhook\"} 12"]);
+    until(|| fake.taken().len() == 12).await;
+    assert!(begun.elapsed() >= Duration::from_secs(60), "{:?}", begun.elapsed());
+    running.stop().await;
+    assert_eq!(fake.taken(), (1..=12).collect::<Vec<_>>());
+    let deliveries = ["exeat_sink_deliveries_total{result=\"later\",sink=\"webhook\"} 2"];
+    assert_eq!(metric(&recording, "exeat_sink_deliveries_total{result=\"later\""), deliveries);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_one_record_that_is_refused_is_found_counted_and_recorded() {
+    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let recording = recording(state.path());
+    write(&recording, 1..12);
+    fake.0.lock().poison.insert(3);
+    let running = follow(state.path(), &recording, &fake);
+    until(|| fake.taken().len() == 12).await;
+    running.stop().await;
+    let wanted: Vec<u64> = (1..=13).filter(|seq| *seq != 3).collect();
+    assert_eq!(fake.taken(), wanted);
+    assert_eq!(gaps(state.path()), [(3, 3, GapWhy::Rejected)]);
+    let rejected = ["exeat_sink_rejected_records_total{sink=\"webhook\"} 1"];
+    assert_eq!(metric(&recording, "exeat_sink_rejected"), rejected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_names_what_it_refuses_has_the_rest() {
+    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let recording = recording(state.path());
+    write(&recording, 1..4);
+    fake.0.lock().answers.push_back(NotDelivered::Never { which: vec![1, 2], why: "those".into() });
+    let running = follow(state.path(), &recording, &fake);
+    until(|| gaps(state.path()).len() == 2).await;
+    running.stop().await;
+    assert_eq!(gaps(state.path()), [(2, 2, GapWhy::Rejected), (3, 3, GapWhy::Rejected)]);
+    assert_eq!(fake.taken(), [5, 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_refuses_everything_costs_no_record() {
+    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let recording = recording(state.path());
+    write(&recording, 1..12);
+    fake.0.lock().refuses_all = true;
+    let running = follow(state.path(), &recording, &fake);
+    until(|| fake.0.lock().handed.len() > 60).await;
+    assert_eq!((fake.taken(), gaps(state.path())), (vec![], vec![]));
+    fake.0.lock().refuses_all = false;
+    until(|| fake.taken().len() == 12).await;
+    running.stop().await;
+    assert_eq!(fake.taken(), (1..=12).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_that_is_refused_is_not_told_by_another_gap() {
+    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let recording = recording(state.path());
+    write(&recording, 1..5);
+    // The gap about 2 becomes record 6.
+    fake.0.lock().poison.extend([2, 6]);
+    let running = follow(state.path(), &recording, &fake);
+    until(|| fake.taken().contains(&5)).await;
+    write(&recording, 5..7);
+    until(|| fake.taken().contains(&8)).await;
+    running.stop().await;
+    assert_eq!((fake.taken(), gaps(state.path())), (vec![1, 3, 4, 5, 7, 8], vec![(2, 2, GapWhy::Rejected)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_were_removed_before_a_sink_came_to_them_are_a_gap() {
+    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let recording = recording(state.path());
+    write(&recording, 1..3);
+    let running = follow(state.path(), &recording, &fake);
+    running.stop().await;
+    write(&recording, 3..20);
+    let folder = state.path().join("journal/proxy-1");
+    fs::remove_file(folder.join("00000001.jsonl")).unwrap();
+    fs::remove_file(folder.join("00000002.jsonl")).unwrap();
+    let first: u64 = Reader::open(state.path()).unwrap().next().unwrap().unwrap().line.seq;
+    let running = follow(state.path(), &recording, &fake);
+    running.stop().await;
+    let had = fake.0.lock().taken[0].last().unwrap().1;
+    assert!(first > had + 1, "{first} {had}");
+    assert_eq!(fake.taken()[had as usize], first);
+    assert_eq!(gaps(state.path()), [(had + 1, first - 1, GapWhy::Missing)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_that_leads_nowhere_begins_with_the_oldest_record() {
+    let table = [
+        (r#"{"segment":9,"offset":0,"seq":90}"#, "beyond every segment"),
+        (r#"{"segment":1,"offset":99999,"seq":3}"#, "behind the end"),
+        (r#"{"segment":1,"offset":7,"seq":1}"#, "in the middle of a line"),
+        (r#"{"segment":1,"offset":93,"seq":77}"#, "of another line"),
+    ];
+    for (position, what) in table {
+        let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+        let recording = recording(state.path());
+        write(&recording, 1..6);
+        fs::create_dir_all(state.path().join("sinks")).unwrap();
+        let text = format!(r#"{{"v":1,"sink":"webhook","slots":{{"proxy-1":{position}}}}}"#);
+        fs::write(state.path().join("sinks/webhook.json"), text).unwrap();
+        let running = follow(state.path(), &recording, &fake);
+        running.stop().await;
+        assert_eq!((fake.taken(), gaps(state.path())), ((1..=6).collect::<Vec<_>>(), vec![]), "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_does_not_wait_for_a_receiver_that_is_away() {
+    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let recording = recording(state.path());
+    write(&recording, 1..12);
+    fake.0.lock().answers.extend((0..1000).map(|_| NotDelivered::later("away")));
+    let running = follow(state.path(), &recording, &fake);
+    until(|| fake.0.lock().handed.len() == 4).await;
+    let begun = Instant::now();
+    running.stop().await;
+    assert!(begun.elapsed() <= Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(fake.taken(), [] as [u64; 0]);
+}
+
+/// What happens to a journal and its follower.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Write(u8),
+    /// The receiver fails so many times.
+    Fail(u8),
+    Time(u16),
+    /// The follower is killed and begins anew.
+    Kill,
+    /// It is stopped in order and begins anew.
+    Stop,
+    /// The process that writes begins anew.
+    Restart,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (1..40_u8).prop_map(Event::Write),
+        2 => (1..4_u8).prop_map(Event::Fail),
+        3 => (0..3000_u16).prop_map(Event::Time),
+        2 => Just(Event::Kill),
+        1 => Just(Event::Stop),
+        1 => Just(Event::Restart),
+    ]
+}
+
+async fn lived(events: &[Event], state: &Path, fake: &Fake) {
+    let mut writer = recording(state);
+    let mut running = follow(state, &writer, fake);
+    let mut id = 0;
+    for event in events {
+        match *event {
+            Event::Write(count) => {
+                write(&writer, id..id + u128::from(count));
+                id += u128::from(count);
+            }
+            Event::Fail(count) => fake.0.lock().answers.extend((0..count).map(|_| NotDelivered::later("x"))),
+            Event::Time(millis) => tokio::time::sleep(Duration::from_millis(millis.into())).await,
+            Event::Kill => {
+                running.kill().await;
+                running = follow(state, &writer, fake);
+            }
+            Event::Stop => {
+                running.stop().await;
+                running = follow(state, &writer, fake);
+            }
+            Event::Restart => {
+                running.kill().await;
+                drop(writer);
+                writer = recording(state);
+                running = follow(state, &writer, fake);
+            }
+        }
+    }
+    let newest = newest(state).unwrap();
+    until(|| newest.iter().all(|(slot, seq)| fake.0.lock().taken.iter().flatten().any(|(s, t)| s == slot && t == seq))).await;
+    running.stop().await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #[test]
+    fn nothing_is_skipped_and_all_arrives_in_order(events in prop::collection::vec(event(), 1..25)) {
+        let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(lived(&events, state.path(), &fake));
+        let receiver = fake.0.lock();
+        let mut newest: BTreeMap<&str, u64> = BTreeMap::new();
+        for batch in &receiver.taken {
+            prop_assert!(batch.len() <= 8);
+            let mut before: BTreeMap<&str, u64> = BTreeMap::new();
+            for (slot, seq) in batch {
+                let last = newest.get(slot.as_str()).copied().unwrap_or(0);
+                prop_assert!(*seq <= last + 1, "{slot}: {seq} after {last}");
+                prop_assert!(before.insert(slot, *seq).is_none_or(|before| before + 1 == *seq), "{slot}: {batch:?}");
+                newest.insert(slot, last.max(*seq));
+            }
+        }
+        prop_assert_eq!(gaps(state.path()), []);
+    }
+}

@@ -1,0 +1,95 @@
+//! The receiver's process.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How it is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Grpc,
+    Http,
+}
+
+impl Protocol {
+    pub(super) fn as_written(self) -> &'static str {
+        match self {
+            Protocol::Grpc => "grpc",
+            Protocol::Http => "http/protobuf",
+        }
+    }
+}
+
+/// A running receiver.
+pub(super) struct Collector {
+    pub(super) port: u16,
+    child: Child,
+    file: PathBuf,
+}
+
+fn python() -> String {
+    std::env::var("EXEAT_TEST_PYTHON").unwrap_or_else(|_| "python3".into())
+}
+
+/// Whether its parts are here; says so if not, and fails if they must be.
+pub(super) fn is_here() -> bool {
+    let probe = Command::new(python()).args(["-c", "import grpc, opentelemetry.proto.collector.logs.v1.logs_service_pb2"]).output();
+    let here = probe.is_ok_and(|output| output.status.success());
+    assert!(here || std::env::var("EXEAT_TEST_CLIENTS").as_deref() != Ok("all"), "grpcio and opentelemetry-proto are not installed");
+    if !here {
+        eprintln!("NOTICE: grpcio and opentelemetry-proto are not installed, the tests of OTLP are skipped");
+    }
+    here
+}
+
+impl Collector {
+    /// Starts one that keeps what it gets in `folder`, beside what an earlier one got there. Port 0 is any.
+    pub(super) fn start(folder: &Path, protocol: Protocol, port: u16, mode: &str) -> Self {
+        let file = folder.join("received.jsonl");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/otlp/collector.py");
+        let name = if protocol == Protocol::Grpc { "grpc" } else { "http" };
+        let mut command = Command::new(python());
+        command.arg(script).args([name, &port.to_string()]).arg(&file).arg(mode).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let port = line.trim().strip_prefix("listening ").and_then(|port| port.parse().ok());
+        Self { port: port.unwrap_or_else(|| panic!("the receiver does not listen: {line:?}")), child, file }
+    }
+
+    /// Ends it as `kill -9` does.
+    pub(super) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Everything received so far, in order; a line that is being written is left out.
+    pub(super) fn received(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.file).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Waits until something holds of what was received.
+    pub(super) fn until(&self, what: &str, holds: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        loop {
+            let received = self.received();
+            if holds(&received) {
+                return received;
+            }
+            assert!(Instant::now() < deadline, "never received: {what}; {} items are there", received.len());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
