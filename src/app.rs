@@ -30,6 +30,7 @@ use crate::journal::{Durability, Journal, JournalError, NoFollowers, Settings};
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
+use crate::telemetry::metrics::AgentNames;
 use crate::telemetry::serve::{Readiness, Ready};
 use crate::telemetry::sinks::Beside;
 use crate::telemetry::{Metrics, Recording};
@@ -212,7 +213,9 @@ impl App {
     pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
         let (policy, unread) = first;
         let exporting = Exports::prepare(config)?;
-        let recording = Arc::new(Recording::new(journal));
+        let names = if config.telemetry.agent_label { AgentNames::Shown } else { AgentNames::Hidden };
+        let recording = Arc::new(Recording::new(journal).naming(names));
+        recording.metrics.watch_disk(crate::journal::folder(&config.state), Some(config.journal.max));
         let recorder: Arc<dyn Recorder> = Arc::clone(&recording) as Arc<dyn Recorder>;
         let policy = Arc::new(ArcSwap::from_pointee(policy));
         let stop = Stop::default();
@@ -377,9 +380,8 @@ async fn count_pending(desk: Arc<HoldDesk>, metrics: Arc<Metrics>, stop: Cancell
         }
         let pending = desk.pending_by_agent();
         known.extend(pending.keys().cloned());
-        for agent in &known {
-            metrics.set_holds_pending(agent, pending.get(agent).copied().unwrap_or_default());
-        }
+        let of_all = known.iter().map(|agent| (agent.clone(), pending.get(agent).copied().unwrap_or_default()));
+        metrics.set_holds_pending(&of_all.collect());
     }
 }
 

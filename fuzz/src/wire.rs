@@ -121,6 +121,7 @@ impl Recorder for Ledger {
     }
 
     fn decision_took(&self, _took: Duration) {}
+    fn added(&self, _attempt: AttemptId, _decision: Ruling, _took: Duration) {}
 }
 
 impl Desk for Ledger {

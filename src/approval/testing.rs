@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{HoldDesk, HoldSettings, Lasting, Reply};
 use crate::egress::hold::{Asked, Desk as _, Waiting};
-use crate::egress::record::{Answer, Ended, Record, Recorder, Unwritable};
+use crate::egress::record::{Answer, Ended, Record, Recorder, Ruling, Unwritable};
 use crate::policy::Policy;
 use crate::policy::address::{Addresses, Guard};
 use crate::policy::approvals::Approvals;
@@ -47,6 +47,7 @@ impl Recorder for Journal {
     fn settle(&self, _: Ended) {}
     fn limit_hit(&self, _: &'static str) {}
     fn decision_took(&self, _: Duration) {}
+    fn added(&self, _: AttemptId, _: Ruling, _: Duration) {}
 }
 
 pub(crate) struct Room {

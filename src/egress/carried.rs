@@ -163,6 +163,7 @@ mod tests {
         fn settle(&self, _: Ended) {}
         fn limit_hit(&self, _: &'static str) {}
         fn decision_took(&self, _: Duration) {}
+        fn added(&self, _: crate::policy::attempt::AttemptId, _: crate::egress::record::Ruling, _: Duration) {}
     }
 
     fn accounted() -> (Carried, Arc<Fickle>) {

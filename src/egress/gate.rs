@@ -307,7 +307,10 @@ async fn written_down(open: Open, written: Result<Durable, Unwritable>) -> Resul
         Err(unwritable) => Err(unwritable),
     };
     match durable {
-        Ok(()) => Ok(open),
+        Ok(()) => {
+            open.goes_on();
+            Ok(open)
+        }
         Err(Unwritable) => Err(open.refuse(Reason::Internal, Cause::Journal)),
     }
 }

@@ -142,8 +142,16 @@ impl Open {
         self.draft.decision = ruling;
         self.draft.reason = reason;
         let written = self.backing.recorder.record(&Record::Decided(self.draft.clone()));
+        if ruling == Ruling::Block {
+            self.goes_on();
+        }
         self.stage = if written.is_ok() { Stage::Decided(outcome, reason) } else { Stage::Closed };
         written
+    }
+
+    /// Nothing of ours stands between the agent and its answer any more.
+    pub(super) fn goes_on(&self) {
+        self.backing.recorder.added(self.draft.id, self.draft.decision, self.began.elapsed().saturating_sub(self.held.unwrap_or_default()));
     }
 
     /// Says how it will end unless something else is said later.

@@ -331,6 +331,9 @@ pub trait Recorder: Send + Sync + fmt::Debug {
     /// A limit was hit; counted, not recorded.
     fn limit_hit(&self, limit: &'static str);
 
-    /// How long a decision took, the wait of a hold left out.
+    /// How long the policy took to decide.
     fn decision_took(&self, took: std::time::Duration);
+
+    /// What exeat added to an attempt: from its claim until its decision was recorded, the wait of a hold left out.
+    fn added(&self, attempt: AttemptId, decision: Ruling, took: std::time::Duration);
 }

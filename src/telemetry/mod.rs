@@ -15,11 +15,13 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use metrics::AgentNames;
 pub use metrics::Metrics;
 pub use tally::Tally;
 
-use crate::egress::record::{Durable, Ended, Record, Recorder, Unwritable};
+use crate::egress::record::{Durable, Ended, Record, Recorder, Ruling, Unwritable};
 use crate::journal::{Followers, Journal};
+use crate::policy::attempt::AttemptId;
 
 /// Where this process's records go: the journal first, the metrics once a record is written.
 #[derive(Debug)]
@@ -36,7 +38,15 @@ pub struct Recording {
 impl Recording {
     /// Records into a journal, counting from nothing.
     pub fn new(journal: Journal) -> Self {
-        Self { journal, metrics: Arc::new(Metrics::new()), tally: Mutex::default(), written: watch::Sender::new(()) }
+        Self { journal, metrics: Arc::default(), tally: Mutex::default(), written: watch::Sender::new(()) }.naming(AgentNames::default())
+    }
+
+    /// The same, with metrics that name agents or do not. What was counted before is not.
+    #[must_use]
+    pub fn naming(self, names: AgentNames) -> Self {
+        let metrics = Metrics::naming(names);
+        metrics.journal_tried(self.journal.healthy().is_ok());
+        Self { metrics: Arc::new(metrics), ..self }
     }
 
     fn recorded(&self, record: &Record) {
@@ -69,10 +79,13 @@ impl Recording {
 
     /// What stands in the way of writing, after trying again where the last write failed.
     pub fn ready(&self) -> Result<(), String> {
-        self.journal.probe(&mut |record| self.recorded(record))
+        let ready = self.journal.probe(&mut |record| self.recorded(record));
+        self.metrics.journal_tried(ready.is_ok());
+        ready
     }
 
     fn count(&self, result: Result<(), Unwritable>) -> Result<(), Unwritable> {
+        self.metrics.journal_tried(result.is_ok());
         if result.is_err() {
             self.metrics.journal_error();
         }
@@ -82,7 +95,11 @@ impl Recording {
 
 impl Recorder for Recording {
     fn record(&self, record: &Record) -> Result<(), Unwritable> {
-        self.count(self.journal.record(record, &mut |record| self.recorded(record)))
+        let written = self.count(self.journal.record(record, &mut |record| self.recorded(record)));
+        if let (Err(Unwritable), Record::Decided(_)) = (written, record) {
+            self.metrics.undecidable();
+        }
+        written
     }
 
     fn durable(&self) -> Durable {
@@ -100,6 +117,10 @@ impl Recorder for Recording {
 
     fn decision_took(&self, took: Duration) {
         self.metrics.decision_took(took);
+    }
+
+    fn added(&self, attempt: AttemptId, decision: Ruling, took: Duration) {
+        self.metrics.added(attempt, decision, took);
     }
 }
 
@@ -122,16 +143,19 @@ mod tests {
         assert_eq!(recording.record(&Record::Decided(decided(2))), Err(Unwritable));
         recording.settle(ended(1));
         assert!(recording.ready().is_err());
-        let text = recording.metrics.text();
+        let text = recording.metrics.page(metrics::Format::Text);
         assert!(text.contains("exeat_journal_errors_total 2\n"), "{text}");
         assert!(text.contains("exeat_journal_records_total{kind=\"decided\"} 1\n"), "{text}");
         assert!(!text.contains("kind=\"ended\""), "{text}");
         assert!(text.contains("exeat_attempts_open 1\n"), "{text}");
+        assert!(text.contains("exeat_journal_healthy 0\n"), "{text}");
+        assert!(text.contains("exeat_failed_closed_total{reason=\"internal\"} 1\n"), "{text}");
 
         std::fs::rename(&aside, &folder).unwrap();
         assert_eq!(recording.ready(), Ok(()));
-        let text = recording.metrics.text();
+        let text = recording.metrics.page(metrics::Format::Text);
         assert!(text.contains("exeat_journal_records_total{kind=\"ended\"} 1\n"), "{text}");
         assert!(text.contains("exeat_attempts_open 0\n"), "{text}");
+        assert!(text.contains("exeat_journal_healthy 1\n"), "{text}");
     }
 }

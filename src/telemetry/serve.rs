@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, VARY};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Metrics;
+use super::metrics::Format;
 
 /// Connections served at once; more wait to be accepted.
 const CONNECTIONS: usize = 64;
@@ -123,8 +124,11 @@ fn answer<B>(request: &Request<B>, watched: &Watched) -> Response<Full<Bytes>> {
     }
     match path {
         "/metrics" => {
-            let mut response = text(StatusCode::OK, watched.metrics.text());
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(prometheus::TEXT_FORMAT));
+            let accept = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+            let format = Format::wanted(accept);
+            let mut response = text(StatusCode::OK, watched.metrics.page(format));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+            response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
             response
         }
         "/readyz" => {
@@ -209,7 +213,19 @@ mod tests {
         }
         let (status, body) = ask(&served, "GET", "/metrics").await;
         assert_eq!(status, 200);
-        assert!(body.contains("exeat_build_info{"), "{body}");
+        assert!(body.contains("exeat_build_info{") && !body.contains("# EOF"), "{body}");
+    }
+
+    #[test]
+    fn a_reader_that_prefers_open_metrics_gets_it_and_its_type() {
+        let watched = Watched { metrics: Arc::new(Metrics::new()), ready: Arc::new(Readiness::default) };
+        for (accept, kind) in [
+            ("text/plain", prometheus::TEXT_FORMAT),
+            ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        ] {
+            let request = Request::get("/metrics").header(ACCEPT, accept).body(()).unwrap();
+            assert_eq!(answer(&request, &watched).headers()[CONTENT_TYPE], kind);
+        }
     }
 
     #[tokio::test]

@@ -29,6 +29,7 @@ impl Recorder for Fickle {
         assert_eq!(limit, "limits.refusal_records");
     }
     fn decision_took(&self, _: Duration) {}
+    fn added(&self, _: crate::policy::attempt::AttemptId, _: crate::egress::record::Ruling, _: Duration) {}
 }
 
 fn agent(name: &str) -> Source {

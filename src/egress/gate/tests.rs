@@ -28,6 +28,7 @@ impl Recorder for Revoking {
     fn settle(&self, _: Ended) {}
     fn limit_hit(&self, _: &'static str) {}
     fn decision_took(&self, _: Duration) {}
+    fn added(&self, _: AttemptId, _: Ruling, _: Duration) {}
 }
 
 /// Nothing is asked here.
@@ -55,6 +56,7 @@ impl Recorder for Written {
     }
     fn limit_hit(&self, _: &'static str) {}
     fn decision_took(&self, _: Duration) {}
+    fn added(&self, _: AttemptId, _: Ruling, _: Duration) {}
 }
 
 /// A journal whose disk is slow: what it has written is durable when the test says so, or never.
@@ -78,6 +80,7 @@ impl Recorder for Slow {
     }
     fn limit_hit(&self, _: &'static str) {}
     fn decision_took(&self, _: Duration) {}
+    fn added(&self, _: crate::policy::attempt::AttemptId, _: crate::egress::record::Ruling, _: Duration) {}
 }
 
 /// Tells everybody at once to decide again, so many times, and puts another policy in force with the last.

@@ -109,7 +109,13 @@ async fn until(what: impl Fn() -> bool) {
 }
 
 fn metric(recording: &Recording, start: &str) -> Vec<String> {
-    recording.metrics.text().lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect()
+    recording
+        .metrics
+        .page(crate::telemetry::metrics::Format::Text)
+        .lines()
+        .filter(|line| line.starts_with(start))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn gaps(state: &Path) -> Vec<(u64, u64, GapWhy)> {
