@@ -120,7 +120,9 @@ fn a_file_of_authorities_that_is_none_is_an_error_with_its_path() {
     let file = folder.path().join("ca.pem");
     let to = BackEnd::parse("https://localhost").unwrap();
     for text in [None, Some("not a certificate"), Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")] {
-        text.map(|text| std::fs::write(&file, text).unwrap());
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
         let error = Dialer::new(&to, Some(&file)).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{}: ", file.display())) && error.ends_with("in PEM"), "{error}");
     }

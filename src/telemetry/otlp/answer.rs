@@ -154,10 +154,12 @@ mod tests {
             assert_eq!(Refused::of_http(status, Some(second)).then, then, "{status}");
         }
         for code in (1..=16).map(Code::from_i32) {
-            let then = match code {
-                Code::InvalidArgument => Then::Never,
-                Code::ResourceExhausted => Then::Smaller,
-                _ => Then::Again(None),
+            let then = if code == Code::InvalidArgument {
+                Then::Never
+            } else if code == Code::ResourceExhausted {
+                Then::Smaller
+            } else {
+                Then::Again(None)
             };
             assert_eq!(Refused::of_grpc(&Status::new(code, "x")).then, then, "{code:?}");
         }

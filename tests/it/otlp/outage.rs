@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::collector::{Collector, Protocol, is_here};
 use super::{attempts, exporting, lines, logs};
 use crate::support::p0::{P0, a};
-use crate::support::proxy::{Proxy, decided};
+use crate::support::proxy::{Proxy, decided, of_kind};
 use crate::support::talk::TlsTalk;
 
 /// Attempts of each kind in each part of the story.
@@ -23,6 +23,12 @@ fn load(p0: &P0, proxy: &Proxy) {
             scope.spawn(|| attempts(p0, proxy, EACH));
         }
     });
+}
+
+/// As `settled`, of so many attempts that each cannot be looked for among all.
+fn all_ended(records: &[Value]) -> bool {
+    let ids = |kind| of_kind(records, kind).into_iter().map(|record| record["id"].as_str().unwrap()).collect::<BTreeSet<_>>();
+    ids("decided") == ids("ended")
 }
 
 fn pause() -> Duration {
@@ -74,7 +80,7 @@ fn nothing_is_lost(protocol: Protocol) {
 
     let back = Instant::now();
     let collector = Collector::start(folder.path(), protocol, port, "takes");
-    proxy.settled();
+    proxy.until("an end of every attempt", all_ended);
     let journal = lines(&state);
     collector.until("every record so far", |received| journal.keys().all(|id| logs(received).contains_key(id)));
     let caught_up = back.elapsed();
