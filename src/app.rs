@@ -26,13 +26,13 @@ use crate::config::{self, Config};
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
 use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
-use crate::journal::{Durability, Journal, JournalError, NoFollowers, Settings};
+use crate::journal::{Durability, Journal, JournalError, Settings};
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
 use crate::telemetry::metrics::AgentNames;
 use crate::telemetry::serve::{Readiness, Ready};
-use crate::telemetry::sinks::Beside;
+use crate::telemetry::sinks::{Beside, Cursors};
 use crate::telemetry::{Metrics, Recording};
 use export::Exports;
 
@@ -231,7 +231,8 @@ impl App {
         let desk = HoldDesk::new(settings, Arc::clone(&policy), Arc::clone(&approvals), Arc::clone(&recorder));
         tasks.spawn(Arc::clone(&desk).run(stop.drain.clone()));
 
-        tasks.spawn(keep_journal(Arc::clone(&recording), stop.now.clone()));
+        let cursors = Cursors::new(&config.state, &export::sinks(config));
+        tasks.spawn(keep_journal(Arc::clone(&recording), cursors, stop.now.clone()));
         tasks.spawn(count_pending(Arc::clone(&desk), Arc::clone(&recording.metrics), stop.now.clone()));
         let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder: Arc::clone(&recorder), changed: desk.changes() };
         let settings = GateSettings {
@@ -346,22 +347,22 @@ fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<
 }
 
 /// Does what the journal has to do by the time, on a thread that may wait for the disk.
-async fn keep_journal(recording: Arc<Recording>, stop: CancellationToken) {
+async fn keep_journal(recording: Arc<Recording>, cursors: Cursors, stop: CancellationToken) {
     let mut turns = tokio::time::interval(TURN);
-    let mut counted = 0_u32;
+    let (mut counted, cursors) = (0_u32, Arc::new(cursors));
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = turns.tick() => {}
             () = stop.cancelled() => return,
         }
-        let recording = Arc::clone(&recording);
+        let (recording, cursors) = (Arc::clone(&recording), Arc::clone(&cursors));
         let retains = counted.is_multiple_of(TURNS_OF_RETENTION);
         counted = counted.wrapping_add(1);
         let turn = tokio::task::spawn_blocking(move || {
             recording.turn();
             if retains || recording.journal.take_begun() {
-                recording.retain(&NoFollowers);
+                recording.retain(&*cursors);
             }
         });
         // A panic of one turn is told by the runtime; the next turn tries again.

@@ -34,7 +34,7 @@ use writer::Writer;
 
 pub use line::Line;
 pub use read::{Astray, BadLine, Entry, Misplaced, Position, Positions, Reader, newest};
-pub use retain::{Followers, NoFollowers};
+pub use retain::Followers;
 pub use settings::{Disk, Durability, Settings, SystemDisk};
 pub use tree::Tree;
 

@@ -18,16 +18,6 @@ pub trait Followers: Send + Sync + std::fmt::Debug {
     fn behind(&self, slot: &str, seq: u64) -> Vec<String>;
 }
 
-/// Nobody does.
-#[derive(Clone, Copy, Debug)]
-pub struct NoFollowers;
-
-impl Followers for NoFollowers {
-    fn behind(&self, _: &str, _: u64) -> Vec<String> {
-        Vec::new()
-    }
-}
-
 /// A segment that may go, behind which its slot has others.
 #[derive(Debug)]
 struct Old {

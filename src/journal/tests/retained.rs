@@ -10,6 +10,16 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug)]
 struct Passed(u64);
 
+/// Nobody does.
+#[derive(Debug)]
+struct NoFollowers;
+
+impl Followers for NoFollowers {
+    fn behind(&self, _: &str, _: u64) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 impl Followers for Passed {
     fn behind(&self, _: &str, seq: u64) -> Vec<String> {
         if seq > self.0 { vec!["webhook".into()] } else { Vec::new() }

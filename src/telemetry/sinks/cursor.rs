@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Sink, folder, private};
-use crate::journal::Positions;
+use crate::journal::{Followers, Positions};
 
 /// The version of the file.
 const VERSION: u32 = 1;
@@ -113,9 +113,11 @@ impl Cursors {
     pub fn new(state: &Path, sinks: &[Sink]) -> Self {
         Self { files: sinks.iter().map(|sink| CursorFile::new(state, *sink)).collect() }
     }
+}
 
-    /// The sinks that have not passed the line `seq` of a slot, as far as is known: one without a cursor that can be read has nothing.
-    pub fn behind(&self, slot: &str, seq: u64) -> Vec<String> {
+impl Followers for Cursors {
+    /// One without a cursor that can be read has nothing.
+    fn behind(&self, slot: &str, seq: u64) -> Vec<String> {
         let has = |file: &CursorFile| file.read().ok().and_then(|positions| Some(positions.get(slot)?.seq));
         let behind = self.files.iter().filter(|file| has(file).is_none_or(|has| has < seq));
         behind.map(|file| file.sink.as_str().to_owned()).collect()
