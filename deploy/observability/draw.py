@@ -68,7 +68,7 @@ def worded(value, unit, decimals=None):
     if unit == "Bps":
         return scaled(value, [" B/s", " kB/s", " MB/s", " GB/s"], 1000)
     if unit in ("reqps", "wps"):
-        return f"{value:.3g} /s" if decimals is None else f"{value:.{decimals}f} /s"
+        return f"{value:,.0f} /s" if abs(value) >= 100 else f"{value:.3g} /s" if decimals is None else f"{value:.{decimals}f} /s"
     if unit == "dateTimeFromNow":
         minutes = max(0, (time.time() - value / 1000) / 60)
         return f"{minutes:.0f} min ago" if minutes < 120 else f"{minutes / 60:.0f} h ago"

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::{Exhausted, Share};
 use super::carried::Carried;
-use super::flood::{Refusals, Source};
+use super::flood::{Refusals, Refused, Source};
 use super::hold::HoldInfo;
 use super::record::{Decided, Durable, Ended, Millis, Outcome, Record, Recorder, Ruling, TlsSeen, Unwritable, Would};
 use super::refusal::{Cause, Refusal};
@@ -145,8 +145,23 @@ impl Open {
         if ruling == Ruling::Block {
             self.goes_on();
         }
-        self.stage = if written.is_ok() { Stage::Decided(outcome, reason) } else { Stage::Closed };
+        self.stage = match written {
+            Ok(()) => Stage::Decided(outcome, reason),
+            Err(Unwritable) => {
+                // Whatever it was to be, it is refused.
+                self.backing.refusals.unwritten(self.source(), self.refused(Reason::Internal));
+                Stage::Closed
+            }
+        };
         written
+    }
+
+    fn source(&self) -> Source {
+        self.draft.agent.clone().map_or(Source::Peer(self.source), Source::Agent)
+    }
+
+    fn refused(&self, reason: Reason) -> Refused<'_> {
+        Refused { reason, front: self.draft.front, to: self.destination.as_ref() }
     }
 
     /// Nothing of ours stands between the agent and its answer any more.
@@ -203,11 +218,12 @@ impl Open {
         }
     }
 
-    /// Whether a refusal is counted and has no records of its own. One that a `held` names always has.
+    /// Whether a refusal is counted and has no records of its own. One that a `held` names always has; one for which exeat is at fault is
+    /// always tried, as what is wrong with the journal is told by what it does not take.
     fn is_one_of_many(&self, reason: Reason, cause: &Cause) -> bool {
         let named = matches!(cause, Cause::Hold(HoldInfo { id: _, expires_at: _, opened: true }));
-        let source = self.draft.agent.clone().map_or(Source::Peer(self.source), Source::Agent);
-        self.asked.is_none() && !named && !self.backing.refusals.is_one_by_one(source, (reason, self.draft.front))
+        let ours = reason == Reason::Internal;
+        self.asked.is_none() && !named && !ours && !self.backing.refusals.is_one_by_one(self.source(), self.refused(reason))
     }
 
     /// TLS was seen in it, and judged after so long.
@@ -243,7 +259,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         if self.stage == Stage::Undecided {
-            // The agent hung up before there was a decision; if this cannot be written, nothing came of the attempt.
+            // The agent hung up while it waited for an answer. Nothing else is waited for before the decision, so anything else is a fault.
             let reason = if self.asked.is_some() { Reason::Pending } else { Reason::Internal };
             self.held = self.held.or_else(|| self.asked.map(|asked| asked.elapsed()));
             let _ = self.decide(Ruling::Block, reason, Outcome::Abandoned);

@@ -19,7 +19,7 @@ use crate::policy::destination::Destination;
 use crate::policy::reason::Reason;
 pub use durable::Durable;
 pub use ended::{Ended, Millis, Outcome, TlsSeen};
-pub use flow::{Progress, RefusedCount, RefusedSummary};
+pub use flow::{Progress, RefusedCount, RefusedHost, RefusedSummary};
 pub use keeping::{Gap, GapWhy, Sealed, Segment};
 pub use mask::{LONGEST_METHOD, masked};
 pub use policy::{PolicyInForce, Unread};

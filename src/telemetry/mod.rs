@@ -9,6 +9,7 @@ pub mod serve;
 pub mod sinks;
 mod tally;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,6 +24,9 @@ use crate::egress::record::{Durable, Ended, Record, Recorder, Ruling, Unwritable
 use crate::journal::{Followers, Journal};
 use crate::policy::attempt::AttemptId;
 
+/// Policies that came into force while the journal could not be written and are remembered for it; of more, the first are forgotten.
+const MOST_OWED: usize = 256;
+
 /// Where this process's records go: the journal first, the metrics once a record is written.
 #[derive(Debug)]
 pub struct Recording {
@@ -33,12 +37,15 @@ pub struct Recording {
     /// What became of the attempts.
     pub tally: Mutex<Tally>,
     written: watch::Sender<()>,
+    /// Policies that are in force, or were, and are in no record yet.
+    owed: Mutex<VecDeque<Record>>,
 }
 
 impl Recording {
     /// Records into a journal, counting from nothing.
     pub fn new(journal: Journal) -> Self {
-        Self { journal, metrics: Arc::default(), tally: Mutex::default(), written: watch::Sender::new(()) }.naming(AgentNames::default())
+        let (metrics, tally, written, owed) = (Arc::default(), Mutex::default(), watch::Sender::new(()), Mutex::default());
+        Self { journal, metrics, tally, written, owed }.naming(AgentNames::default())
     }
 
     /// The same, with metrics that name agents or do not. What was counted before is not.
@@ -62,11 +69,13 @@ impl Recording {
 
     /// Ends the journal in order: `stopped` is its last line.
     pub fn stop(&self) -> Result<(), Unwritable> {
+        self.pay();
         self.count(self.journal.stop(&mut |record| self.recorded(record)))
     }
 
     /// Does what the journal has to do by the time: checkpoints and syncs.
     pub fn turn(&self) {
+        self.pay();
         self.journal.turn(Instant::now(), &mut |record| self.recorded(record));
     }
 
@@ -84,6 +93,25 @@ impl Recording {
         ready
     }
 
+    /// A policy comes into force whether or not that can be recorded: its record is owed until it can.
+    fn owe(&self, policy: &Record) {
+        let mut owed = self.owed.lock();
+        if owed.len() >= MOST_OWED {
+            owed.pop_front();
+        }
+        owed.push_back(policy.clone());
+    }
+
+    fn pay(&self) {
+        let mut owed = self.owed.lock();
+        while let Some(policy) = owed.front() {
+            if self.journal.record(policy, &mut |record| self.recorded(record)).is_err() {
+                return;
+            }
+            owed.pop_front();
+        }
+    }
+
     fn count(&self, result: Result<(), Unwritable>) -> Result<(), Unwritable> {
         self.metrics.journal_tried(result.is_ok());
         if result.is_err() {
@@ -96,8 +124,10 @@ impl Recording {
 impl Recorder for Recording {
     fn record(&self, record: &Record) -> Result<(), Unwritable> {
         let written = self.count(self.journal.record(record, &mut |record| self.recorded(record)));
-        if let (Err(Unwritable), Record::Decided(_)) = (written, record) {
-            self.metrics.undecidable();
+        match (written, record) {
+            (Err(Unwritable), Record::Decided(_)) => self.metrics.undecidable(),
+            (Err(Unwritable), Record::Policy(_)) => self.owe(record),
+            (Err(Unwritable) | Ok(()), _) => {}
         }
         written
     }
@@ -129,6 +159,29 @@ impl Recorder for Recording {
 mod tests {
     use super::*;
     use crate::journal::sample::{decided, ended};
+
+    #[test]
+    fn a_policy_that_came_into_force_unrecorded_is_recorded_once_it_can_be() {
+        let state = tempfile::tempdir().unwrap();
+        let recording = Recording::new(Journal::open(state.path(), 1 << 20).unwrap().journal);
+        let (folder, aside) = (state.path().join("journal/proxy-1"), state.path().join("aside"));
+        let policy = |new: usize| {
+            let (old, who, unread) = (None, "reload".to_owned(), Vec::new());
+            Record::Policy(crate::egress::record::PolicyInForce { old, new: new.to_string(), who, unread })
+        };
+        std::fs::rename(&folder, &aside).unwrap();
+        for new in 0..MOST_OWED + 2 {
+            assert_eq!(recording.record(&policy(new)), Err(Unwritable));
+        }
+        recording.turn();
+        std::fs::rename(&aside, &folder).unwrap();
+        recording.turn();
+        recording.turn();
+        let text = std::fs::read_to_string(folder.join("00000001.jsonl")).unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told = lines.iter().filter(|line| line["kind"] == "policy").map(|line| line["new"].as_str().unwrap().to_owned());
+        assert_eq!(told.collect::<Vec<_>>(), (2..MOST_OWED + 2).map(|new| new.to_string()).collect::<Vec<_>>());
+    }
 
     #[test]
     fn metrics_follow_what_is_written_and_what_was_owed() {

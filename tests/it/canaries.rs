@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use crate::support::dns::Reply;
 use crate::support::origin::{Origin, Request, Step, ok, raw};
@@ -323,8 +324,14 @@ fn the_log_says_much_of_exeat_and_little_of_the_crates_that_see_heads() {
     assert_eq!(talk.connect(&world.p0.at_secure("api.allowed.test"), &format!("{}{}", a(), fields("log"))).status, 200);
     drop(talk);
     world.proxy.settled();
+    // The watch over folders has a thread of its own.
+    let (deadline, is_loud) =
+        (Instant::now() + Duration::from_secs(20), |log: &str| log.contains("DEBUG exeat::") && log.contains("TRACE notify::"));
+    while !is_loud(&world.proxy.stderr()) {
+        assert!(Instant::now() < deadline, "the log is not as loud as it gets: {}", world.proxy.stderr());
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let log = world.proxy.stderr();
-    assert!(log.contains("DEBUG exeat::") && log.contains("TRACE notify::"), "the log is not as loud as it gets: {log}");
     for of in ["hyper", "h2", "rustls", "tokio", "mio", "tower"] {
         for level in ["DEBUG", "TRACE"] {
             assert!(!log.contains(&format!("{level} {of}")), "{of} is heard at {level}: {log}");

@@ -64,6 +64,10 @@ fn five_thousand_refusals_of_a_real_client_fill_no_journal_and_none_is_missing()
     assert!(!written.is_empty() && count(written.len()) <= RATE * seconds, "{} written in {seconds} s", written.len());
     assert!(count(of_kind(&records, "refused_summary").len()) <= seconds, "more than one summary a second");
     assert_eq!(of_kind(&records, "ended").len(), of_kind(&records, "decided").len());
+    for summary in of_kind(&records, "refused_summary") {
+        let host = json!([{"host": "blocked.test", "port": p0.plain.port(), "count": summary["count"]}]);
+        assert_eq!((&summary["hosts"], &summary["elsewhere"]), (&host, &Value::Null));
+    }
     for by in of_kind(&records, "refused_summary").iter().flat_map(|summary| summary["by"].as_array().unwrap()) {
         assert_eq!((&by["reason"], &by["front"]), (&json!("blocked"), &json!("forward")));
     }
@@ -130,31 +134,39 @@ fn what_is_counted_while_the_journal_cannot_be_written_is_written_once_it_can() 
     let (p0, proxy) = world();
     let (folder, aside) = (p0.site.state().join("journal/proxy-1"), p0.site.state().join("aside"));
     let mut talk = proxy.talk();
-    let mut refused = 0;
+    let (mut refused, mut failed) = (0, 0);
     let mut knock = |times: usize| {
         for _ in 0..times {
             let answer = talk.get(&p0.url("blocked.test", "/"), &a());
             match answer.status {
                 403 => refused += 1,
                 // One that was to be written by itself, and could not be.
-                503 => assert_refused(&answer, 503, "internal"),
+                503 => {
+                    assert_refused(&answer, 503, "internal");
+                    failed += 1;
+                }
                 status => panic!("{status}"),
             }
         }
-        refused
+        (refused, failed)
     };
     knock(50);
     std::fs::rename(&folder, &aside).unwrap();
     knock(50);
+    assert_eq!(proxy.get(&p0.url("plain.allowed.test", "/"), &a()).status, 503, "what is allowed is refused too");
     let (errors, deadline) = (proxy.metric("exeat_journal_errors_total", &[]), Instant::now() + Duration::from_secs(20));
     while proxy.metric("exeat_journal_errors_total", &[]) <= errors {
         assert!(Instant::now() < deadline, "the summary was never tried");
         std::thread::sleep(Duration::from_millis(20));
     }
     std::fs::rename(&aside, &folder).unwrap();
-    let refused = knock(50);
-    assert!(refused > 100);
-    proxy.until("every refusal that was answered as one", |records| {
-        count(one_by_one(records, &json!("a")).len()) + summed(records, ("agent", "a")) == refused
+    let (refused, failed) = knock(50);
+    assert!(refused > 100, "{refused} {failed}");
+    let records = proxy.until("every refusal, and those the journal did not take", |records| {
+        count(one_by_one(records, &json!("a")).len()) + summed(records, ("agent", "a")) == 151
     });
+    let by = of_kind(&records, "refused_summary").into_iter().flat_map(|summary| summary["by"].as_array().unwrap());
+    let internal: u64 = by.filter(|by| by["reason"] == "internal").map(|by| by["count"].as_u64().unwrap()).sum();
+    let told = proxy.metric("exeat_failed_closed_total", &["reason=\"internal\""]);
+    assert_eq!((internal, told.to_string()), (failed + 1, (failed + 1).to_string()));
 }

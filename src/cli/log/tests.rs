@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::egress::record::{
-    Answer, Answered, Decided, Ended, Front, Gap, GapWhy, Held, Outcome, Place, PolicyInForce, Progress, Record, RefusedCount,
+    Answer, Answered, Decided, Ended, Front, Gap, GapWhy, Held, Outcome, Place, PolicyInForce, Progress, Record, RefusedCount, RefusedHost,
     RefusedSummary, Ruling, Sealed, Segment, Started, Stopped, Unread,
 };
 use crate::journal::sample::{decided, ended};
@@ -169,7 +169,10 @@ fn long_tunnels_floods_and_gaps_are_lines_and_the_journal_for_itself_only_as_jso
         RefusedCount { reason: Reason::Unlisted, front: Front::Connect, count: 900 },
         RefusedCount { reason: Reason::Quiet, front: Front::Forward, count: 100 },
     ];
-    let summary = RefusedSummary { agent: agent.clone(), source: None, from: at, until: at, count: 1000, by };
+    let summary =
+        RefusedSummary { agent: agent.clone(), source: None, from: at, until: at, count: 1000, by, hosts: Vec::new(), elsewhere: 0 };
+    let host = |host: &str, count| RefusedHost { host: host.into(), port: 443, count };
+    let hosts = vec![host("a.example", 600), host("2001:db8::1", 300)];
     let progress = Progress { id: decided(1).id, agent: agent.clone(), bytes_up: 5, bytes_down: 1 << 20 };
     let gap = |sinks: Vec<String>, why| Record::Gap(Gap { slot: "proxy-2".into(), first: 3, last: 9, sinks, why });
     let records = [
@@ -177,7 +180,7 @@ fn long_tunnels_floods_and_gaps_are_lines_and_the_journal_for_itself_only_as_jso
         Record::Decided(decided(1)),
         Record::Progress(progress.clone()),
         Record::Progress(Progress { id: decided(2).id, ..progress }),
-        Record::RefusedSummary(summary.clone()),
+        Record::RefusedSummary(RefusedSummary { hosts, elsewhere: 100, ..summary.clone() }),
         Record::RefusedSummary(RefusedSummary { agent: None, source: Some("10.0.0.9".into()), count: 1, ..summary }),
         gap(Vec::new(), GapWhy::Full),
         gap(vec!["webhook".into(), "ocsf".into()], GapWhy::Rejected),
@@ -187,7 +190,7 @@ fn long_tunnels_floods_and_gaps_are_lines_and_the_journal_for_itself_only_as_jso
         "1970-01-01T00:00:00Z  coder        allow     listed         api.example:443                  coder.toml:3",
         "1970-01-01T00:00:00Z  coder        progress                 api.example:443                  5 B up, 1.0 MiB down so far",
         "1970-01-01T00:00:00Z  coder        progress                 -                                5 B up, 1.0 MiB down so far",
-        "1970-01-01T00:00:00Z  coder        block     summary        -                                1000 attempts from 1970-01-01T00:00:00Z to 1970-01-01T00:00:00Z: 900 unlisted by connect, 100 quiet by forward",
+        "1970-01-01T00:00:00Z  coder        block     summary        -                                1000 attempts from 1970-01-01T00:00:00Z to 1970-01-01T00:00:00Z: 900 unlisted by connect, 100 quiet by forward to a.example:443 600, [2001:db8::1]:443 300, elsewhere 100",
         "1970-01-01T00:00:00Z  -            block     summary        -                                from 10.0.0.9 1 attempt from 1970-01-01T00:00:00Z to 1970-01-01T00:00:00Z: 900 unlisted by connect, 100 quiet by forward",
         "1970-01-01T00:00:00Z  -            gap       full           proxy-2                          records 3 to 9",
         "1970-01-01T00:00:00Z  -            gap       rejected       proxy-2                          records 3 to 9 for webhook, ocsf",

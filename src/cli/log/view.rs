@@ -9,8 +9,8 @@ use super::{Decision, LogArgs};
 use crate::cli::recorded::tally::OPEN;
 use crate::cli::recorded::{Bounds, counted, place as shown_place, shown, size, spelled};
 use crate::egress::record::{
-    Answer, Answered, Decided, Ended, Gap, GapWhy, Held, Outcome, Place, PolicyInForce, Progress, Record, RefusedSummary, Revoked, Ruling,
-    Unread, Would,
+    Answer, Answered, Decided, Ended, Gap, GapWhy, Held, Outcome, Place, PolicyInForce, Progress, Record, RefusedHost, RefusedSummary,
+    Revoked, Ruling, Unread, Would,
 };
 use crate::journal::Entry;
 use crate::policy::attempt::{AgentId, AttemptId, RequestLine};
@@ -198,11 +198,14 @@ impl Row {
     }
 
     fn summarised(summary: &RefusedSummary) -> Self {
-        let RefusedSummary { agent: who, source, from, until, count, by } = summary;
+        let RefusedSummary { agent: who, source, from, until, count, by, hosts, elsewhere } = summary;
         let by: Vec<String> = by.iter().map(|by| format!("{} {} by {}", by.count, by.reason.as_str(), by.front.as_str())).collect();
         let source = source.as_deref().map(|source| format!("from {}", shown(source)));
         let counts = format!("{} from {from:.0} to {until:.0}: {}", counted(*count, "attempt"), by.join(", "));
-        Self { rest: join([source, Some(counts)]), ..Self::of(agent(who.as_ref()), "block", "summary", "-".into()) }
+        let hosts = hosts.iter().map(|RefusedHost { host, port, count }| format!("{} {count}", shown_place(host, *port)));
+        let hosts: Vec<String> = hosts.chain((*elsewhere > 0).then(|| format!("elsewhere {elsewhere}"))).collect();
+        let hosts = (!summary.hosts.is_empty()).then(|| format!("to {}", hosts.join(", ")));
+        Self { rest: join([source, Some(counts), hosts]), ..Self::of(agent(who.as_ref()), "block", "summary", "-".into()) }
     }
 
     fn gap(gap: &Gap) -> Self {

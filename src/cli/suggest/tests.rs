@@ -184,7 +184,8 @@ fn what_the_journal_does_not_tell_is_said() {
     let mut all = records(&[("x.test", 443, Reason::Unlisted, None)]);
     let by = vec![RefusedCount { reason: Reason::Unlisted, front: Front::Connect, count: 7 }];
     let (from, until) = (jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::UNIX_EPOCH);
-    all.push(Record::RefusedSummary(RefusedSummary { agent: AgentId::parse("coder").ok(), source: None, from, until, count: 7, by }));
+    let (agent, source, hosts, elsewhere) = (AgentId::parse("coder").ok(), None, Vec::new(), 7);
+    all.push(Record::RefusedSummary(RefusedSummary { agent, source, from, until, count: 7, by, hosts, elsewhere }));
     let gap = crate::egress::record::Gap {
         slot: "proxy-1".into(),
         first: 1,

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::super::record::{Ended, Unwritable};
 use super::*;
 
-const BLOCKED: (Reason, Front) = (Reason::Blocked, Front::Connect);
+const BLOCKED: Refused<'static> = Refused { reason: Reason::Blocked, front: Front::Connect, to: None };
 const UNLISTED: (Reason, Front) = (Reason::Unlisted, Front::Forward);
 
 /// A journal in memory that takes so many records more.
@@ -40,6 +40,19 @@ fn peer(address: &str) -> Source {
     Source::Peer(neighbourhood(address.parse().unwrap()))
 }
 
+fn what(refused: Refused<'_>) -> (Reason, Front) {
+    (refused.reason, refused.front)
+}
+
+fn to(port: u16) -> Destination {
+    Destination::parse(&format!("a.example:{}", port + 1)).unwrap()
+}
+
+/// So many blocked, first and last at these times, of nobody who is known.
+fn blocked(count: u64, (from, until): (Timestamp, Timestamp)) -> Counted {
+    Counted { from, until, by: BTreeMap::from([(what(BLOCKED), count)]), hosts: BTreeMap::new(), elsewhere: 0 }
+}
+
 /// So many milliseconds after the beginning.
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(1_700_000_000_000 + millis).unwrap()
@@ -64,7 +77,7 @@ fn of_each_second_that_begins_with_a_refusal_so_many_are_written() {
     for (millis, name, one_by_one) in table {
         assert_eq!(floods.refused(agent(name), BLOCKED, at(millis)), one_by_one, "{name} at {millis}");
     }
-    let counted = Counted { from: at(2), until: at(1002), by: BTreeMap::from([(BLOCKED, 3)]) };
+    let counted = Counted { elsewhere: 3, ..blocked(3, (at(2), at(1002))) };
     assert_eq!(floods.take(at(9001)), [(agent("a"), counted)]);
     assert_eq!(floods.take(at(9001)), []);
 }
@@ -78,10 +91,19 @@ fn a_rate_of_nothing_writes_none_by_itself() {
 
 #[test]
 fn a_summary_says_whose_when_and_how_many_of_what() {
-    let counted = Counted { from: at(1), until: at(2), by: BTreeMap::from([(BLOCKED, 3), (UNLISTED, 4)]) };
+    let hosts = BTreeMap::from([(("a.example".to_owned(), 443), 5)]);
+    let counted = Counted { by: BTreeMap::from([(what(BLOCKED), 3), (UNLISTED, 4)]), hosts, elsewhere: 2, ..blocked(3, (at(1), at(2))) };
     let by = |(reason, front), count| RefusedCount { reason, front, count };
-    let summary =
-        RefusedSummary { agent: None, source: None, from: at(1), until: at(2), count: 7, by: vec![by(UNLISTED, 4), by(BLOCKED, 3)] };
+    let summary = RefusedSummary {
+        agent: None,
+        source: None,
+        from: at(1),
+        until: at(2),
+        count: 7,
+        by: vec![by(UNLISTED, 4), by(what(BLOCKED), 3)],
+        hosts: vec![RefusedHost { host: "a.example".into(), port: 443, count: 5 }],
+        elsewhere: 2,
+    };
     let table = [
         (agent("a"), AgentId::parse("a").ok(), None),
         (peer("192.0.2.7"), None, Some("192.0.2.7")),
@@ -107,12 +129,63 @@ fn sources_beyond_those_told_apart_share_one_count_and_make_room_once_quiet() {
     assert_eq!((floods.sources.len(), floods.peers), (MOST_PEERS + 1, MOST_PEERS));
     assert!(floods.refused(agent("a"), BLOCKED, at(0)), "an agent does not share with those");
     let counted = floods.take(at(500));
-    let rest = 50_000 - u64::try_from(MOST_PEERS).unwrap() - 1;
-    assert_eq!(counted, [(Source::Other, Counted { from: at(0), until: at(0), by: BTreeMap::from([(BLOCKED, rest)]) })]);
+    let rest = 50_000 - u64::try_from(MOST_PEERS).unwrap();
+    assert_eq!(counted.last(), Some(&(Source::Other, blocked(rest, (at(0), at(0))))));
+    assert_eq!(counted.len(), MOST_PEERS + 1 - usize::try_from(TOGETHER).unwrap());
     assert!(!floods.refused(network(60_000), BLOCKED, at(600)), "one that finds no room");
     assert!(floods.refused(network(60_000), BLOCKED, at(1000)), "there is room once they are quiet");
     assert_eq!(floods.take(at(2000)).len(), 1);
     assert_eq!((floods.sources.len(), floods.peers), (0, 0));
+}
+
+#[test]
+fn all_unidentified_sources_together_have_a_few_times_the_rate_of_one_and_an_agent_its_own() {
+    let mut floods = Floods::new(2);
+    let written = |floods: &mut Floods, millis| {
+        let sources = (0..100).map(|number| peer(&format!("192.0.2.{number}")));
+        sources.flat_map(|source| [source.clone(), source]).filter(|source| floods.refused(source.clone(), BLOCKED, at(millis))).count()
+    };
+    assert_eq!(written(&mut floods, 0), 10);
+    assert!(floods.refused(agent("a"), BLOCKED, at(1)));
+    let counted: u64 = floods.take(at(1)).iter().map(|(_, counted)| counted.by[&what(BLOCKED)]).sum();
+    assert_eq!(counted, 190);
+    assert_eq!(written(&mut floods, 1000), 10);
+}
+
+#[test]
+fn one_unidentified_source_cannot_take_the_share_of_all() {
+    let mut floods = Floods::new(2);
+    assert_eq!((0..100).filter(|_| floods.refused(peer("192.0.2.1"), BLOCKED, at(0))).count(), 2);
+    assert!(floods.refused(peer("192.0.2.2"), BLOCKED, at(0)));
+}
+
+#[test]
+fn of_an_agent_the_first_destinations_are_told_apart_and_of_nobody_none() {
+    let mut floods = Floods::new(0);
+    let most = u16::try_from(MOST_HOSTS).unwrap();
+    for port in (0..most + 4).chain([0, 0, most]) {
+        let to = to(port);
+        floods.refused(agent("a"), Refused { to: Some(&to), ..BLOCKED }, at(0));
+        floods.refused(peer("192.0.2.1"), Refused { to: Some(&to), ..BLOCKED }, at(0));
+    }
+    floods.refused(agent("a"), BLOCKED, at(0));
+    let hosts: BTreeMap<_, _> = (0..most).map(|port| (("a.example".to_owned(), port + 1), if port == 0 { 3 } else { 1 })).collect();
+    let all = u64::from(most) + 7;
+    let of_agent = Counted { hosts, elsewhere: 6, ..blocked(all + 1, (at(0), at(0))) };
+    assert_eq!(floods.take(at(1)), [(agent("a"), of_agent), (peer("192.0.2.1"), blocked(all, (at(0), at(0))))]);
+}
+
+#[test]
+fn what_could_not_be_written_while_the_sources_are_many_ends_nobodys_second() {
+    let mut floods = Floods::new(1);
+    for number in 0..=MOST_PEERS {
+        floods.count(peer(&format!("10.0.{}.{}", number >> 8, number & 255)), BLOCKED, at(0));
+    }
+    assert!(floods.refused(agent("a"), BLOCKED, at(1500)));
+    for (source, counted) in floods.take(at(1600)) {
+        floods.give_back(source, counted, at(1700));
+    }
+    assert!(!floods.refused(agent("a"), BLOCKED, at(1800)), "its second is not over");
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,7 +206,7 @@ async fn what_is_counted_is_written_within_a_second_and_tried_again_until_it_is(
 
 #[derive(Clone, Debug)]
 enum Event {
-    Refused(Source, (Reason, Front)),
+    Refused(Source, (Reason, Front), Option<Destination>),
     Room(u32),
     SumUp,
 }
@@ -145,9 +218,10 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         Just(peer("192.0.2.1")),
         (0_u16..3).prop_map(|net| peer(&format!("2001:db8::{net}:0:0:0:1")))
     ];
-    let what = prop_oneof![Just(BLOCKED), Just(UNLISTED), Just((Reason::UnknownAgent, Front::Connect))];
+    let of = prop_oneof![Just(what(BLOCKED)), Just(UNLISTED), Just((Reason::UnknownAgent, Front::Connect))];
+    let to = proptest::option::of((0_u16..30).prop_map(to));
     let event = prop_oneof![
-        8 => (source, what).prop_map(|(source, what)| Event::Refused(source, what)),
+        8 => (source, of, to).prop_map(|(source, of, to)| Event::Refused(source, of, to)),
         1 => (0_u32..4).prop_map(Event::Room),
         1 => Just(Event::SumUp),
     ];
@@ -156,15 +230,16 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 
 proptest! {
     #[test]
-    fn records_and_summaries_add_up_to_what_was_refused(rate in 0_u32..5, events in events()) {
+    fn records_and_summaries_add_up_to_what_was_refused(rate in 0_u32..3, events in events()) {
         let recorder = Arc::new(Fickle::default());
         let refusals = Refusals::new(rate, Arc::clone(&recorder) as _);
         let (mut refused, mut found) = (BTreeMap::new(), BTreeMap::new());
         for event in events {
             match event {
-                Event::Refused(source, what) => {
+                Event::Refused(source, what, to) => {
                     *refused.entry((source.clone(), what)).or_insert(0_u64) += 1;
-                    if refusals.is_one_by_one(source.clone(), what) {
+                    let (reason, front) = what;
+                    if refusals.is_one_by_one(source.clone(), Refused { reason, front, to: to.as_ref() }) {
                         *found.entry((source, what)).or_insert(0) += 1;
                     }
                 }
@@ -177,6 +252,9 @@ proptest! {
         for summary in recorder.written.lock().iter() {
             prop_assert!(summary.from <= summary.until);
             prop_assert_eq!(summary.count, summary.by.iter().map(|by| by.count).sum::<u64>());
+            let told_apart = summary.hosts.iter().map(|host| host.count).sum::<u64>() + summary.elsewhere;
+            prop_assert_eq!(told_apart, if summary.agent.is_some() { summary.count } else { 0 });
+            prop_assert!(summary.hosts.len() <= MOST_HOSTS);
             let source = match (&summary.agent, &summary.source) {
                 (Some(agent), None) => Source::Agent(agent.clone()),
                 (None, Some(source)) => peer(source.split('/').next().unwrap()),

@@ -40,6 +40,17 @@ pub struct RefusedSummary {
     pub count: u64,
     /// How many by reason and front; they add up to `count`.
     pub by: Vec<RefusedCount>,
+    /// Of an agent's, how many to each of the first destinations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<RefusedHost>,
+    /// Of an agent's, how many to others, or to what could not be read; with `hosts` they add up to `count`.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub elsewhere: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Refusals of one kind.
@@ -49,6 +60,17 @@ pub struct RefusedCount {
     pub reason: Reason,
     /// The way in.
     pub front: Front,
+    /// How many.
+    pub count: u64,
+}
+
+/// Refusals for one destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedHost {
+    /// The canonical host, no brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
     /// How many.
     pub count: u64,
 }

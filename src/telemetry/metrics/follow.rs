@@ -64,7 +64,10 @@ impl Metrics {
         for refused in &summary.by {
             let labels = [agent.as_str(), Ruling::Block.as_str(), refused.reason.as_str(), refused.front.as_str()];
             self.decisions.with_label_values(&labels).inc_by(refused.count);
-            self.failed_closed(refused.reason, refused.count);
+            // Those were counted when they could not be recorded.
+            if refused.reason != Reason::Internal {
+                self.failed_closed(refused.reason, refused.count);
+            }
         }
     }
 

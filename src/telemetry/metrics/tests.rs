@@ -127,15 +127,22 @@ fn refusals_of_a_summary_count_as_if_they_had_been_written_down() {
     let by = vec![
         RefusedCount { reason: Reason::Unlisted, front: Front::Connect, count: 40 },
         RefusedCount { reason: Reason::Overloaded, front: Front::Forward, count: 2 },
+        // They were counted when they could not be recorded.
+        RefusedCount { reason: Reason::Internal, front: Front::Forward, count: 3 },
     ];
-    let (from, until) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
-    metrics.recorded(&Record::RefusedSummary(RefusedSummary { agent: Some(agent("coder")), source: None, from, until, count: 42, by }));
+    let (agent, source, from, until) = (Some(agent("coder")), None, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+    let (hosts, elsewhere) = (Vec::new(), 45);
+    for _ in 0..3 {
+        metrics.undecidable();
+    }
+    metrics.recorded(&Record::RefusedSummary(RefusedSummary { agent, source, from, until, count: 45, by, hosts, elsewhere }));
     let counted = [
         "exeat_decisions_total{agent=\"coder\",decision=\"block\",front=\"connect\",reason=\"unlisted\"} 41",
+        "exeat_decisions_total{agent=\"coder\",decision=\"block\",front=\"forward\",reason=\"internal\"} 3",
         "exeat_decisions_total{agent=\"coder\",decision=\"block\",front=\"forward\",reason=\"overloaded\"} 2",
     ];
     assert_eq!(lines(&metrics, "exeat_decisions_total"), counted);
-    let failed = ["exeat_failed_closed_total{reason=\"internal\"} 0", "exeat_failed_closed_total{reason=\"overloaded\"} 2"];
+    let failed = ["exeat_failed_closed_total{reason=\"internal\"} 3", "exeat_failed_closed_total{reason=\"overloaded\"} 2"];
     assert_eq!(lines(&metrics, "exeat_failed_closed_total"), failed);
     assert_eq!(lines(&metrics, "exeat_attempts_open"), ["exeat_attempts_open 1"]);
 }

@@ -6,8 +6,8 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber};
 use super::attributes::{Attributes, any};
 use super::{names, spans};
 use crate::egress::record::{
-    Answered, Gap, Held, PolicyInForce, Progress, Record, RefusedCount, RefusedSummary, Revoked, Ruling, Sealed, Segment, Started, Stopped,
-    Unread,
+    Answered, Gap, Held, PolicyInForce, Progress, Record, RefusedCount, RefusedHost, RefusedSummary, Revoked, Ruling, Sealed, Segment,
+    Started, Stopped, Unread,
 };
 use crate::journal::Line;
 use crate::policy::attempt::AttemptId;
@@ -159,7 +159,7 @@ fn say_progress(progress: &Progress, to: &mut Attributes) {
 }
 
 fn say_summary(summary: &RefusedSummary, to: &mut Attributes) {
-    let RefusedSummary { agent, source, from, until, count, by } = summary;
+    let RefusedSummary { agent, source, from, until, count, by, hosts, elsewhere } = summary;
     to.some(names::AGENT_NAME, agent.as_ref());
     to.some("exeat.source", source.as_ref());
     to.text(names::DECISION, "block");
@@ -168,6 +168,10 @@ fn say_summary(summary: &RefusedSummary, to: &mut Attributes) {
     to.count("exeat.count", *count);
     let by = by.iter().map(|RefusedCount { reason, front, count }| format!("{reason} {} {count}", front.as_str()));
     to.list("exeat.by", by);
+    to.list("exeat.hosts", hosts.iter().map(|RefusedHost { host, port, count }| format!("{host} {port} {count}")));
+    if !hosts.is_empty() {
+        to.count("exeat.elsewhere", *elsewhere);
+    }
 }
 
 fn say_gap(gap: &Gap, to: &mut Attributes) {

@@ -25,7 +25,7 @@ fn what_exeat_adds_leaves_out_the_wait_for_an_answer() {
 }
 
 #[test]
-fn what_cannot_be_recorded_fails_closed_and_is_counted_though_it_is_in_no_record() {
+fn what_cannot_be_recorded_fails_closed_and_counts_at_once_and_among_decisions_when_a_summary_tells_of_it() {
     let p0 = P0::new();
     let proxy = p0.start();
     let url = p0.url("plain.allowed.test", "/");
@@ -42,7 +42,8 @@ fn what_cannot_be_recorded_fails_closed_and_is_counted_though_it_is_in_no_record
     fs::rename(&aside, &folder).unwrap();
     assert_eq!(proxy.get(&url, &a()).status, 200);
     assert_eq!((internal(), proxy.metric("exeat_journal_healthy", &[])), (3.0, 1.0));
-    assert_eq!(proxy.metric("exeat_decisions_total", &[]), 2.0);
+    super::until("the summary", || proxy.metric("exeat_decisions_total", &["decision=\"block\"", "reason=\"internal\""]) == 3.0);
+    assert_eq!((proxy.metric("exeat_decisions_total", &[]), internal()), (5.0, 3.0));
 }
 
 #[test]

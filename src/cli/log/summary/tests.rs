@@ -72,7 +72,16 @@ fn day() -> Vec<Record> {
         Record::Decided(Decided { destination: to("c.example"), reason: Reason::Observed, would: Some(Would::Block), ..decided(3) }),
         Record::Decided(Decided { destination: to("2001:db8::1"), decision: Ruling::Block, reason: Reason::Unlisted, ..decided(4) }),
         Record::Decided(Decided { agent: None, decision: Ruling::Block, reason: Reason::UnknownAgent, ..decided(5) }),
-        Record::RefusedSummary(RefusedSummary { agent, source: None, from: at(9), until: at(9), count: 70, by }),
+        Record::RefusedSummary(RefusedSummary {
+            agent,
+            source: None,
+            from: at(9),
+            until: at(9),
+            count: 70,
+            by,
+            hosts: Vec::new(),
+            elsewhere: 0,
+        }),
         Record::Ended(ended(1)),
     ]
 }

@@ -54,7 +54,16 @@ fn records() -> Vec<Record> {
         rule: Some("coder.toml:9".into()),
     };
     let by = vec![RefusedCount { reason: Reason::Unlisted, front: Front::Connect, count: 3 }];
-    let summary = RefusedSummary { agent: None, source: Some("192.0.2.7".into()), from: at, until: at, count: 3, by };
+    let summary = RefusedSummary {
+        agent: None,
+        source: Some("192.0.2.7".into()),
+        from: at,
+        until: at,
+        count: 3,
+        by,
+        hosts: Vec::new(),
+        elsewhere: 0,
+    };
     let blind = Decided { agent: None, destination: None, decision: Ruling::Block, reason: Reason::Malformed, ..decided(3) };
     vec![
         Record::Started(Started { version: "1".into(), pid: 1, repaired: None }),
