@@ -1,6 +1,6 @@
 //! The second place of checkpoints, on a thread of its own: it may lie on another machine, and nothing waits for that.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ impl Second {
     }
 }
 
-fn run(path: &PathBuf, from: &Receiver<Put>) {
+fn run(path: &Path, from: &Receiver<Put>) {
     let (mut owed, mut failed) = (std::collections::VecDeque::new(), false);
     for put in from {
         match put {
