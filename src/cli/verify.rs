@@ -146,7 +146,21 @@ fn show_broken(slot: &str, broken: &Broken, out: &mut impl Write) -> io::Result<
 
 fn show_sound(slot: &str, sound: &Sound, out: &mut impl Write) -> io::Result<()> {
     let slot = plain(slot, 80);
-    let Sound { origin: _, verifier, first, last, segments, checkpoint, only_in_the_log, earlier, kept, kept_earlier, torn, gaps } = sound;
+    let Sound {
+        origin: _,
+        verifier,
+        first,
+        last,
+        segments,
+        checkpoint,
+        only_in_the_log,
+        stop_unsealed,
+        earlier,
+        kept,
+        kept_earlier,
+        torn,
+        gaps,
+    } = sound;
     if *last == 0 {
         return writeln!(out, "{slot}: no records");
     }
@@ -163,6 +177,9 @@ fn show_sound(slot: &str, sound: &Sound, out: &mut impl Write) -> io::Result<()>
     }
     if *only_in_the_log {
         writeln!(out, "  the newest checkpoint stands in the log only, not in `checkpoints`: it is being written, or a kill came between")?;
+    }
+    if *stop_unsealed {
+        writeln!(out, "  the process ended before it had sealed its stop: it was killed, or the disk was full; the next start seals it")?;
     }
     if *first > 1 {
         let signed =
@@ -190,16 +207,30 @@ fn as_json(verified: &Verified) -> Value {
 
 fn slot_as_json(slot: &SlotVerified) -> Value {
     let SlotVerified { slot, result } = slot;
-    let Sound { origin, verifier, first, last, segments, checkpoint, only_in_the_log, earlier, kept, kept_earlier, torn, gaps } =
-        match result {
-            Ok(sound) => sound,
-            Err(broken) => return json!({"slot": slot, "ok": false, "error": broken_as_json(broken)}),
-        };
+    let Sound {
+        origin,
+        verifier,
+        first,
+        last,
+        segments,
+        checkpoint,
+        only_in_the_log,
+        stop_unsealed,
+        earlier,
+        kept,
+        kept_earlier,
+        torn,
+        gaps,
+    } = match result {
+        Ok(sound) => sound,
+        Err(broken) => return json!({"slot": slot, "ok": false, "error": broken_as_json(broken)}),
+    };
     let covered = checkpoint.as_ref().map_or(0, |covered| covered.size);
     let checkpoint = checkpoint.as_ref().map(|covered| json!({"size": covered.size, "root": covered.root, "note": covered.note}));
     json!({
         "slot": slot, "ok": true, "origin": origin, "verifier": verifier, "first": first, "last": last, "segments": segments,
         "checkpoint": checkpoint, "uncovered": last.saturating_sub(covered), "only_in_the_log": only_in_the_log,
+        "stop_unsealed": stop_unsealed,
         "earlier": earlier, "kept": kept, "kept_earlier": kept_earlier, "torn": torn, "gaps": gaps,
     })
 }

@@ -25,6 +25,8 @@ pub(super) struct Commit {
 struct Shared {
     state: Mutex<State>,
     wanted: Condvar,
+    /// A sync returned.
+    returned: Condvar,
     disk: Arc<dyn Disk>,
 }
 
@@ -58,7 +60,7 @@ struct Failed {
 impl Commit {
     /// Where no thread can be had every wait fails.
     pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
-        let shared = Arc::new(Shared { state: Mutex::default(), wanted: Condvar::new(), disk });
+        let shared = Arc::new(Shared { state: Mutex::default(), wanted: Condvar::new(), returned: Condvar::new(), disk });
         let syncing = Arc::clone(&shared);
         if let Err(error) = std::thread::Builder::new().name("journal-sync".into()).spawn(move || syncing.run()) {
             shared.state.lock().failed = Some(Failed { path: "thread".into(), kind: error.kind(), said: error.to_string() });
@@ -103,6 +105,28 @@ impl Commit {
         Durable::when(told)
     }
 
+    /// Writes so far.
+    pub(super) fn written(&self) -> u64 {
+        self.shared.state.lock().written
+    }
+
+    /// Whether so many writes are on the disk.
+    pub(super) fn has(&self, written: u64) -> bool {
+        self.shared.state.lock().durable >= written
+    }
+
+    /// Waits in this thread until all that is written by now is on the disk; `false` where that failed.
+    pub(super) fn wait(&self) -> bool {
+        let mut state = self.shared.state.lock();
+        let written = state.written;
+        while state.failed.is_none() && state.durable < written {
+            state.asked = true;
+            self.shared.wanted.notify_one();
+            self.shared.returned.wait(&mut state);
+        }
+        state.failed.is_none()
+    }
+
     /// Syncs soon what nobody waits for.
     pub(super) fn soon(&self) {
         self.shared.state.lock().asked = true;
@@ -144,6 +168,8 @@ impl Shared {
                     state.waiting.clear();
                 }
             }
+            drop(state);
+            self.returned.notify_all();
         }
     }
 

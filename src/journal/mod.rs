@@ -10,10 +10,12 @@ mod read;
 mod recover;
 mod retain;
 mod seal;
+mod second;
 mod settings;
 mod slot;
 mod tail;
 mod take;
+mod thin;
 mod tree;
 pub mod verify;
 mod writer;
@@ -137,6 +139,12 @@ impl Journal {
     pub fn durable(&self) -> Durable {
         let seat = self.seat.lock();
         seat.terms.commit.as_ref().map_or_else(Durable::already, |commit| commit.durable())
+    }
+
+    /// Waits in this thread until all that is written is as durable as the settings say; `false` where that failed.
+    fn wait_for_disk(&self) -> bool {
+        let commit = self.seat.lock().terms.commit.clone();
+        commit.is_none_or(|commit| commit.wait())
     }
 
     /// Does what is due by the time: checkpoints, and a sync of what nobody waits for. To be called every second or so.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::recover::{heading, last_seq};
-use super::slot::{Slot, known, name, segments};
+use super::slot::{Slot, known, name, segment_name, segments};
 use super::{Doing, Journal, JournalError, Witness};
 use crate::egress::record::{Gap, GapWhy, Record};
 
@@ -35,6 +35,7 @@ struct There {
     old: Vec<Old>,
     total: u64,
     locks: Vec<Slot>,
+    failed: Option<JournalError>,
 }
 
 impl Journal {
@@ -46,63 +47,53 @@ impl Journal {
             let ours = seat.writer.as_ref().map(|writer| writer.slot().to_owned());
             (seat.folder.clone(), ours, seat.terms.settings.keep, seat.terms.settings.max)
         };
-        let There { old, mut total, locks } = look(&folder, ours.as_deref())?;
+        let There { old, mut total, locks, mut failed } = look(&folder, ours.as_deref())?;
         let mut waited_for: Vec<String> = Vec::new();
         let mut left = Vec::new();
         for segment in old {
             let expired = now.duration_since(segment.written).is_ok_and(|age| age > keep);
-            if expired && !waited_for.contains(&segment.slot) && followers.behind(&segment.slot, segment.last).is_empty() {
-                remove(&segment, &mut total)?;
-            } else {
+            let goes = expired && !waited_for.contains(&segment.slot) && followers.behind(&segment.slot, segment.last).is_empty();
+            if !(goes && removed(&segment, &mut total, &mut failed)) {
                 // What stands behind it in its slot waits with it.
                 waited_for.push(segment.slot.clone());
                 left.push(segment);
             }
         }
+        let mut stuck: Vec<String> = Vec::new();
         for segment in left {
             if total <= max {
                 break;
             }
-            let sinks = followers.behind(&segment.slot, segment.last);
-            if !sinks.is_empty() {
-                let Old { slot, path: _, length: _, written: _, first, last } = &segment;
-                let gap = Gap { slot: slot.clone(), first: *first, last: *last, sinks, why: GapWhy::Full };
-                tracing::error!(slot, first, last, sinks = ?gap.sinks, "journal.max is reached: records go that sinks have not had");
-                if self.record(&Record::Gap(gap), written).is_err() {
-                    break;
-                }
+            if stuck.contains(&segment.slot) {
+                continue;
             }
-            remove(&segment, &mut total)?;
+            let sinks = followers.behind(&segment.slot, segment.last);
+            if !sinks.is_empty() && !self.told(&segment, sinks, written) {
+                break;
+            }
+            if !removed(&segment, &mut total, &mut failed) {
+                stuck.push(segment.slot);
+            }
         }
         drop(locks);
-        Ok(())
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Writes down who never had a segment, as durable as the settings say: a power failure does not take the word for what is gone.
+    fn told(&self, segment: &Old, sinks: Vec<String>, written: Witness<'_>) -> bool {
+        let Old { slot, path: _, length: _, written: _, first, last } = segment;
+        tracing::error!(slot, first, last, ?sinks, "journal.max is reached: records go that sinks have not had");
+        let gap = Gap { slot: slot.clone(), first: *first, last: *last, sinks, why: GapWhy::Full };
+        self.record(&Record::Gap(gap), written).is_ok() && self.wait_for_disk()
     }
 }
 
 fn look(journal: &Path, ours: Option<&str>) -> Result<There, JournalError> {
-    let fail = |doing, path: &Path| {
-        let path = path.to_owned();
-        move |error| JournalError::new(doing, &path, error)
-    };
     let mut there = There::default();
-    for number in known(journal).map_err(fail(Doing::List, journal))? {
-        let slot = name(number);
-        let folder = journal.join(&slot);
-        let lock = if ours == Some(slot.as_str()) { None } else { Slot::take(journal, number).ok().flatten() };
-        let may_go = lock.is_some() || ours == Some(slot.as_str());
-        there.locks.extend(lock);
-        let numbers: Vec<u64> = segments(&folder).map_err(fail(Doing::List, &folder))?.into_iter().collect();
-        for (index, number) in numbers.iter().enumerate() {
-            let path = folder.join(super::slot::segment_name(*number));
-            let data = match fs::symlink_metadata(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                result => result.map_err(fail(Doing::Read, &path))?,
-            };
-            there.total += data.len();
-            let Some(next) = numbers.get(index + 1).filter(|_| may_go && data.is_file()) else { continue };
-            let (first, last) = covered(&path, &folder.join(super::slot::segment_name(*next)))?;
-            let written = data.modified().map_err(fail(Doing::Read, &path))?;
-            there.old.push(Old { slot: slot.clone(), path, length: data.len(), written, first, last });
+    for number in known(journal).map_err(|error| JournalError::new(Doing::List, journal, error))? {
+        // What stands in the way of one slot costs that one only.
+        if let Err(error) = look_into(&mut there, journal, number, ours) {
+            there.failed.get_or_insert(error);
         }
     }
     // Within a slot by number, as `sort` is stable and a later segment is not older; a clock that was set back changes nothing in that.
@@ -119,6 +110,36 @@ fn look(journal: &Path, ours: Option<&str>) -> Result<There, JournalError> {
     Ok(there)
 }
 
+/// Looks into one slot.
+fn look_into(there: &mut There, journal: &Path, number: u32, ours: Option<&str>) -> Result<(), JournalError> {
+    let slot = name(number);
+    let folder = journal.join(&slot);
+    let lock = if ours == Some(slot.as_str()) { None } else { Slot::take(journal, number).ok().flatten() };
+    let mut may_go = lock.is_some() || ours == Some(slot.as_str());
+    there.locks.extend(lock);
+    let numbers = segments(&folder).map_err(|error| JournalError::new(Doing::List, &folder, error))?;
+    let numbers: Vec<u64> = numbers.into_iter().collect();
+    for (index, number) in numbers.iter().enumerate() {
+        let path = folder.join(segment_name(*number));
+        let data = match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            result => result.map_err(|error| JournalError::new(Doing::Read, &path, error))?,
+        };
+        there.total += data.len();
+        let Some(next) = numbers.get(index + 1).filter(|_| may_go && data.is_file()) else { continue };
+        let written = data.modified().map_err(|error| JournalError::new(Doing::Read, &path, error))?;
+        match covered(&path, &folder.join(segment_name(*next))) {
+            Ok((first, last)) => there.old.push(Old { slot: slot.clone(), path, length: data.len(), written, first, last }),
+            Err(error) => {
+                // What stands behind it stays as well: a log is removed from its beginning only.
+                may_go = false;
+                there.failed.get_or_insert(error);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The numbers of the first and the last line of a segment, by its heading and that of the next.
 fn covered(path: &Path, next: &Path) -> Result<(u64, u64), JournalError> {
     let first = heading(path)?.map(|heading| heading.size + 1);
@@ -129,12 +150,16 @@ fn covered(path: &Path, next: &Path) -> Result<(u64, u64), JournalError> {
     Ok((first.unwrap_or(1), last))
 }
 
-fn remove(old: &Old, total: &mut u64) -> Result<(), JournalError> {
+/// Removes a segment; `false` where that failed.
+fn removed(old: &Old, total: &mut u64, failed: &mut Option<JournalError>) -> bool {
     match fs::remove_file(&old.path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(JournalError::new(Doing::Remove, &old.path, error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            failed.get_or_insert(JournalError::new(Doing::Remove, &old.path, error));
+            false
+        }
         Ok(()) | Err(_) => {
             *total = total.saturating_sub(old.length);
-            Ok(())
+            true
         }
     }
 }

@@ -6,13 +6,17 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::commit::Commit;
 use super::note::{Key, Signer, Verifier};
 use super::recover::Left;
+use super::second::Second;
 use super::slot::{Slot, open_file};
+use super::thin::thin;
 use super::tree::Tree;
-use super::{Doing, JournalError};
+use super::{Doing, JournalError, Terms};
 use crate::egress::record::Sealed;
 
 /// So often a checkpoint is made where there is something new.
@@ -29,31 +33,47 @@ const LONGEST_NOTE: u64 = 8 << 10;
 pub(super) struct Sealer {
     signer: Signer,
     path: PathBuf,
-    second: Option<PathBuf>,
-    second_failed: bool,
+    /// When `checkpoints` is to be thinned next, by its length.
+    thin_at: u64,
+    second: Option<Second>,
+    commit: Option<Arc<Commit>>,
+    /// Stands beside the segments while `stopped` may be there without its checkpoint.
+    stopping: PathBuf,
+    stops: bool,
     /// Leaves that the last checkpoint covers, those that need no other, its own line with them, and when it was made.
     sealed: u64,
     settled: u64,
     at: Option<Instant>,
     /// Notes that could not be put into `checkpoints` yet.
-    owed: Vec<String>,
+    owed: Vec<Owed>,
+    failing: bool,
+}
+
+#[derive(Debug)]
+struct Owed {
+    note: String,
+    /// The write that is to be on the disk before it: no note is to outlive its lines.
+    after: Option<u64>,
 }
 
 impl Sealer {
     /// Puts `verifier` and `checkpoints` beside the segments, in order, and says how many lines the last checkpoint there covers.
-    pub(super) fn new(slot: &Slot, key: &Key, second: Option<&Path>, left: &mut Left) -> Result<(Self, Option<u64>), JournalError> {
+    pub(super) fn new(slot: &Slot, key: &Key, terms: &Terms, left: &mut Left) -> Result<(Self, Option<u64>), JournalError> {
         let signer = key.signer(&slot.name);
         let path = slot.folder.join("checkpoints");
         verifier(slot, &signer)?;
         let last = repair(&path, &signer).map_err(|error| JournalError::new(Doing::Repair, &path, error))?;
-        let second = second.map(|folder| folder.join(format!("{}-{}", slot.name, key.log_id())));
+        let second = terms.settings.checkpoints.as_deref();
+        let second = second.map(|folder| Second::new(folder.join(format!("{}-{}", slot.name, key.log_id()))));
         let sealed = last.filter(|last| *last <= left.tree.size()).unwrap_or(0);
         let owed = std::mem::take(&mut left.sealed)
             .into_iter()
             .filter(|line| last.is_none_or(|last| line.size > last))
-            .map(|line| line.note)
+            .map(|line| Owed { note: line.note, after: None })
             .collect();
-        let mut sealer = Self { signer, path, second, second_failed: false, sealed, settled: sealed, at: None, owed };
+        let (stopping, stops, commit) = (stopping(slot), stops(slot), terms.commit.clone());
+        let (at, settled, thin_at, failing) = (None, sealed, 0, false);
+        let mut sealer = Self { signer, path, thin_at, second, commit, stopping, stops, sealed, settled, at, owed, failing };
         sealer.pay();
         Ok((sealer, last))
     }
@@ -82,27 +102,79 @@ impl Sealer {
     /// Keeps a checkpoint. `size` is that of the tree by now: its own line is nothing new.
     pub(super) fn keep(&mut self, sealed: Sealed, size: u64) {
         (self.sealed, self.settled, self.at) = (sealed.size, size, Some(Instant::now()));
-        self.owed.push(sealed.note);
+        let after = self.commit.as_ref().map(|commit| commit.written());
+        self.owed.push(Owed { note: sealed.note, after });
         self.pay();
+    }
+
+    /// Whether a note still waits for its place. Until it has it no other is made: the log is never ahead by more than one.
+    pub(super) fn owes(&mut self) -> bool {
+        self.pay();
+        !self.owed.is_empty()
     }
 
     /// Tries again what could not be kept.
     pub(super) fn pay(&mut self) {
-        while let Some(note) = self.owed.first() {
-            if let Err(error) = append(&self.path, note) {
-                tracing::warn!(path = %self.path.display(), %error, "a checkpoint could not be put beside its segments; it is tried again");
+        while let Some(Owed { note, after }) = self.owed.first() {
+            if !after.is_none_or(|after| self.commit.as_ref().is_none_or(|commit| commit.has(after))) {
                 return;
             }
-            if let Some(second) = &self.second {
-                let put = append(second, note);
-                if let (Err(error), false) = (&put, self.second_failed) {
-                    tracing::error!(path = %second.display(), %error, "checkpoints cannot be put in their second place");
+            let length = match append(&self.path, note) {
+                Ok(length) => length,
+                Err(error) => {
+                    if !std::mem::replace(&mut self.failing, true) {
+                        tracing::warn!(path = %self.path.display(), %error, "a checkpoint could not be put beside its segments; it is tried again");
+                    }
+                    return;
                 }
-                self.second_failed = put.is_err();
+            };
+            self.failing = false;
+            match thin(&self.path, length, self.thin_at) {
+                Ok(next) => self.thin_at = next,
+                Err(error) => {
+                    self.thin_at = 2 * length;
+                    tracing::warn!(path = %self.path.display(), %error, "old checkpoints could not be removed");
+                }
             }
-            self.owed.remove(0);
+            let Owed { note, after: _ } = self.owed.remove(0);
+            if let Some(second) = &mut self.second {
+                second.put(note);
+            }
+        }
+        // All there is has a checkpoint, if one was made since the last process.
+        if self.stops && self.at.is_some() && fs::remove_file(&self.stopping).is_ok() {
+            self.stops = false;
         }
     }
+
+    /// To be called before `stopped` is written: a kill before its checkpoint is then no damage.
+    pub(super) fn stops(&mut self) -> Result<(), JournalError> {
+        let marked = open_file(&self.stopping, OpenOptions::new().create(true));
+        marked.map_err(|error| JournalError::new(Doing::Create, &self.stopping, error))?;
+        self.stops = true;
+        Ok(())
+    }
+
+    /// Waits for the disk, and keeps what waited for it.
+    pub(super) fn finish(&mut self) {
+        if let Some(commit) = &self.commit {
+            // What failed is told by the journal's health, and its note is not put anywhere.
+            let _ = commit.wait();
+        }
+        self.pay();
+        if let Some(second) = &self.second {
+            second.finish();
+        }
+    }
+}
+
+fn stopping(slot: &Slot) -> PathBuf {
+    slot.folder.join("stopping")
+}
+
+/// Whether the slot's last process may have been killed between `stopped` and its checkpoint.
+pub(super) fn stops(slot: &Slot) -> bool {
+    fs::symlink_metadata(stopping(slot)).is_ok()
 }
 
 /// A slot is signed by one key for good: where there is another's, the slot is left alone.
@@ -123,17 +195,18 @@ fn verifier(slot: &Slot, signer: &Signer) -> Result<(), JournalError> {
     }
 }
 
-fn append(path: &Path, note: &str) -> io::Result<()> {
+/// Appends a note, whole or not at all; how long the file is with it.
+pub(super) fn append(path: &Path, note: &str) -> io::Result<u64> {
     let file = open_file(path, OpenOptions::new().create(true))?;
     let length = file.metadata()?.len();
     let entry = format!("{note}\n");
     let whole = match (&file).write(entry.as_bytes()) {
-        Ok(written) if written == entry.len() => return Ok(()),
-        Ok(_) => Err(io::Error::from(io::ErrorKind::StorageFull)),
-        Err(error) => Err(error),
+        Ok(written) if written == entry.len() => return Ok(length + entry.len() as u64),
+        Ok(_) => io::Error::from(io::ErrorKind::StorageFull),
+        Err(error) => error,
     };
     file.set_len(length)?;
-    whole
+    Err(whole)
 }
 
 /// Cuts a torn note away; the size that the last whole one covers.

@@ -12,7 +12,7 @@ use super::{Doing, JournalError};
 pub(super) const MOST: u32 = 1024;
 
 /// What stands in a slot beside its segments.
-const OURS: [&str; 4] = ["lock", "checkpoints", "verifier", "verifier.new"];
+const OURS: [&str; 6] = ["lock", "checkpoints", "checkpoints.new", "verifier", "verifier.new", "stopping"];
 
 /// A slot this process holds. The lock goes with the value.
 #[derive(Debug)]

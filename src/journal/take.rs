@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::recover::{Left, recover};
-use super::seal::Sealer;
+use super::seal::{Sealer, stops};
 use super::slot::{MOST, Slot, known, make_folder, name};
 use super::tail::Tail;
 use super::writer::Writer;
@@ -84,7 +84,7 @@ fn begin(slot: Slot, terms: &Terms, found: &mut Found) -> Result<Writer, Journal
 /// Ends a slot that its process did not: `started` says what was repaired and `stopped` that it need not be looked at again.
 fn put_in_order(slot: Slot, terms: &Terms, found: &mut Found) -> Result<(), JournalError> {
     let left = recover(&slot)?;
-    if left.settled && left.torn == 0 {
+    if left.settled && left.torn == 0 && !stops(&slot) {
         return Ok(());
     }
     let report = report(&slot, &left);
@@ -101,7 +101,7 @@ fn report(slot: &Slot, left: &Left) -> Option<Recovered> {
 fn writer(slot: Slot, terms: &Terms, mut left: Left) -> Result<Writer, JournalError> {
     let key = terms.key()?;
     left.grow(&slot)?;
-    let (sealer, covered) = Sealer::new(&slot, key, terms.settings.checkpoints.as_deref(), &mut left)?;
+    let (sealer, covered) = Sealer::new(&slot, key, terms, &mut left)?;
     let lost = std::mem::take(&mut left.open).into_iter().map(|(id, attempt)| Record::Ended(attempt.lost(id)));
     let repaired = (left.torn > 0).then_some(left.torn);
     let started = Started { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), repaired };

@@ -68,9 +68,7 @@ impl Writer {
         for record in std::mem::take(&mut self.first) {
             self.write(&record)?;
         }
-        self.write(&Record::Stopped(Stopped {}))?;
-        self.seal_the_end();
-        Ok(())
+        self.end()
     }
 
     pub(super) fn slot(&self) -> &str {
@@ -115,14 +113,13 @@ impl Writer {
         }
         // Nothing stands behind `stopped`, no checkpoint either: a start looks for it at the end.
         let stopped = Record::Stopped(Stopped {});
-        let result = self.write(&stopped);
+        let result = self.end();
         let well = result.is_ok();
         self.judge(result);
         if !well {
             return Err(Unwritable);
         }
         written(&stopped);
-        self.seal_the_end();
         Ok(())
     }
 
@@ -198,6 +195,9 @@ impl Writer {
     }
 
     fn seal(&mut self, written: Witness<'_>) {
+        if self.sealer.owes() {
+            return;
+        }
         let result = self.tail.seal(&self.sealer);
         // The checkpoint of a segment's beginning is this one, if its line began it.
         self.begun |= self.tail.take_begun();
@@ -208,10 +208,14 @@ impl Writer {
         self.judge(result);
     }
 
-    /// The last checkpoint covers `stopped` and has no line: it would be one that no checkpoint covers.
-    fn seal_the_end(&mut self) {
+    /// Writes `stopped`. The last checkpoint covers it and has no line: it would be one that no checkpoint covers.
+    fn end(&mut self) -> Result<(), JournalError> {
+        self.sealer.stops()?;
+        self.write(&Record::Stopped(Stopped {}))?;
         let sealed = self.sealer.seal(&self.tail.tree);
         self.sealer.keep(sealed, self.tail.tree.size());
+        self.sealer.finish();
+        Ok(())
     }
 
     fn judge(&mut self, result: Result<(), JournalError>) {

@@ -84,7 +84,11 @@ pub fn newest(state: &Path) -> io::Result<BTreeMap<String, u64>> {
     for name in none_where_there_is_none(names(&journal))? {
         let folder = journal.join(&name);
         for number in segments(&folder)?.into_iter().rev() {
-            let file = File::open(folder.join(segment_name(number)))?;
+            let file = match File::open(folder.join(segment_name(number))) {
+                // Retention took it meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                file => file?,
+            };
             let line = last_line(&file, file.metadata()?.len())?.and_then(|line| Line::parse_bytes(&line));
             if let Some(line) = line {
                 found.insert(name, line.seq);

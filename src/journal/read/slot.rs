@@ -118,13 +118,26 @@ impl SlotReader {
                 .segment
                 .as_ref()
                 .is_some_and(|segment| segment.file.get_ref().metadata().is_ok_and(|data| data.len() > segment.offset));
-            if torn {
-                let bad = self.bad("the line has no end".into());
+            let Some(opened) = self.open_from(next)? else { return Ok(()) };
+            let bad = torn.then(|| self.bad("the line has no end".into()));
+            self.segment = Some(opened);
+            if let Some(bad) = bad {
                 self.ahead.push_back(Err(bad));
-            }
-            self.segment = Some(self.open(next)?);
-            if torn {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Opens this segment, or the one behind it where retention takes it between the look at the folder and this.
+    fn open_from(&mut self, mut number: u64) -> io::Result<Option<Segment>> {
+        loop {
+            match self.open(number) {
+                Err(error) if error.kind() == ErrorKind::NotFound => match self.next_segment()? {
+                    Some(next) if next != number => number = next,
+                    Some(_) => return Err(error),
+                    None => return Ok(None),
+                },
+                result => return result.map(Some),
             }
         }
     }
@@ -220,4 +233,23 @@ fn log_of(folder: &Path) -> Option<Arc<str>> {
     let (log, _) = name.strip_prefix("exeat/")?.split_once('/')?;
     let good = (1..=64).contains(&log.len()) && log.bytes().all(|byte| byte.is_ascii_hexdigit());
     good.then(|| log.into())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_segment_that_goes_just_before_it_is_opened_is_passed_for_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut reader, _) = SlotReader::new(folder.path().to_owned(), "proxy-1".into(), None);
+        assert!(reader.open_from(1).unwrap().is_none());
+        fs::write(folder.path().join("00000003.jsonl"), "").unwrap();
+        assert_eq!(reader.open_from(1).unwrap().map(|segment| segment.number), Some(3));
+        std::os::unix::fs::symlink("nowhere", folder.path().join("00000002.jsonl")).unwrap();
+        assert_eq!(reader.open_from(2).unwrap_err().kind(), ErrorKind::NotFound, "a link that leads nowhere is not gone");
+    }
 }

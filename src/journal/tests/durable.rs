@@ -123,3 +123,40 @@ async fn with_the_durability_of_the_process_nothing_is_waited_for() {
     journal.durable().wait().await.unwrap();
     assert_eq!(disk.took(), Vec::<&str>::new());
 }
+
+#[tokio::test]
+async fn a_stop_is_on_the_disk_before_it_returns_and_its_note_only_then_in_its_place() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
+    let notes = || fs::read_to_string(state.path().join("journal/proxy-1/checkpoints")).unwrap_or_default().matches("\n\n").count() / 2;
+    let journal = open_on(state.path(), &disk, ROOM);
+    assert_eq!(notes(), 0, "its lines are not on the disk yet");
+    journal.durable().wait().await.unwrap();
+    journal.turn(Instant::now(), &mut |_| ());
+    assert_eq!(notes(), 1);
+    write(&journal, &Record::Decided(decided(1)));
+    disk.took();
+    journal.stop(&mut |_| ()).unwrap();
+    assert_eq!(disk.took().last(), Some(&"lines"));
+    assert_eq!((notes(), journal.healthy()), (2, Ok(())));
+    assert!(!state.path().join("journal/proxy-1/stopping").exists());
+}
+
+#[derive(Debug)]
+struct Behind;
+
+impl Followers for Behind {
+    fn behind(&self, _: &str, _: u64) -> Vec<String> {
+        vec!["webhook".into()]
+    }
+}
+
+#[test]
+fn what_a_sink_never_had_goes_only_once_the_disk_has_the_word_for_it() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
+    let settings = Settings { segment: 3000, max: 1, durability: Durability::Disk, disk: Arc::clone(&disk) as _, ..Settings::default() };
+    let journal = Journal::open(state.path(), settings).unwrap().journal;
+    (1..=30).for_each(|id| write(&journal, &Record::Decided(decided(id))));
+    disk.fails.store(true, Ordering::SeqCst);
+    journal.retain(std::time::SystemTime::now(), &Behind, &mut |_| ()).unwrap();
+    assert!(segment(state.path(), 1).exists());
+}

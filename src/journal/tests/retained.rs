@@ -126,3 +126,18 @@ fn what_is_not_of_the_journal_is_left_where_it_is() {
     retain(&journal, 31 * DAY, &NoFollowers);
     strange.iter().for_each(|path| assert_eq!(fs::read(state.path().join(path)).unwrap(), b"mine", "{path}"));
 }
+
+#[test]
+fn what_stands_in_the_way_of_one_slot_keeps_no_other_from_being_cleared() {
+    let state = tempfile::tempdir().unwrap();
+    let (first, second, third) = (open(state.path()), filled(state.path(), 1 << 30), filled(state.path(), 1 << 30));
+    drop((second, third));
+    let blocked = numbers(state.path(), "proxy-2");
+    let last = state.path().join("journal/proxy-2").join(slot::segment_name(blocked[1]));
+    fs::remove_file(&last).unwrap();
+    fs::create_dir(&last).unwrap();
+    let error = first.retain(SystemTime::now() + 31 * DAY, &NoFollowers, &mut |_| ()).unwrap_err();
+    assert!(error.to_string().contains("proxy-2/00000002.jsonl cannot be read"), "{error}");
+    assert_eq!(numbers(state.path(), "proxy-2"), blocked, "a log is removed from its beginning only");
+    assert_eq!(numbers(state.path(), "proxy-3").len(), 1);
+}

@@ -201,7 +201,7 @@ fn checkpoints_stand_in_the_second_place_too_and_what_fails_there_blocks_nothing
     journal.stop(&mut |_| ()).unwrap();
     let log = Key::open(state.path()).unwrap().log_id().to_owned();
     let there = notes(&second.path().join("there").join(format!("proxy-1-{log}")));
-    assert_eq!(there.as_slice(), &notes(&state.path().join("journal/proxy-1/checkpoints"))[1..]);
+    assert_eq!(there, notes(&state.path().join("journal/proxy-1/checkpoints")), "what failed at first is there as well");
 }
 
 #[test]
@@ -213,4 +213,87 @@ fn no_line_is_older_than_the_one_before_it_though_the_clock_goes_back() {
     let journal = open(state.path());
     write(&journal, &Record::Decided(decided(1)));
     assert!(lines(state.path()).iter().all(|line| String::from_utf8_lossy(line).contains("\"at\":\"2999-01-01T00:00:00.000000Z\"")));
+}
+
+/// What `verify` finds in the slots: whether the stop is without its checkpoint, or what is wrong.
+fn verified(state: &Path) -> Vec<Result<bool, String>> {
+    let asked = verify::Asked { path: state.to_owned(), keys: Vec::new(), kept: verify::Kept::default() };
+    let slots = verify::verify(&asked).unwrap().slots;
+    slots.into_iter().map(|slot| slot.result.map(|sound| sound.stop_unsealed).map_err(|broken| broken.to_string())).collect()
+}
+
+/// Puts the file where nothing is written to it, and it can still be read; and back.
+fn bar(path: &Path, barred: bool) {
+    let aside = path.with_extension("aside");
+    if barred {
+        fs::rename(path, &aside).unwrap();
+        std::os::unix::fs::symlink(&aside, path).unwrap();
+    } else {
+        fs::rename(&aside, path).unwrap();
+    }
+}
+
+#[test]
+fn a_kill_between_the_stop_and_its_checkpoint_is_no_damage_and_the_next_start_seals_it() {
+    let state = tempfile::tempdir().unwrap();
+    let (first, second) = (open(state.path()), open(state.path()));
+    write(&second, &Record::Decided(decided(1)));
+    let slot = state.path().join("journal/proxy-2");
+    bar(&slot.join("checkpoints"), true);
+    second.stop(&mut |_| ()).unwrap();
+    drop((first, second));
+    assert!(slot.join("stopping").exists());
+    assert_eq!(verified(state.path()), [Ok(false), Ok(true)]);
+    bar(&slot.join("checkpoints"), false);
+    // Without the mark it is what it is: a checkpoint was removed.
+    fs::rename(slot.join("stopping"), slot.join("not")).unwrap();
+    assert!(verified(state.path())[1].clone().unwrap_err().ends_with("the checkpoint made then is missing here"));
+    fs::rename(slot.join("not"), slot.join("stopping")).unwrap();
+
+    let journal = open(state.path());
+    assert_eq!((journal.slot().as_deref(), slot.join("stopping").exists()), (Some("proxy-1"), false));
+    assert_eq!(verified(state.path()), [Ok(false), Ok(false)]);
+    journal.stop(&mut |_| ()).unwrap();
+    assert!(!state.path().join("journal/proxy-1/stopping").exists());
+    assert_eq!(verified(state.path()), [Ok(false), Ok(false)]);
+}
+
+#[test]
+fn while_a_checkpoint_has_not_found_its_place_no_other_is_made_and_none_is_missing() {
+    let state = tempfile::tempdir().unwrap();
+    let journal = open(state.path());
+    let path = state.path().join("journal/proxy-1/checkpoints");
+    bar(&path, true);
+    for turn in 1..=5 {
+        write(&journal, &Record::Decided(decided(u128::from(turn))));
+        journal.turn(Instant::now() + Duration::from_secs(60 * turn), &mut |_| ());
+        assert_eq!(verified(state.path()), [Ok(false)], "{turn}");
+    }
+    bar(&path, false);
+    journal.turn(Instant::now(), &mut |_| ());
+    journal.stop(&mut |_| ()).unwrap();
+    assert_whole(state.path());
+    assert_eq!(verified(state.path()), [Ok(false)]);
+}
+
+#[test]
+fn processes_that_start_at_once_in_an_empty_folder_agree_on_one_key_and_have_a_slot_each() {
+    let state = tempfile::tempdir().unwrap();
+    let barrier = std::sync::Barrier::new(8);
+    let journals: Vec<Journal> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    open(state.path())
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut slots: Vec<String> = journals.iter().map(|journal| journal.slot().unwrap()).collect();
+    slots.sort();
+    assert_eq!(slots, (1..=8).map(|number| format!("proxy-{number}")).collect::<Vec<_>>());
+    journals.iter().for_each(|journal| journal.stop(&mut |_| ()).unwrap());
+    assert_eq!(verified(state.path()), vec![Ok(false); 8]);
 }

@@ -81,7 +81,7 @@ impl Beside {
     /// The checkpoint made at the end is not here.
     pub(super) fn without_last(&self, seq: u64) -> Broken {
         let what = format!("the log was stopped in order at seq {seq}, and the checkpoint made then is missing here");
-        self.broken(0, what, "checkpoints were removed from this file, or the process was killed between the two")
+        self.broken(0, what, "checkpoints were removed from this file")
     }
 
     fn peek(&mut self, by: &Verifier) -> Result<Option<&(At, Checkpoint)>, Broken> {

@@ -73,6 +73,8 @@ pub struct Sound {
     pub checkpoint: Option<Covered>,
     /// The newest `sealed` line's checkpoint is not in `checkpoints`.
     pub only_in_the_log: bool,
+    /// A kill or a full disk came between `stopped` and its checkpoint, as the mark left beside them says.
+    pub stop_unsealed: bool,
     /// Checkpoints in `checkpoints` over no more than what is no longer here: only their signature could be checked.
     pub earlier: u64,
     /// Checkpoints kept elsewhere that agree.

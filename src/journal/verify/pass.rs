@@ -11,6 +11,7 @@ use crate::egress::record::{Record, Sealed, Segment};
 use crate::journal::Tree;
 use crate::journal::line::Line;
 use crate::journal::note::Verifier;
+use crate::journal::thin::SURE;
 
 /// How often a slot is begun anew as retention takes its segments meanwhile.
 const TRIES: u32 = 4;
@@ -64,6 +65,8 @@ struct Pass {
     good: u64,
     /// A `sealed` line whose checkpoint does not stand beside the log.
     alone: Option<u64>,
+    /// The last such that has others behind it, and how many of those stand beside the log.
+    lacking: Option<(u64, u64)>,
     stopped: bool,
     sound: Sound,
 }
@@ -71,7 +74,7 @@ struct Pass {
 impl Pass {
     fn new(by: Verifier, beside: Beside, kept: KeptOfLog) -> Self {
         let sound = Sound { origin: by.origin().to_owned(), verifier: by.text().to_owned(), ..Sound::default() };
-        Self { by, beside, kept, tree: None, good: 0, alone: None, stopped: false, sound }
+        Self { by, beside, kept, tree: None, good: 0, alone: None, lacking: None, stopped: false, sound }
     }
 
     fn line(&mut self, place: &Place<'_>, text: &[u8], see: Seen<'_>) -> Result<(), Broken> {
@@ -134,8 +137,11 @@ impl Pass {
     /// Compares with every checkpoint over exactly the lines so far.
     fn meet(&mut self, tree: &Tree) -> Result<(), Broken> {
         if let Some(covered) = self.beside.meet(tree, &self.by, self.good)? {
-            if let Some(size) = self.alone.filter(|size| *size < covered.size) {
-                return Err(self.beside.missing(size));
+            if let Some(size) = self.alone.take_if(|size| *size < covered.size) {
+                self.lacking = Some((size, 0));
+            }
+            if let Some((_, since)) = &mut self.lacking {
+                *since += 1;
             }
             self.good = covered.size;
             self.sound.checkpoint = Some(covered);
@@ -162,10 +168,9 @@ impl Pass {
         }
         let beside = self.sound.checkpoint.as_ref().is_some_and(|covered| covered.size == *size);
         if !beside {
-            if let Some(size) = self.alone {
-                return Err(self.beside.missing(size));
+            if let Some(size) = self.alone.replace(*size) {
+                self.lacking = Some((size, 0));
             }
-            self.alone = Some(*size);
             self.sound.checkpoint = Some(Covered { size: *size, root: root.clone(), note: note.clone() });
         }
         self.good = *size;
@@ -174,11 +179,17 @@ impl Pass {
 
     fn end(mut self, folder: &Path) -> Result<Sound, Broken> {
         let tree = self.tree.take().unwrap_or_default();
+        // Looked at before the checkpoints: the writer takes it away once the last one stands there.
+        let stopping = fs::symlink_metadata(folder.join("stopping")).is_ok();
         self.meet(&tree)?;
         self.beside.end(&tree, &self.by)?;
         self.kept.end(&tree)?;
+        if let Some((size, _)) = self.lacking.filter(|(_, since)| *since < SURE) {
+            return Err(self.beside.missing(size));
+        }
         let covered = self.sound.checkpoint.as_ref().map_or(0, |covered| covered.size);
-        if self.stopped && covered < tree.size() {
+        self.sound.stop_unsealed = self.stopped && covered < tree.size();
+        if self.sound.stop_unsealed && !stopping {
             return Err(self.beside.without_last(tree.size()));
         }
         if covered == 0 && self.sound.first > 1 {

@@ -278,6 +278,18 @@ fn an_open_end_is_sound_and_what_is_not_covered_is_said() {
 }
 
 #[test]
+fn checkpoints_that_were_thinned_are_no_damage_and_a_newer_one_that_is_gone_is() {
+    let written = Written::new(&vec![Step::Seal; 1_100]);
+    for (gone, sound) in [(0..2, true), (0..100, true), (100..101, true), (101..102, false), (1_099..1_100, false)] {
+        let all = written.notes();
+        let left = all.iter().enumerate().filter(|(index, _)| !gone.contains(index)).map(|(_, note)| format!("{note}\n"));
+        fs::write(written.slot().join("checkpoints"), left.collect::<String>()).unwrap();
+        assert_eq!(written.verify().sound(), sound, "{gone:?}");
+        fs::write(written.slot().join("checkpoints"), all.iter().map(|note| format!("{note}\n")).collect::<String>()).unwrap();
+    }
+}
+
+#[test]
 fn segments_that_retention_took_are_no_damage() {
     let written = Written::new(&[Step::Attempt(1), Step::Segment, Step::Attempt(2), Step::Seal, Step::Attempt(3), Step::Segment]);
     let old = written.notes();
