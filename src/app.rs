@@ -145,13 +145,7 @@ impl Bound {
     /// What is never dialled because it is exeat, or because the configuration says so.
     pub fn guard(&self, config: &Config) -> Guard {
         let doors = self.doors.iter().map(|door| &door.listener);
-        let own = doors.chain(&self.metrics).filter_map(|listener| listener.local_addr().ok());
-        // The name servers are a back end of ours: agents ask exeat for names, never them.
-        let own = own.chain(config.dns.servers.iter().copied()).collect();
-        let known_as = config.listen.iter().flat_map(|listen| listen.known_as.iter().cloned()).collect();
-        let mut guard = Guard { own, machine: Vec::new(), known_as, never: config.never.clone() };
-        export::close_to_agents(config, &mut guard);
-        guard
+        export::guard(config, doors.chain(&self.metrics).filter_map(|listener| listener.local_addr().ok()))
     }
 
     fn everywhere(&self) -> Vec<u16> {

@@ -3,6 +3,7 @@
 mod otlp;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
@@ -96,6 +97,16 @@ impl Led {
             drop(lead);
         });
     }
+}
+
+/// What is never dialled: where exeat listens, its other names, its back ends, and what the configuration says.
+pub fn guard(config: &Config, own: impl Iterator<Item = SocketAddr>) -> Guard {
+    // The name servers are a back end of ours: agents ask exeat for names, never them.
+    let own = own.chain(config.dns.servers.iter().copied()).collect();
+    let known_as = config.listen.iter().flat_map(|listen| listen.known_as.iter().cloned()).collect();
+    let mut guard = Guard { own, machine: Vec::new(), known_as, never: config.never.clone() };
+    close_to_agents(config, &mut guard);
+    guard
 }
 
 /// The sinks that the configuration names.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
+use crate::app::export;
 use crate::app::standing::Standing;
 use crate::config::Config;
 use crate::config::lint;
@@ -36,9 +37,7 @@ pub(super) fn to_look_at(config: &Config) -> Loaded {
 
 /// What is never dialled by this configuration, as far as a command that only looks can know.
 pub(super) fn guard(config: &Config) -> Guard {
-    let own = config.listen.iter().flat_map(|listen| listen.addresses.iter().copied()).chain(config.metrics).collect();
-    let known_as = config.listen.iter().flat_map(|listen| listen.known_as.iter().cloned()).collect();
-    Guard { own, machine: Vec::new(), known_as, never: config.never.clone() }
+    export::guard(config, config.listen.iter().flat_map(|listen| listen.addresses.iter().copied()).chain(config.metrics))
 }
 
 /// What deserves a second look in the configuration itself.

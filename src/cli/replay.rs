@@ -7,6 +7,7 @@ mod past;
 mod words;
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use super::loaded;
 use super::recorded::{self, Missing, Period};
 use crate::config::Config;
 use crate::config::allowlists::{LoadedAllowlists, load_paths};
+use crate::egress::record::Record;
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::attempt::{AgentId, Scheme};
@@ -73,6 +75,9 @@ struct Changed {
     /// `allow`, `look`, `hold` or `block`.
     was: &'static str,
     was_reason: Reason,
+    /// Where the name led, where that was why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
     /// `allow`, `look`, `hold`, `block`, or `depends`.
     would_be: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,6 +122,8 @@ pub fn replay(args: &ReplayArgs, config: &Config, complaints: &mut impl Write) -
     let missing = recorded::each(&config.state, bounds, complaints, |entry, inside| {
         if inside {
             past.saw(entry.line.at, &entry.line.record, args.agent.as_ref());
+        } else if let Record::Ended(ended) = &entry.line.record {
+            past.ended(ended);
         }
     })?;
     Ok(Report { missing, ..Report::of(past, &judge) })
@@ -144,7 +151,7 @@ impl Report {
                     report.unchanged.attempts += seen.count;
                 }
                 Again::Other(other) => {
-                    let Tried { agent, host, port, scheme, method, path, was, reason: was_reason } = tried;
+                    let Tried { agent, host, port, scheme, method, path, was, reason: was_reason, address } = Arc::unwrap_or_clone(tried);
                     let again::Other { would_be, reason, rule, depends_on, widens } = other;
                     let was = was.as_str();
                     let (count, last_seen) = (seen.count, seen.last);
@@ -158,6 +165,7 @@ impl Report {
                         path,
                         was,
                         was_reason,
+                        address,
                         would_be,
                         reason,
                         rule,
@@ -185,9 +193,10 @@ impl Report {
         }
     }
 
-    /// 0 where nothing becomes reachable that was not, 10 where something does or may; 1 where lines of the journal cannot be read and nothing does.
+    /// 0 where nothing becomes reachable that was not, 10 where something does or may; 1 where nothing does and attempts were not looked at:
+    /// lines of the journal cannot be read, or there are too many.
     pub fn exit_code(&self) -> u8 {
-        if self.widens { 10 } else { u8::from(self.missing.unreadable > 0) }
+        if self.widens { 10 } else { u8::from(self.missing.unreadable > 0 || self.left_out.too_many > 0) }
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod position;
 mod slot;
-mod tail;
+pub(super) mod tail;
 
 use std::io;
 use std::path::{Path, PathBuf};

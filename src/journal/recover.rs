@@ -4,12 +4,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::line::{LONGEST, Line, take_line};
+use super::line::{Line, take_line};
+use super::read::tail::{behind_line_end, last_line};
 use super::slot::{Slot, open_file, segments};
 use super::tree::Tree;
 use super::writer::{OpenAttempts, follow};
@@ -144,31 +144,8 @@ fn end_of(path: &Path) -> io::Result<End> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
     let good = behind_line_end(&file, length)?;
-    let start = behind_line_end(&file, good.saturating_sub(1))?;
-    let last = match usize::try_from(good - start) {
-        Ok(length) if (1..=LONGEST).contains(&length) => {
-            let mut line = vec![0; length - 1];
-            file.read_exact_at(&mut line, start)?;
-            Some(line)
-        }
-        Ok(_) | Err(_) => None,
-    };
+    let last = last_line(&file, good)?;
     Ok(End { good, torn: length - good, last })
-}
-
-/// The place behind the last line end before `end`; 0 where there is none.
-fn behind_line_end(file: &File, mut end: u64) -> io::Result<u64> {
-    let mut chunk = vec![0; 64 << 10];
-    while end > 0 {
-        let length = usize::try_from(end).map_or(chunk.len(), |end| end.min(chunk.len()));
-        let start = end - length as u64;
-        file.read_exact_at(&mut chunk[..length], start)?;
-        if let Some(at) = chunk[..length].iter().rposition(|&byte| byte == b'\n') {
-            return Ok(start + at as u64 + 1);
-        }
-        end = start;
-    }
-    Ok(0)
 }
 
 fn cut(path: &Path, good: u64) -> Result<(), JournalError> {

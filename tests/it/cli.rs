@@ -83,7 +83,8 @@ fn a_configuration_with_unknown_or_later_keys_does_not_start() {
         ("limits", "head", "\"32\"", "32"),
         ("limits", "head", "32", "32"),
         ("hold", "wait", "\"soon\"", "soon"),
-        ("telemetry", "otlp", "\"http://collector:4317\"", "later version"),
+        ("telemetry", "otlp", "\"collector:4317\"", "begin it with"),
+        ("hold.reviewer", "url", "\"http://reviewer.test\"", "later version"),
         ("upstream", "proxy", "\"http://corp:3128\"", "later version"),
         ("listen.main", "transparent", "true", "later version"),
     ] {

@@ -8,7 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 
-use crate::egress::record::{Answer, Answered, Decided, Ended, Outcome, Place, Progress, Record, RefusedSummary, Revoked, Ruling, Would};
+use crate::egress::record::{
+    Answer, Answered, Decided, Ended, Held, Outcome, Place, Progress, Record, RefusedSummary, Revoked, Ruling, Would,
+};
 use crate::policy::attempt::{AgentId, AttemptId, RequestLine, Scheme};
 use crate::policy::reason::Reason;
 
@@ -45,6 +47,10 @@ pub(in crate::cli) struct AgentTally {
     pub(in crate::cli) answers_left_out: u64,
     /// Refusals that have no record of their own, by reason; they are in no other count.
     pub(in crate::cli) summarised: BTreeMap<Reason, u64>,
+    /// What people and hold rules said of hosts and ports, whatever came of it.
+    pub(in crate::cli) doubts: BTreeMap<(String, u16), Doubt>,
+    /// There were more doubts than are kept.
+    pub(in crate::cli) more_doubts: bool,
     at: HashMap<(String, u16), usize>,
     only_refused: usize,
 }
@@ -92,6 +98,25 @@ impl HostTally {
             rule: None,
             passed,
         }
+    }
+}
+
+/// What speaks against a host, the stronger last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::cli) enum Doubt {
+    /// A `[[hold]]` rule asks for it.
+    Asked,
+    /// A person said no, or took a yes back.
+    Refused,
+}
+
+impl Doubt {
+    fn of(decided: &Decided) -> Option<Self> {
+        if matches!(decided.reason, Reason::Refused | Reason::Quiet) {
+            return Some(Self::Refused);
+        }
+        let waited = matches!(decided.reason, Reason::Pending | Reason::Expired | Reason::Unattended);
+        ((waited || decided.would == Some(Would::Hold)) && decided.rule.is_some()).then_some(Self::Asked)
     }
 }
 
@@ -169,7 +194,7 @@ impl Tally {
             Record::Decided(decided) => self.decided(at, decided, inside),
             Record::Ended(ended) => self.ended(at, ended, inside),
             Record::Progress(progress) => self.progress(at, progress, inside),
-            Record::Held(held) if inside => self.agent(Some(&held.agent)).questions.asked += 1,
+            Record::Held(held) if inside => self.agent(Some(&held.agent)).held(held),
             Record::Answered(answered) if inside => self.agent(Some(&answered.agent)).answered(at, answered),
             Record::Revoked(revoked) if inside => self.agent(Some(&revoked.agent)).revoked(at, revoked),
             Record::RefusedSummary(summary) if inside => self.agent(summary.agent.as_ref()).summarised(summary),
@@ -201,6 +226,9 @@ impl Tally {
             host.map_or(&mut agent.elsewhere, |host| &mut agent.hosts[host].counts).decided(at, decided);
             if let Some(host) = host {
                 agent.hosts[host].rule.clone_from(&decided.rule);
+            }
+            if let Some((place, doubt)) = decided.destination.as_ref().zip(Doubt::of(decided)) {
+                agent.doubt(place, doubt);
             }
         }
         self.hosts += agent.hosts.len() - known;
@@ -277,6 +305,23 @@ impl AgentTally {
         Some(self.hosts.len() - 1)
     }
 
+    fn held(&mut self, held: &Held) {
+        self.questions.asked += 1;
+        if held.rule.is_some() {
+            self.doubt(&held.destination, Doubt::Asked);
+        }
+    }
+
+    fn doubt(&mut self, place: &Place, doubt: Doubt) {
+        let key = (place.host.clone(), place.port);
+        if self.doubts.len() >= 2 * HOSTS && !self.doubts.contains_key(&key) {
+            self.more_doubts = true;
+            return;
+        }
+        let known = self.doubts.entry(key).or_insert(doubt);
+        *known = doubt.max(*known);
+    }
+
     fn answered(&mut self, at: Timestamp, answered: &Answered) {
         let answer = match answered.answer {
             Answer::Yes => {
@@ -285,6 +330,7 @@ impl AgentTally {
             }
             Answer::No => {
                 self.questions.no += 1;
+                self.doubt(&answered.destination, Doubt::Refused);
                 "no"
             }
         };
@@ -293,6 +339,7 @@ impl AgentTally {
     }
 
     fn revoked(&mut self, at: Timestamp, revoked: &Revoked) {
+        self.doubt(&revoked.destination, Doubt::Refused);
         let Revoked { approval: _, agent: _, destination: place, request, who: by } = revoked.clone();
         self.given(Given { at, by, answer: "revoked", scope: None, expiry: None, note: None, place, request });
     }
@@ -311,6 +358,6 @@ impl AgentTally {
 }
 
 /// The address of an address with its port, or without one.
-fn address(text: &str) -> Option<IpAddr> {
+pub(in crate::cli) fn address(text: &str) -> Option<IpAddr> {
     text.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| text.parse()).ok()
 }

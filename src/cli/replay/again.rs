@@ -10,7 +10,7 @@ use super::past::{Tried, Was};
 use crate::policy::Policy;
 use crate::policy::approvals::Approvals;
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Instance, Seen, Sight};
-use crate::policy::decide::{Basis, Block, Decision};
+use crate::policy::decide::{Basis, Block, Decision, Grant};
 use crate::policy::destination::{Destination, Port};
 use crate::policy::host::Host;
 use crate::policy::reason::Reason;
@@ -73,6 +73,7 @@ impl Judge {
                 let widens = matches!(tried.was, Was::Hold | Was::Block);
                 Again::Other(Other { would_be: "depends", reason: None, rule: None, depends_on: Some(what), widens })
             }
+            None if matches!(&decision, Decision::Allow(grant) if !lets(grant, tried)) => Again::Same,
             None => compared(tried.was, decision),
         }
     }
@@ -121,12 +122,18 @@ impl Judge {
     }
 }
 
+/// Whether what was refused after its name was allowed passes under the grant.
+fn lets(grant: &Grant, tried: &Tried) -> bool {
+    let other_bytes = tried.was == Was::Block && matches!(tried.reason, Reason::NameMismatch | Reason::NotTls);
+    tried.address.is_none_or(|address| grant.covers(address)) && (!other_bytes || grant.opaque())
+}
+
 fn is_masked(path: &str) -> bool {
     path.ends_with("...") || path.split('/').any(|segment| segment == "***")
 }
 
 fn attempt(tried: &Tried) -> Option<Attempt> {
-    let Tried { agent, host, port, scheme, method, path, was: _, reason: _ } = tried;
+    let Tried { agent, host, port, scheme, method, path, was: _, reason: _, address: _ } = tried;
     let host = if host.contains(':') { Host::parse(&format!("[{host}]")) } else { Host::parse(host) };
     let destination = Destination { host: host.ok()?, port: Port::parse(&port.to_string()).ok()? };
     let sight = match (method, path) {

@@ -1,8 +1,8 @@
 //! What would become of small pasts.
 
 use super::*;
-use crate::egress::record::{Decided, Place, Record, Ruling};
-use crate::journal::sample::decided;
+use crate::egress::record::{Decided, Ended, Outcome, Place, Record, Ruling};
+use crate::journal::sample::{decided, ended};
 use crate::policy::allowlist::Allowlist;
 use crate::policy::attempt::RequestLine;
 
@@ -145,4 +145,48 @@ something may be reachable that was not
         "reason": "listed", "rule": "coder.toml:2", "widens": true, "count": 2, "last_seen": "1970-01-01T00:00:00Z",
     });
     assert_eq!(json["newly_allowed"][0], row);
+}
+
+#[test]
+fn what_was_allowed_by_name_and_refused_for_where_it_led_is_judged_there_again() {
+    use Reason::{ForbiddenAddress, NameMismatch, NotTls};
+    let rules = "[[allow]]\nhost = \"in.example\"\naddresses = [\"10.0.0.0/8\"]\n[[allow]]\nhost = \"plain.example\"
+[[allow]]\nhost = \"raw.example\"\nport = [22]\nopaque = true\n";
+    let (allowlist, _) = Allowlist::parse("coder.toml", &format!("agent = \"coder\"\n{rules}")).unwrap();
+    let judge = Judge::new(Policy::new(vec![allowlist], Guard::default()).unwrap(), true, Timestamp::UNIX_EPOCH);
+    let table = [
+        ("in.example", 443, Outcome::Refused, ForbiddenAddress, "10.1.2.3:443", "allowed"),
+        ("in.example", 443, Outcome::Refused, ForbiddenAddress, "192.168.0.1:443", "same"),
+        ("plain.example", 443, Outcome::Refused, ForbiddenAddress, "10.1.2.3:443", "same"),
+        ("plain.example", 443, Outcome::Completed, Reason::Listed, "8.8.8.8:443", "same"),
+        ("plain.example", 443, Outcome::Refused, NameMismatch, "8.8.8.8:443", "same"),
+        ("raw.example", 22, Outcome::Refused, NotTls, "8.8.8.8:22", "allowed"),
+        ("gone.example", 443, Outcome::Refused, ForbiddenAddress, "10.1.2.3:443", "same"),
+    ];
+    for (host, port, outcome, reason, address, wanted) in table {
+        let mut past = Past::default();
+        let destination = Some(Place { host: host.into(), port, scheme: None });
+        past.saw(Timestamp::UNIX_EPOCH, &Record::Decided(Decided { destination, ..decided(1) }), None);
+        past.saw(Timestamp::UNIX_EPOCH, &Record::Ended(Ended { outcome, reason, address: Some(address.into()), ..ended(1) }), None);
+        let report = Report::of(past, &judge);
+        assert_eq!((group_of(&report).as_str(), report.widens), (wanted, wanted == "allowed"), "{host} {reason:?}");
+        for row in &report.newly_allowed {
+            assert_eq!((row.was, row.was_reason, row.count), ("block", reason, 1));
+        }
+        assert_eq!(report.unchanged.attempts + report.newly_allowed.len() as u64, 1, "{host} {reason:?}");
+    }
+}
+
+#[test]
+fn what_was_not_decided_again_is_not_said_to_be_unreachable() {
+    let told = |report: &Report| {
+        let mut out = Vec::new();
+        report.write(&mut out, false).unwrap();
+        (String::from_utf8(out).unwrap().lines().last().unwrap().to_owned(), report.exit_code())
+    };
+    let left_out = |left_out| Report { left_out, ..Report::default() };
+    let some = "of what was decided again, nothing becomes reachable that was not".to_owned();
+    assert_eq!(told(&Report::default()), ("nothing becomes reachable that was not".to_owned(), 0));
+    assert_eq!(told(&left_out(LeftOut { summarised: 1, ..LeftOut::default() })), (some.clone(), 0));
+    assert_eq!(told(&left_out(LeftOut { too_many: 1, ..LeftOut::default() })), (some, 1));
 }

@@ -28,7 +28,11 @@ impl Report {
         for line in self.missing.told() {
             writeln!(out, "{line}")?;
         }
-        let summary = if self.widens { "something may be reachable that was not" } else { "nothing becomes reachable that was not" };
+        let summary = match (self.widens, self.left_out == LeftOut::default() && self.missing.is_none()) {
+            (true, _) => "something may be reachable that was not",
+            (false, true) => "nothing becomes reachable that was not",
+            (false, false) => "of what was decided again, nothing becomes reachable that was not",
+        };
         writeln!(out, "{summary}")
     }
 }
@@ -41,7 +45,7 @@ fn group(out: &mut impl Write, title: &str, rows: &[Changed]) -> io::Result<()> 
     writeln!(out, "{title}: {} in {}", counted(rows.len() as u64, "kind"), counted(attempts, "attempt"))?;
     let width = rows.iter().take(SHOWN).map(|row| row.target().chars().count()).max().unwrap_or(0);
     for row in rows.iter().take(SHOWN) {
-        let Changed { agent, was, was_reason, reason, rule, depends_on, count, last_seen, would_be, widens, .. } = row;
+        let Changed { agent, was, was_reason, address, reason, rule, depends_on, count, last_seen, would_be, widens, .. } = row;
         let mark = match (*would_be, widens) {
             ("depends" | "look", _) => '~',
             (_, true) => '+',
@@ -52,9 +56,10 @@ fn group(out: &mut impl Write, title: &str, rows: &[Changed]) -> io::Result<()> 
         let on = depends_on.map(|what| format!(", depends on {what}")).unwrap_or_default();
         let (agent, target, was_reason) = (agent.as_str(), row.target(), was_reason.as_str());
         let times = counted(*count, "time");
+        let led = address.map(|address| format!(": {address}")).unwrap_or_default();
         writeln!(
             out,
-            "  {mark} {agent:<12} {target:<width$}  {times:>8}, last {last_seen:.0}; was {was} ({was_reason}), {would_be}{reason}{on}"
+            "  {mark} {agent:<12} {target:<width$}  {times:>8}, last {last_seen:.0}; was {was} ({was_reason}{led}), {would_be}{reason}{on}"
         )?;
     }
     if rows.len() > SHOWN {

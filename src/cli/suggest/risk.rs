@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::known::Known;
 use crate::approval::PlaceView;
 use crate::cli::recorded::size;
-use crate::cli::recorded::tally::HostTally;
+use crate::cli::recorded::tally::{AgentTally, Doubt, HostTally};
 use crate::policy::address::{AddressClass, Addresses};
 use crate::policy::destination::Destination;
 use crate::policy::host::Host;
@@ -53,6 +53,17 @@ pub(super) fn private(to: &Destination, seen: &HostTally) -> Vec<IpAddr> {
     private.sort_unstable();
     private.dedup();
     private
+}
+
+/// What keeps a host of a preset from being in force.
+pub(super) fn doubts(agent: &AgentTally, seen: &HostTally) -> Vec<String> {
+    let of_host = agent.doubts.get(&(seen.host.clone(), seen.port)).map(|doubt| match doubt {
+        Doubt::Refused => "a person said no to it, or took a yes back",
+        Doubt::Asked => "a hold rule asks for it",
+    });
+    let looked = (seen.counts.look > 0).then_some("requests to it were judged one by one, and this rule lets all of them pass");
+    let unknown = agent.more_doubts.then_some("there were too many questions to tell what was refused");
+    [of_host, looked, unknown].into_iter().flatten().map(str::to_owned).collect()
 }
 
 /// Every reason to look twice.

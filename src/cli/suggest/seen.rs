@@ -41,6 +41,8 @@ pub(super) struct Candidate<'a> {
     pub(super) to: Destination,
     pub(super) unicode: Option<String>,
     pub(super) seen: &'a HostTally,
+    /// What keeps it from being in force.
+    pub(super) doubts: Vec<String>,
     pub(super) risks: Vec<String>,
     /// The rule's lines.
     pub(super) rule: Vec<String>,
@@ -96,13 +98,14 @@ impl<'a> Sorted<'a> {
         let mut sorted = Self::default();
         let mut candidates = Vec::new();
         for seen in hosts {
-            match candidate(seen, known).and_then(|candidate| bounded.would_open(&candidate.rule, &candidate.to).map(|()| candidate)) {
+            match candidate(agent, seen, known).and_then(|candidate| bounded.would_open(&candidate.rule, &candidate.to).map(|()| candidate))
+            {
                 Ok(candidate) => candidates.push(candidate),
                 Err(why) => sorted.never.push((seen, why)),
             }
         }
         let fitting = |candidate: &Candidate<'_>| -> Vec<&'static Preset> {
-            if may_be_live(candidate) { known.about(&candidate.to, PresetEffect::Allow).collect() } else { Vec::new() }
+            if may_be_live(candidate, known) { known.about(&candidate.to, PresetEffect::Allow).collect() } else { Vec::new() }
         };
         // Of several presets for one host the one that fits most of what was seen, then the host's own, then the narrowest.
         let mut fits: BTreeMap<&'static str, usize> = BTreeMap::new();
@@ -128,7 +131,7 @@ impl<'a> Sorted<'a> {
 }
 
 /// The host as a rule would have it; the error says why no rule is suggested.
-fn candidate<'a>(seen: &'a HostTally, known: &Known) -> Result<Candidate<'a>, String> {
+fn candidate<'a>(agent: &AgentTally, seen: &'a HostTally, known: &Known) -> Result<Candidate<'a>, String> {
     let written = if seen.host.contains(':') { format!("[{}]", seen.host) } else { seen.host.clone() };
     let host = Host::parse(&written).map_err(|why| format!("it is no host: {why}"))?;
     let port = Port::parse(&seen.port.to_string()).map_err(|why| format!("it has no port: {why}"))?;
@@ -144,17 +147,18 @@ fn candidate<'a>(seen: &'a HostTally, known: &Known) -> Result<Candidate<'a>, St
         rule.push(format!("addresses = [{}]", entries.join(", ")));
     }
     let unicode = PlaceView::of(&to, None).unicode;
-    Ok(Candidate { unicode, seen, risks: risk::risks(&to, seen, known), rule, to })
+    Ok(Candidate { unicode, seen, doubts: risk::doubts(agent, seen), risks: risk::risks(&to, seen, known), rule, to })
 }
 
 fn reached(seen: &HostTally) -> bool {
     seen.counts.allow + seen.counts.look > 0
 }
 
-/// Nobody and nothing refused it, and what a preset promises of the host is where it led.
-fn may_be_live(candidate: &Candidate<'_>) -> bool {
+/// Nobody and nothing refused it, no hold rule and no preset speaks against it, and what a preset promises of the host is where it led.
+fn may_be_live(candidate: &Candidate<'_>, known: &Known) -> bool {
     let counts = &candidate.seen.counts;
     let refused = [Reason::Blocked, Reason::Refused].iter().any(|reason| counts.reasons.contains_key(reason));
     let forbidden = counts.refused_later.contains_key(&Reason::ForbiddenAddress);
-    reached(candidate.seen) && !refused && !forbidden && risk::private(&candidate.to, candidate.seen).is_empty()
+    let doubted = !candidate.doubts.is_empty() || known.about(&candidate.to, PresetEffect::Block).next().is_some();
+    reached(candidate.seen) && !refused && !forbidden && !doubted && risk::private(&candidate.to, candidate.seen).is_empty()
 }

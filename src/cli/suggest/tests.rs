@@ -1,7 +1,9 @@
 //! What is suggested of small journals, as text that has to load.
 
 use super::*;
-use crate::egress::record::{Decided, Ended, Front, Outcome, Place, Record, RefusedCount, RefusedSummary, Ruling};
+use crate::egress::record::{
+    Answer, Answered, Decided, Ended, Front, Held, Outcome, Place, Record, RefusedCount, RefusedSummary, Revoked, Ruling, Would,
+};
 use crate::journal::Journal;
 use crate::journal::sample::{decided, ended};
 use crate::policy::attempt::{RequestLine, Scheme};
@@ -38,8 +40,8 @@ impl World {
         std::fs::create_dir(folder.path().join("allowlists")).unwrap();
         std::fs::write(folder.path().join("allowlists/coder.toml"), "agent = \"coder\"\n").unwrap();
         let file = folder.path().join("exeat.toml");
-        let text =
-            "state = \"state\"\nallowlists = \"allowlists\"\n[listen.main]\naddress = \"127.0.0.1:3128\"\nknown_as = [\"proxy.example\"]\n";
+        let text = "state = \"state\"\nallowlists = \"allowlists\"\n[listen.main]\naddress = \"127.0.0.1:3128\"\nknown_as = [\"proxy.example\"]\n\
+             [telemetry]\notlp = \"http://collector.example:4317\"\n";
         std::fs::write(&file, text).unwrap();
         let config = Config::load(Some(&file), []).unwrap();
         std::fs::create_dir(&config.state).unwrap();
@@ -83,7 +85,7 @@ fn hosts_of_presets_that_were_reached_are_in_force_and_all_else_is_a_comment() {
         ["agent = \"coder\"", "[[allow]]", "host = [\"github.com\", \"api.github.com\"]", "port = [443]", "note = \"of preset github\""];
     assert_eq!(live, wanted, "{text}");
     let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} is not in {text}"));
-    let reached = at("# Reached, and of no preset.");
+    let reached = at("# Reached, and of no preset or");
     let refused = at("# REFUSED, AND NEVER ALLOWED.");
     for rule in ["#host = \"other.test\"", "#host = \"raw.githubusercontent.com\"", "#host = \"github.com\"\n#port = [80]"] {
         assert!((reached..refused).contains(&at(rule)), "{rule}");
@@ -123,11 +125,12 @@ fn every_risk_is_said_and_a_rule_for_a_private_address_names_it() {
 
 #[test]
 fn what_is_never_dialled_is_a_comment_without_a_rule() {
-    let rows: [(Row, &str); 6] = [
+    let rows: [(Row, &str); 7] = [
         (("169.254.169.254", 80, Reason::ForbiddenAddress, None), "metadata services are never dialled"),
         (("metadata.google.internal", 80, Reason::SpecialName, None), "a special name"),
         (("x.onion", 443, Reason::SpecialName, None), "names of this zone are never dialled"),
         (("proxy.example", 443, Reason::OwnAddress, None), "it is exeat itself"),
+        (("collector.example", 4317, Reason::Unlisted, None), "it is exeat itself"),
         (("rebind.test", 443, Reason::Listed, Some("169.254.169.254")), "it led to a metadata service"),
         (("not a host", 443, Reason::Unlisted, None), "it is no host"),
     ];
@@ -210,4 +213,61 @@ fn what_the_floor_refuses_is_not_suggested() {
     let text = world.suggested().unwrap();
     assert!(text.contains("floor.toml:2 refuses it as blocked") && text.contains("a rule for it does not load"), "{text}");
     assert!(!text.contains("[[allow]]"), "{text}");
+}
+
+#[test]
+fn what_a_person_or_a_hold_rule_spoke_against_is_not_in_force() {
+    let place = || Place { host: "github.com".into(), port: 443, scheme: None };
+    let coder = || AgentId::parse("coder").unwrap();
+    let of = |decision, reason, rule: Option<&str>, would| {
+        let rule = rule.map(str::to_owned);
+        Record::Decided(Decided { destination: Some(place()), decision, reason, rule, would, ..decided(9) })
+    };
+    let no = Answered {
+        hold: "ab12".into(),
+        approval: None,
+        answer: Answer::No,
+        approver: "ann".into(),
+        approver_kind: "person".into(),
+        scope: None,
+        expiry: None,
+        note: None,
+        agent: coder(),
+        destination: place(),
+        request: None,
+        waiting: 0,
+    };
+    let held = Held {
+        id: decided(9).id,
+        hold: "ab12".into(),
+        agent: coder(),
+        instance: "i".into(),
+        destination: place(),
+        request: None,
+        only: false,
+        rule: Some("coder.toml:3".into()),
+    };
+    let back = Revoked { approval: uuid::Uuid::nil(), agent: coder(), destination: place(), request: None, who: "ann".into() };
+    let (person, rule) = ("a person said no to it", "a hold rule asks for it");
+    let table = [
+        (Record::Answered(no), person),
+        (Record::Revoked(back), person),
+        (of(Ruling::Block, Reason::Quiet, None, None), person),
+        (Record::Held(held), rule),
+        (of(Ruling::Block, Reason::Pending, Some("coder.toml:3"), None), rule),
+        (of(Ruling::Allow, Reason::Observed, Some("coder.toml:3"), Some(Would::Hold)), rule),
+        (of(Ruling::Look, Reason::Inspect, Some("coder.toml:3"), None), "requests to it were judged one by one"),
+    ];
+    for (record, why) in table {
+        let mut all = records(&[("github.com", 443, Reason::Listed, None)]);
+        // Before and after: the answer to the first attempt's question stands before its decision.
+        for at in [0, all.len()] {
+            all.insert(at, record.clone());
+            let text = World::new(&all).suggested().unwrap();
+            assert!(!text.contains("\n[[allow]]") && text.contains("\n#[[allow]]") && text.contains(why), "{record:?}: {text}");
+            all.remove(at);
+        }
+    }
+    let unlisted = of(Ruling::Allow, Reason::Observed, None, Some(Would::Hold));
+    assert!(World::new(&[unlisted]).suggested().unwrap().contains("\n[[allow]]"), "to be asked as unlisted speaks against nothing");
 }

@@ -30,7 +30,7 @@ impl fmt::Display for Written<'_> {
         for (preset, hosts) in of_presets {
             of_preset(f, preset, hosts)?;
         }
-        section(f, "Reached, and of no preset. Remove the # of what you want to allow.", reached)?;
+        section(f, "Reached, and of no preset or with something against it. Remove the # of what you want to allow.", reached)?;
         section(f, "REFUSED, AND NEVER ALLOWED. Nothing that was recorded speaks for these.", refused)?;
         if !never.is_empty() {
             writeln!(f)?;
@@ -138,7 +138,7 @@ fn told(f: &mut fmt::Formatter<'_>, seen: &HostTally, unicode: Option<&str>) -> 
 }
 
 fn risks(f: &mut fmt::Formatter<'_>, candidate: &Candidate<'_>) -> fmt::Result {
-    candidate.risks.iter().try_for_each(|risk| comment(f, &format!("  risk: {risk}")))
+    candidate.doubts.iter().chain(&candidate.risks).try_for_each(|risk| comment(f, &format!("  risk: {risk}")))
 }
 
 fn words(reasons: &BTreeMap<Reason, u64>) -> String {

@@ -10,7 +10,7 @@ use crate::journal::line::LONGEST;
 const CHUNK: usize = 8 << 10;
 
 /// The last line that ends at or before `end`, without its end; `None` where there is none, or it is too long to be a record.
-pub(super) fn last_line(file: &File, end: u64) -> io::Result<Option<Vec<u8>>> {
+pub(in crate::journal) fn last_line(file: &File, end: u64) -> io::Result<Option<Vec<u8>>> {
     let good = behind_line_end(file, end)?;
     let start = behind_line_end(file, good.saturating_sub(1))?;
     let Ok(length @ 1..=LONGEST) = usize::try_from(good - start) else { return Ok(None) };
@@ -20,7 +20,7 @@ pub(super) fn last_line(file: &File, end: u64) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// The place behind the last line end before `end`; 0 where there is none.
-pub(super) fn behind_line_end(file: &File, mut end: u64) -> io::Result<u64> {
+pub(in crate::journal) fn behind_line_end(file: &File, mut end: u64) -> io::Result<u64> {
     let mut chunk = vec![0; CHUNK];
     while end > 0 {
         let length = usize::try_from(end).map_or(CHUNK, |end| end.min(CHUNK));
