@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --bench journal`. A record counts once its call has returned; with `disk` once its sync has. An attempt is a `decided` and an
 //! `ended`. The journal lies below the folder of build products, so that what is measured is a disk.
+//! `cargo bench --bench journal -- fill STATE MIB` leaves a journal of that size in a state folder, to measure what reads it.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that cannot go on ends, and prints its figures")]
 
@@ -16,7 +17,15 @@ use uuid::Uuid;
 
 const ROUNDS: usize = 5;
 
+/// The bytes of an attempt's two lines, about.
+const LINES: u32 = 603;
+
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [fill_word, state, mebibytes] = &arguments[..] {
+        assert_eq!(fill_word, "fill");
+        return fill(Path::new(state), mebibytes.parse().unwrap());
+    }
     println!("durability  threads  records      records/s           best     CPU each         best");
     for (name, durability, threads, attempts) in [
         ("process", Durability::Process, 1, 100_000),
@@ -52,6 +61,13 @@ fn round(durability: Durability, threads: usize, attempts: usize) -> (Duration, 
     let taken = (began.elapsed(), cpu() - before);
     journal.stop(&mut |_| ()).unwrap();
     taken
+}
+
+fn fill(state: &Path, mebibytes: u64) {
+    let journal = Journal::open(state, Settings::default()).unwrap().journal;
+    let attempts = u128::from(mebibytes << 20) / u128::from(LINES);
+    (0..attempts).for_each(|at| attempt(&journal, at));
+    journal.stop(&mut |_| ()).unwrap();
 }
 
 fn attempt(journal: &Journal, id: u128) {

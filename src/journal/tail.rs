@@ -279,3 +279,22 @@ fn look_at_all(path: &Path) -> io::Result<((u64, u64), u64)> {
 fn identity(file: &File) -> io::Result<(u64, u64)> {
     file.metadata().map(|data| (data.dev(), data.ino()))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_at_a_path_tells_what_all_its_metadata_would_and_follows_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (segment, link) = (folder.path().join("segment"), folder.path().join("link"));
+        std::fs::write(&segment, "four").unwrap();
+        std::os::unix::fs::symlink(&segment, &link).unwrap();
+        for path in [&segment, &link] {
+            assert_eq!(look(path).unwrap(), look_at_all(path).unwrap());
+        }
+        assert_eq!(look(&segment).unwrap(), (identity(&File::open(&segment).unwrap()).unwrap(), 4));
+        assert_eq!(look(&folder.path().join("gone")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}
