@@ -36,7 +36,9 @@ impl<R: Serialize> Line<R> {
     pub(super) fn render_into(&self, buffer: &mut Vec<u8>) -> io::Result<()> {
         buffer.clear();
         serde_json::to_writer(&mut *buffer, self)?;
-        if !buffer.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        // Without a way out of the loop it is done many bytes at a time.
+        let plain = buffer.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+        if !plain {
             let ascii = std::str::from_utf8(buffer).map(ascii_json).map_err(io::Error::other)?;
             buffer.clear();
             buffer.extend_from_slice(ascii.as_bytes());
