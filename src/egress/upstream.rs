@@ -106,7 +106,8 @@ impl Upstream {
         let Permit { mut open, grant, mut live } = permit;
         let port = live.attempt().destination.port;
         if live.attempt().scheme == Some(Scheme::Http)
-            && let Some(parked) = self.pool.take(&key(&live, &open), |peer| grant.covers(peer.ip()) && !self.settings.is_back_end(peer.ip(), port))
+            && let Some(parked) =
+                self.pool.take(&key(&live, &open), |peer| grant.covers(peer.ip()) && !self.settings.is_back_end(peer.ip(), port))
         {
             open.address = Some(parked.peer);
             live.connected_to(parked.peer.ip());

@@ -114,14 +114,21 @@ impl World {
                 && events().contains(&format!("\"sequence\":{last},"))
                 && self.proxy.stdout().contains(&format!("/proxy-1/{last}\""))
         });
-        let mut outputs =
-            vec![("the journal by webhook", self.hook.text()), ("the journal as OCSF", events()), ("the journal on stdout", self.proxy.stdout())];
+        let mut outputs = vec![
+            ("the journal by webhook", self.hook.text()),
+            ("the journal as OCSF", events()),
+            ("the journal on stdout", self.proxy.stdout()),
+        ];
         if let Some(collector) = &self.collector {
             let span = ended.last().map(|record| record["id"].as_str().unwrap().replace('-', ""));
             collector.until("the journal", |received| {
-                let log = |item: &serde_json::Value| item["attributes"]["exeat.record.id"].as_str().is_some_and(|id| id.ends_with(&format!("/{last}")));
+                let log = |item: &serde_json::Value| {
+                    item["attributes"]["exeat.record.id"].as_str().is_some_and(|id| id.ends_with(&format!("/{last}")))
+                };
                 received.iter().any(|item| item["signal"] == "log" && log(item))
-                    && span.as_ref().is_none_or(|span| received.iter().any(|item| item["signal"] == "span" && item["trace"] == span.as_str()))
+                    && span
+                        .as_ref()
+                        .is_none_or(|span| received.iter().any(|item| item["signal"] == "span" && item["trace"] == span.as_str()))
             });
             outputs.push(("the journal by OTLP", all_files(self.received.path())));
         }

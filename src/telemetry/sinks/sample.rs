@@ -22,9 +22,10 @@ pub(super) fn written(records: &[Record]) -> (tempfile::TempDir, Vec<Entry>) {
     let all: Vec<Entry> = Reader::open(made.path()).unwrap().map(|entry| entry.unwrap()).collect();
     let own = all.iter().filter(|entry| matches!(entry.line.record, Record::Started(_))).take(1);
     let given = all.iter().filter(|entry| entry.line.seq > 3).take(records.len());
-    let lines = own.chain(given).zip(1..).map(|(entry, seq)| {
-        entry.text.replacen(&format!("\"seq\":{},", entry.line.seq), &format!("\"seq\":{seq},"), 1) + "\n"
-    });
+    let lines = own
+        .chain(given)
+        .zip(1..)
+        .map(|(entry, seq)| entry.text.replacen(&format!("\"seq\":{},", entry.line.seq), &format!("\"seq\":{seq},"), 1) + "\n");
     let state = tempfile::tempdir().unwrap();
     let slot = state.path().join("journal/proxy-1");
     std::fs::create_dir_all(&slot).unwrap();

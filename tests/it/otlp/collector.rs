@@ -81,13 +81,17 @@ impl Collector {
 
     /// Waits until something holds of what was received.
     pub(crate) fn until(&self, what: &str, holds: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        let deadline = Instant::now() + Duration::from_secs(90);
+        let (mut before, mut since) = (0, Instant::now());
         loop {
             let received = self.received();
             if holds(&received) {
                 return received;
             }
-            assert!(Instant::now() < deadline, "never received: {what}; {} items are there", received.len());
+            // After a long outage it takes as long as there is more to come.
+            if received.len() > before {
+                (before, since) = (received.len(), Instant::now());
+            }
+            assert!(since.elapsed() < Duration::from_secs(90), "never received: {what}; {} items are there", received.len());
             thread::sleep(Duration::from_millis(50));
         }
     }

@@ -93,7 +93,8 @@ async fn why_a_collector_cannot_be_spoken_to_is_told() {
     let to = BackEnd::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     drop(listener);
     let dialer = Dialer::new(&to, None).unwrap();
-    let refused = Collector::new(to, dialer, Protocol::Grpc, HeaderMap::new()).export(ExportLogsServiceRequest::default()).await.unwrap_err();
+    let refused =
+        Collector::new(to, dialer, Protocol::Grpc, HeaderMap::new()).export(ExportLogsServiceRequest::default()).await.unwrap_err();
     assert_eq!(refused.then, Then::Again(None));
     assert!(refused.why.starts_with("the collector cannot be spoken to: it cannot be connected to: "), "{}", refused.why);
 }
