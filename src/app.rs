@@ -30,6 +30,7 @@ use crate::journal::{Durability, Journal, JournalError, Settings};
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
+use crate::telemetry::dial::Found;
 use crate::telemetry::metrics::AgentNames;
 use crate::telemetry::serve::{Readiness, Ready};
 use crate::telemetry::sinks::{Beside, Cursors};
@@ -55,6 +56,8 @@ pub struct Bound {
     pub doors: Vec<Door>,
     /// The listener of metrics and health.
     pub metrics: Option<TcpListener>,
+    /// Where exeat's own back ends are.
+    pub back_ends: Found,
 }
 
 /// A running exeat.
@@ -139,7 +142,7 @@ impl Bound {
             Some(address) => Some(bind("metrics", address).await?),
             None => None,
         };
-        Ok(Self { doors, metrics })
+        Ok(Self { doors, metrics, back_ends: export::find(config).await })
     }
 
     /// What is never dialled because it is exeat, or because the configuration says so.
@@ -206,7 +209,7 @@ impl App {
     /// Starts everything but the ways in; they open with [`App::open`].
     pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
         let (policy, unread) = first;
-        let exporting = Exports::prepare(config)?;
+        let exporting = Exports::prepare(config, &bound.back_ends)?;
         let names = if config.telemetry.agent_label { AgentNames::Shown } else { AgentNames::Hidden };
         let recording = Arc::new(Recording::new(journal).naming(names));
         recording.metrics.watch_disk(crate::journal::folder(&config.state), Some(config.journal.max));
@@ -235,6 +238,7 @@ impl App {
             refusal_records: config.limits.refusal_records,
         };
         let gate = Gate::new(Arc::clone(&policy), company, settings);
+        tasks.spawn(export::keep_finding(export::back_ends(config), bound.back_ends.clone(), stop.now.clone()));
         tasks.spawn(Arc::clone(&gate).keep_summing_up(stop.now.clone()));
         let neck = neck(config, bound, Arc::clone(&gate), &stop)?;
         let front = FrontSettings {
@@ -332,6 +336,7 @@ fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<
         idle: config.limits.idle,
         peek: config.limits.peek,
         own_everywhere: bound.everywhere(),
+        back_ends: bound.back_ends.guard(),
         via: HeaderValue::try_from(format!("1.1 {via}")).expect("a name of hexadecimal digits is a field value"),
         stop: stop.drain.clone(),
         stop_now: stop.now.clone(),

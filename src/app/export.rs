@@ -5,17 +5,25 @@ mod otlp;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Telemetry};
 use crate::policy::address::Guard;
-use crate::telemetry::dial::BackEnd;
+use crate::telemetry::dial::{BackEnd, Found, look_up};
 use crate::telemetry::sinks::ocsf::OcsfFile;
 use crate::telemetry::sinks::stdout::Lines;
 use crate::telemetry::sinks::webhook::Webhook;
 use crate::telemetry::sinks::{Beside, Deliver, Follower, Lead, Pace, Sink};
 use otlp::Otlp;
+
+/// How often it is looked where the names of back ends lead.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// The start does not wait longer for name servers.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// Something that a sink needs is not there.
 #[derive(Debug, thiserror::Error)]
@@ -42,15 +50,15 @@ pub struct Exports {
 
 impl Exports {
     /// Reads what the configuration names for its sinks.
-    pub fn prepare(config: &Config) -> Result<Self, NotExported> {
+    pub fn prepare(config: &Config, found: &Found) -> Result<Self, NotExported> {
         let telemetry = &config.telemetry;
         let webhook = telemetry.webhook.as_ref().map(|webhook| {
             let made = Webhook::new(&webhook.url.to_string(), &webhook.secret_file, webhook.ca.as_deref());
-            made.map_err(|error| NotExported::new("telemetry.webhook", &error))
+            made.map(|made| made.telling(found)).map_err(|error| NotExported::new("telemetry.webhook", &error))
         });
         let stdout = telemetry.stdout.then(|| Lines::stdout().map_err(|error| NotExported::new("telemetry.stdout", &error)));
         Ok(Self {
-            otlp: telemetry.otlp.as_ref().map(Otlp::prepare).transpose()?,
+            otlp: telemetry.otlp.as_ref().map(|otlp| Otlp::prepare(otlp, found)).transpose()?,
             webhook: webhook.transpose()?,
             ocsf: telemetry.ocsf.as_deref().map(OcsfFile::new),
             stdout: stdout.transpose()?,
@@ -124,11 +132,48 @@ pub fn sinks(config: &Config) -> Vec<Sink> {
 
 /// Makes every back end that records go to a place no agent reaches.
 pub fn close_to_agents(config: &Config, guard: &mut Guard) {
-    if let Some(Ok(collector)) = config.telemetry.otlp.as_ref().map(otlp::back_end) {
-        collector.close_to_agents(guard);
+    back_ends(config).iter().for_each(|to| to.close_to_agents(guard));
+}
+
+/// Looks where the names of back ends lead, before anybody is let in.
+pub async fn find(config: &Config) -> Found {
+    let found = Found::default();
+    if !tokio::time::timeout(FIRST_LOOK, look(&back_ends(config), &found)).await.unwrap_or(false) {
+        tracing::warn!("where back ends of [telemetry] are cannot be looked up: until it can, they are closed to agents by name alone");
     }
+    found
+}
+
+/// Looks again and again.
+pub async fn keep_finding(to: Vec<BackEnd>, found: Found, stop: CancellationToken) {
+    let again = async {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            look(&to, &found).await;
+        }
+    };
+    tokio::select! {
+        () = again => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Whether all are found.
+async fn look(to: &[BackEnd], found: &Found) -> bool {
+    let mut all = true;
+    for to in to {
+        if let Err(error) = look_up(to, found).await {
+            all = false;
+            tracing::debug!(?to, "where a back end is cannot be told: {error}");
+        }
+    }
+    all
+}
+
+/// The back ends that the configuration names.
+pub fn back_ends(config: &Config) -> Vec<BackEnd> {
+    let collector = config.telemetry.otlp.as_ref().and_then(|otlp| otlp::back_end(otlp).ok());
     let webhook = config.telemetry.webhook.as_ref();
-    if let Some(Ok(receiver)) = webhook.map(|webhook| BackEnd::parse(&webhook.url.to_string())) {
-        receiver.close_to_agents(guard);
-    }
+    let receiver = webhook.and_then(|webhook| BackEnd::parse(&webhook.url.to_string()).ok());
+    collector.into_iter().chain(receiver).collect()
 }

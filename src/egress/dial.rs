@@ -8,6 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 
 use super::refusal::NetworkFault;
+use super::upstream::UpstreamSettings;
 use crate::policy::address::AddressRefusal;
 use crate::policy::decide::Grant;
 use crate::policy::destination::Port;
@@ -30,10 +31,10 @@ pub(super) struct Forbidden {
 
 impl Judged {
     /// Judges every address: one that is forbidden refuses them all, as it would be dialled another time.
-    pub(super) fn new(addresses: &[IpAddr], port: Port, grant: &Grant, own_everywhere: &[u16]) -> Result<Self, Forbidden> {
+    pub(super) fn new(addresses: &[IpAddr], port: Port, grant: &Grant, settings: &UpstreamSettings) -> Result<Self, Forbidden> {
         for address in addresses {
             grant.judge(*address).map_err(|refusal| Forbidden { address: *address, refusal })?;
-            if own_everywhere.contains(&port.number()) && is_of_this_machine(*address) {
+            if settings.own(*address, port) {
                 return Err(Forbidden { address: *address, refusal: AddressRefusal::Own });
             }
         }
@@ -79,7 +80,7 @@ fn is_ours(error: &std::io::Error) -> bool {
 }
 
 /// Whether a listener bound to every address of this machine is reached at this one: only a foreign address cannot be bound.
-fn is_of_this_machine(address: IpAddr) -> bool {
+pub(super) fn is_of_this_machine(address: IpAddr) -> bool {
     let bound = std::net::UdpSocket::bind((address, 0));
     !bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrNotAvailable)
 }

@@ -4,12 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::dial::{Forbidden, Judged};
+use super::dial::{Forbidden, Judged, is_of_this_machine};
 use super::gate::Permit;
 use super::live::Live;
 use super::look::Peek;
@@ -17,9 +18,10 @@ use super::open::Open;
 use super::pool::{Key, Parked, Pool};
 use super::refusal::{Cause, NetworkFault, Refusal};
 use super::resolve::Resolver;
+use crate::policy::address::Guard;
 use crate::policy::attempt::Scheme;
 use crate::policy::decide::Grant;
-use crate::policy::destination::Destination;
+use crate::policy::destination::{Destination, Port};
 use crate::policy::host::Host;
 use crate::policy::reason::Reason;
 
@@ -34,12 +36,25 @@ pub struct UpstreamSettings {
     pub peek: Duration,
     /// Ports on which exeat listens at every address of this machine.
     pub own_everywhere: Vec<u16>,
+    /// Where names of exeat's back ends lead, as far as is known by now: nothing of an agent is dialled there.
+    pub back_ends: Arc<ArcSwap<Guard>>,
     /// This process's name in `Via`.
     pub via: HeaderValue,
     /// Told when the process is to stop: tunnels are cut then.
     pub stop: CancellationToken,
     /// Told when it stops: requests under way are cut then.
     pub stop_now: CancellationToken,
+}
+
+impl UpstreamSettings {
+    /// Whether exeat itself listens here at every address, or a back end of its own does.
+    pub(super) fn own(&self, address: IpAddr, port: Port) -> bool {
+        self.is_back_end(address, port) || self.own_everywhere.contains(&port.number()) && is_of_this_machine(address)
+    }
+
+    fn is_back_end(&self, address: IpAddr, port: Port) -> bool {
+        self.back_ends.load().own(address, port)
+    }
 }
 
 /// Turns permits into connections.
@@ -89,8 +104,10 @@ impl Upstream {
     /// Spends a permit: takes a parked connection whose peer the grant covers, or resolves, judges and dials.
     pub async fn connect(self: &Arc<Self>, permit: Permit) -> Result<Connected, Refusal> {
         let Permit { mut open, grant, mut live } = permit;
+        let port = live.attempt().destination.port;
         if live.attempt().scheme == Some(Scheme::Http)
-            && let Some(parked) = self.pool.take(&key(&live, &open), |peer| grant.covers(peer.ip()))
+            && let Some(parked) =
+                self.pool.take(&key(&live, &open), |peer| grant.covers(peer.ip()) && !self.settings.is_back_end(peer.ip(), port))
         {
             open.address = Some(parked.peer);
             live.connected_to(parked.peer.ip());
@@ -127,7 +144,7 @@ impl Upstream {
                 resolved.map_err(broken)?
             }
         };
-        let judged = Judged::new(&addresses, destination.port, grant, &self.settings.own_everywhere).map_err(|forbidden| {
+        let judged = Judged::new(&addresses, destination.port, grant, &self.settings).map_err(|forbidden| {
             open.address = Some(SocketAddr::new(forbidden.address, destination.port.number()));
             refused_address(forbidden, grant)
         })?;

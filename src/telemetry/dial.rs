@@ -3,6 +3,7 @@
 //! Nothing of an agent's comes this way. No proxy variable is read and no redirect followed.
 
 mod back_end;
+mod found;
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 pub use back_end::{BackEnd, NotABackEnd};
+pub use found::Found;
 
 use crate::policy::host::Host;
 
@@ -87,13 +89,14 @@ pub enum Undialled {
 #[derive(Clone, Debug)]
 pub struct Dialer {
     tls: Option<Arc<ClientConfig>>,
+    found: Found,
 }
 
 impl Dialer {
     /// Of one back end. `ca` is a file of authorities that are trusted beside the system's.
     pub fn new(to: &BackEnd, ca: Option<&Path>) -> Result<Self, NoRoots> {
         if !to.tls {
-            return Ok(Self { tls: None });
+            return Ok(Self { tls: None, found: Found::default() });
         }
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -105,20 +108,47 @@ impl Dialer {
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        Ok(Self { tls: Some(Arc::new(config.with_root_certificates(roots).with_no_client_auth())) })
+        Ok(Self { tls: Some(Arc::new(config.with_root_certificates(roots).with_no_client_auth())), found: Found::default() })
+    }
+
+    /// One that tells where it dials before it does.
+    #[must_use]
+    pub fn telling(self, found: &Found) -> Self {
+        Self { found: found.clone(), ..self }
     }
 
     /// A connection to the back end, ready to be spoken on, within a time.
     pub async fn connect(&self, to: &BackEnd, speaks: Speaks, within: Duration) -> Result<Connection, Undialled> {
         let end = Instant::now() + within;
         let connected = async {
-            let stream = tcp(to, end).await?;
+            let stream = self.tcp(to, end).await?;
             match &self.tls {
                 Some(config) => secured(Arc::clone(config), stream, to, speaks).await,
                 None => Ok(Either::Left(stream)),
             }
         };
         tokio::time::timeout_at(end, connected).await.unwrap_or(Err(Undialled::Late))
+    }
+
+    async fn tcp(&self, to: &BackEnd, end: Instant) -> Result<TcpStream, Undialled> {
+        let addresses = look_up(to, &self.found).await?;
+        let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for (at, address) in addresses.iter().enumerate() {
+            // An address that swallows packets leaves time for the next ones.
+            let share = end.saturating_duration_since(Instant::now()) / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+            #[expect(clippy::disallowed_methods, reason = "a configured back end of exeat's own, which no agent can name")]
+            let dialled = tokio::time::timeout(share, TcpStream::connect(address)).await;
+            match dialled {
+                Ok(Ok(stream)) => {
+                    // Only slower without it.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => failed = error,
+                Err(_) => failed = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(Undialled::Connect(failed))
     }
 }
 
@@ -131,28 +161,8 @@ fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
     certificates.into_iter().try_for_each(|certificate| roots.add(certificate)).map_err(|error| error.to_string())
 }
 
-async fn tcp(to: &BackEnd, end: Instant) -> Result<TcpStream, Undialled> {
-    let addresses = addresses(to).await?;
-    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for (at, address) in addresses.iter().enumerate() {
-        // An address that swallows packets leaves time for the next ones.
-        let share = end.saturating_duration_since(Instant::now()) / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
-        #[expect(clippy::disallowed_methods, reason = "a configured back end of exeat's own, which no agent can name")]
-        let dialled = tokio::time::timeout(share, TcpStream::connect(address)).await;
-        match dialled {
-            Ok(Ok(stream)) => {
-                // Only slower without it.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Ok(Err(error)) => failed = error,
-            Err(_) => failed = io::ErrorKind::TimedOut.into(),
-        }
-    }
-    Err(Undialled::Connect(failed))
-}
-
-async fn addresses(to: &BackEnd) -> Result<Vec<SocketAddr>, Undialled> {
+/// Looks up where a back end is, and makes it a place that no agent is dialled at.
+pub async fn look_up(to: &BackEnd, found: &Found) -> Result<Vec<SocketAddr>, Undialled> {
     match &to.host {
         Host::Address(address) => Ok(vec![SocketAddr::new(*address, to.port)]),
         Host::Name(name) => {
@@ -160,8 +170,10 @@ async fn addresses(to: &BackEnd) -> Result<Vec<SocketAddr>, Undialled> {
                 clippy::disallowed_methods,
                 reason = "a configured back end of exeat's own: its addresses are the operator's to choose"
             )]
-            let found = tokio::net::lookup_host((name.as_str(), to.port)).await;
-            found.map(Iterator::collect).map_err(Undialled::Name)
+            let addresses = tokio::net::lookup_host((name.as_str(), to.port)).await.map_err(Undialled::Name)?;
+            let addresses: Vec<SocketAddr> = addresses.collect();
+            found.add(to, &addresses);
+            Ok(addresses)
         }
     }
 }

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
+use crate::otlp::collector::{Collector, Protocol, is_here};
+use crate::sinks::{Does, Hook, posting};
 use crate::support::dns::Reply;
 use crate::support::origin::{Origin, Request, Step, ok, raw};
 use crate::support::p0::{P0, a};
@@ -66,6 +68,10 @@ fn origin(request: &Request) -> Vec<Step> {
 struct World {
     p0: P0,
     proxy: Proxy,
+    hook: Hook,
+    /// Where its parts are.
+    collector: Option<Collector>,
+    received: tempfile::TempDir,
     /// What was said to the agent by exeat itself.
     told: Vec<Answer>,
     /// What was shown to whoever watched.
@@ -86,15 +92,56 @@ impl World {
              [[allow]]\nhost = \"sockets.test\"\nport = [{port}]\n{local}\nwebsocket = true\n\
              [[allow]]\nhost = \"paths.test\"\nport = [{port}]\n{local}\npath = [\"/pub/**\"]"
         ));
+        let (hook, received) = (Hook::start(Does::Works), tempfile::tempdir().unwrap());
+        posting(&mut p0, &hook);
+        p0.site.set("telemetry", "stdout", "true");
+        p0.site.set("telemetry.ocsf", "file", "\"ocsf.jsonl\"");
+        let collector = is_here().then(|| Collector::start(received.path(), Protocol::Grpc, 0, "takes"));
+        if let Some(collector) = &collector {
+            p0.site.set("telemetry", "otlp", &format!("\"http://127.0.0.1:{}\"", collector.port));
+            p0.site.set("telemetry", "metrics", "\"1s\"");
+        }
         let proxy = Proxy::start_under(&p0.site.config(), &p0.site.state(), Some("export EXEAT_LOG=trace"));
-        Self { p0, proxy, told: Vec::new(), shown: String::new() }
+        Self { p0, proxy, hook, collector, received, told: Vec::new(), shown: String::new() }
+    }
+
+    /// What the sinks exported, once each has the newest record. Each name says `journal`, as they hold what it does.
+    fn exported(&self) -> Vec<(&'static str, String)> {
+        let records = journal(&self.p0.site.state());
+        let (last, ended) = (records.last().unwrap()["seq"].as_u64().unwrap(), of_kind(&records, "ended"));
+        let events = || fs::read_to_string(self.p0.site.path().join("ocsf.jsonl")).unwrap_or_default();
+        self.proxy.until("the journal with every sink", |_| {
+            self.hook.seqs().contains(&last)
+                && events().contains(&format!("\"sequence\":{last},"))
+                && self.proxy.stdout().contains(&format!("/proxy-1/{last}\""))
+        });
+        let mut outputs = vec![
+            ("the journal by webhook", self.hook.text()),
+            ("the journal as OCSF", events()),
+            ("the journal on stdout", self.proxy.stdout()),
+        ];
+        if let Some(collector) = &self.collector {
+            let span = ended.last().map(|record| record["id"].as_str().unwrap().replace('-', ""));
+            collector.until("the journal", |received| {
+                let log = |item: &serde_json::Value| {
+                    item["attributes"]["exeat.record.id"].as_str().is_some_and(|id| id.ends_with(&format!("/{last}")))
+                };
+                received.iter().any(|item| item["signal"] == "log" && log(item))
+                    && span
+                        .as_ref()
+                        .is_none_or(|span| received.iter().any(|item| item["signal"] == "span" && item["trace"] == span.as_str()))
+            });
+            outputs.push(("the journal by OTLP", all_files(self.received.path())));
+        }
+        outputs
     }
 
     /// Everything that leaves exeat but for the way to an origin and back.
     fn outputs(&self) -> Vec<(&'static str, String)> {
         let said = |arguments: &[&str]| text(&self.proxy.exeat(arguments));
         let at = self.p0.at_plain("plain.allowed.test");
-        vec![
+        let mut outputs = self.exported();
+        outputs.extend([
             ("the state folder, the journal in it", all_files(&self.p0.site.state())),
             ("the log, as loud as it gets", self.proxy.stderr()),
             ("/metrics", self.proxy.metrics()),
@@ -110,7 +157,8 @@ impl World {
             ("log --json", said(&["log", "--json"])),
             ("check", said(&["check"])),
             ("explain", said(&["explain", "a", &format!("GET http://{at}/")])),
-        ]
+        ]);
+        outputs
     }
 
     /// No output holds a canary, or an agent's own credentials in any form.

@@ -17,13 +17,14 @@ use serde_json::Value;
 use crate::support::dns::Reply;
 use crate::support::p0::{P0, a, assert_refused};
 use crate::support::proxy::{Proxy, exeat, journal};
+use crate::support::talk::Talk;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// What a receiver does with a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Does {
+pub(super) enum Does {
     Fails,
     Hangs,
     Babbles,
@@ -32,7 +33,7 @@ enum Does {
 }
 
 /// A receiver of batches.
-struct Hook {
+pub(super) struct Hook {
     address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
 }
@@ -47,7 +48,7 @@ struct Seen {
 }
 
 impl Hook {
-    fn start(does: Does) -> Self {
+    pub(super) fn start(does: Does) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Seen { does, batches: 0, records: Vec::new(), open: Vec::new() }));
@@ -68,8 +69,13 @@ impl Hook {
         (seen.does, seen.batches) = (does, 0);
     }
 
+    /// All it took.
+    pub(super) fn text(&self) -> String {
+        self.seen.lock().unwrap().records.iter().map(Value::to_string).collect()
+    }
+
     /// The `seq`s of what it took.
-    fn seqs(&self) -> Vec<u64> {
+    pub(super) fn seqs(&self) -> Vec<u64> {
         self.seen.lock().unwrap().records.iter().map(|record| record["seq"].as_u64().unwrap()).collect()
     }
 }
@@ -115,12 +121,17 @@ fn until(what: &str, holds: impl Fn() -> bool) {
 
 fn with_hook(hook: &Hook) -> P0 {
     let mut p0 = P0::new();
+    posting(&mut p0, hook);
+    p0
+}
+
+/// Has batches posted.
+pub(super) fn posting(p0: &mut P0, hook: &Hook) {
     let secret = p0.site.path().join("secret");
     fs::write(&secret, SECRET).unwrap();
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
     p0.site.set("telemetry.webhook", "url", &format!("\"http://{}/in\"", hook.address));
     p0.site.set("telemetry.webhook", "secret_file", "\"secret\"");
-    p0
 }
 
 fn asked(proxy: &Proxy, p0: &P0) {
@@ -180,14 +191,77 @@ fn a_receiver_that_is_away_costs_agents_nothing_and_is_told() {
 
 #[test]
 fn no_agent_reaches_a_receiver_by_its_address_or_a_name_of_it() {
+    // By a name it is closed wherever the name leads.
+    for by in ["127.0.0.1", "localhost"] {
+        let hook = Hook::start(Does::Works);
+        let mut p0 = with_hook(&hook);
+        p0.site.dns.script("alias.test", [Reply::to(["127.0.0.1"])]);
+        let port = hook.address.port();
+        p0.site.set("telemetry.webhook", "url", &format!("\"http://{by}:{port}/in\""));
+        p0.write_agents(&format!("[[allow]]\nhost = [\"127.0.0.1\", \"alias.test\"]\nport = [{port}]\naddresses = [\"127.0.0.0/8\"]"));
+        let proxy = p0.start();
+        assert_refused(&proxy.get(&format!("http://{}/in", hook.address), &a()), 403, "self");
+        assert_refused(&proxy.get(&format!("http://alias.test:{port}/in"), &a()), 403, "self");
+        assert_refused(&proxy.talk().connect(&format!("alias.test:{port}"), &a()), 403, "self");
+        until("a batch", || !hook.seqs().is_empty());
+    }
+}
+
+#[test]
+fn another_process_of_the_state_folder_exports_once_the_one_that_did_is_gone() {
     let hook = Hook::start(Does::Works);
     let p0 = with_hook(&hook);
-    p0.site.dns.script("alias.test", [Reply::to(["127.0.0.1"])]);
-    let port = hook.address.port();
-    p0.write_agents(&format!("[[allow]]\nhost = [\"127.0.0.1\", \"alias.test\"]\nport = [{port}]\naddresses = [\"127.0.0.0/8\"]"));
-    let proxy = p0.start();
-    assert_refused(&proxy.get(&format!("http://{}/in", hook.address), &a()), 403, "self");
-    assert_eq!(proxy.get(&format!("http://alias.test:{port}/in"), &a()).status, 403);
+    let has = |slot: &str, kind: &str| {
+        let seen = hook.seen.lock().unwrap();
+        seen.records.iter().any(|record| record["record"].as_str().unwrap().contains(slot) && record["kind"] == kind)
+    };
+    let mut first = p0.start();
+    until("the first's start", || has("proxy-1/", "started"));
+    let mut command = exeat(Some(&p0.site.config()));
+    let command = command.args(["run", "--isolate", "off", "--allow", "x.test", "--", "cat"]);
+    let mut second = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("the second's start, by the first", || has("proxy-2/", "started"));
+    assert!(!has("proxy-2/", "stopped"));
+    first.kill();
+    // It takes over within 2 s, and seals its log after 10.
+    let sealed = || hook.seen.lock().unwrap().records.iter().filter(|record| record["kind"] == "sealed").count();
+    let before = sealed();
+    until("a record of the second, by itself", || sealed() > before);
+    drop(second.stdin.take());
+    assert!(second.wait().unwrap().success());
+    until("its end", || has("proxy-2/", "stopped"));
+}
+
+#[test]
+fn a_standard_output_that_nobody_reads_holds_up_no_attempt_and_loses_no_record() {
+    let mut p0 = P0::new();
+    p0.site.set("telemetry", "stdout", "true");
+    let mut child =
+        exeat(Some(&p0.site.config())).arg("serve").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    let address: SocketAddr = loop {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "it ended");
+        if let Some(address) = line.trim_end().strip_prefix("proxy main http://") {
+            break address.parse().unwrap();
+        }
+    };
+    let wrote = || seqs(&p0.site.state()).len();
+    // A pipe holds 64 KiB.
+    while wrote() < 400 {
+        assert_eq!(Talk::to(address).get(&p0.url("plain.allowed.test", "/"), &a()).status, 200);
+    }
+    let last = *seqs(&p0.site.state()).last().unwrap();
+    let mut told = BTreeSet::new();
+    while !told.contains(&last) {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "it ended");
+        told.extend(serde_json::from_str::<Value>(&line).ok().and_then(|line| line["seq"].as_u64()));
+    }
+    assert!((1..=last).all(|seq| told.contains(&seq)), "{told:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

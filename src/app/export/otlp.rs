@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 
 use super::NotExported;
 use crate::config;
-use crate::telemetry::dial::{BackEnd, Dialer};
+use crate::telemetry::dial::{BackEnd, Dialer, Found};
 use crate::telemetry::otlp::{Collector, Logs, Protocol, Push, Source, Traces, read_headers};
 use crate::telemetry::sinks::{Beside, Follower, Pace, Sink};
 
@@ -27,7 +27,7 @@ pub(super) fn back_end(settings: &config::Otlp) -> Result<BackEnd, NotExported> 
 
 impl Otlp {
     /// Reads what the settings name: certificate authorities, headers.
-    pub(super) fn prepare(settings: &config::Otlp) -> Result<Self, NotExported> {
+    pub(super) fn prepare(settings: &config::Otlp, found: &Found) -> Result<Self, NotExported> {
         let config::Otlp { url: _, protocol, headers_file, ca, sample, metrics } = settings;
         let to = back_end(settings)?;
         let dialer = Dialer::new(&to, ca.as_deref()).map_err(|error| NotExported::new("telemetry.ca", &error))?;
@@ -37,7 +37,7 @@ impl Otlp {
             config::OtlpProtocol::Grpc => Protocol::Grpc,
             config::OtlpProtocol::Http => Protocol::Http,
         };
-        let collector = Collector::new(to, dialer, protocol, headers);
+        let collector = Collector::new(to, dialer.telling(found), protocol, headers);
         Ok(Self { collector, source: Source::default(), sample: *sample, every: *metrics })
     }
 

@@ -15,7 +15,7 @@ use super::logs::log_record;
 use super::spans::{Begun, nanoseconds, sampled, spans};
 use super::{Collector, Source, names, scope};
 use crate::egress::record::Record;
-use crate::journal::{Entry, Position, Reader};
+use crate::journal::{Entry, Position, Reader, newest};
 use crate::policy::attempt::AttemptId;
 use crate::telemetry::Metrics;
 use crate::telemetry::sinks::{Deliver, NotDelivered, Sink, positions};
@@ -121,7 +121,10 @@ impl Open {
         let cursor = positions(state, Sink::OtlpTraces);
         let from = cursor.iter().map(|(slot, at)| (slot.clone(), Position { segment: at.segment, offset: 0, seq: 0 })).collect();
         let Ok(reader) = Reader::resume(state, from) else { return open };
-        let mut before: HashSet<&str> = cursor.iter().filter(|(_, at)| at.offset > 0).map(|(slot, _)| slot.as_str()).collect();
+        // One whose slot is gone would be looked for to the end of the journal.
+        let there = newest(state).unwrap_or_default();
+        let begun = cursor.iter().filter(|(slot, at)| at.offset > 0 && there.contains_key(slot.as_str()));
+        let mut before: HashSet<&str> = begun.map(|(slot, _)| slot.as_str()).collect();
         if before.is_empty() {
             return open;
         }

@@ -7,7 +7,7 @@ use prost::Message;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use super::answer::{Taken, words};
+use super::answer::Taken;
 
 /// Of an answer no more is decoded.
 const LONGEST_ANSWER: usize = 64 << 10;
@@ -27,7 +27,7 @@ pub(super) trait Signal: Message + Clone + Default + 'static {
 }
 
 fn partly(rejected: i64, message: &str) -> Taken {
-    Taken { rejected: u64::try_from(rejected).unwrap_or(0), words: words(message) }
+    Taken { rejected: u64::try_from(rejected).unwrap_or(0), words: message.to_owned() }
 }
 
 impl Signal for logs::v1::ExportLogsServiceRequest {

@@ -1,5 +1,6 @@
 //! One collector, spoken to by gRPC or by protobuf over HTTP. Every export is bounded in time and in what is read of its answer.
 
+use std::error::Error as _;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -11,11 +12,12 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Uri};
 use hyper_util::rt::TokioIo;
 use prost::Message;
+use tonic::Status;
 use tonic::codegen::Service;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 
-use super::answer::{Refused, Taken};
+use super::answer::{Refused, Taken, words};
 use super::signal::Signal;
 use crate::telemetry::dial::{BackEnd, Connection, Dialer, Speaks};
 use crate::telemetry::post::{AGENT, post};
@@ -26,6 +28,8 @@ const EXPORT_TIME: Duration = Duration::from_secs(10);
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// Of an answer's head no more is read.
 const LONGEST_HEAD: u32 = 16 << 10;
+/// Shorter words of a header are no secret.
+const SHORTEST_SECRET: usize = 6;
 
 /// How a collector is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,10 +85,10 @@ impl Collector {
         match tokio::time::timeout(self.within, S::call(channel.clone(), request)).await {
             Ok(Ok(answer)) => {
                 self.channel = Some(channel);
-                Ok(S::taken(answer.into_inner()))
+                Ok(self.said(S::taken(answer.into_inner())))
             }
             // The next export has a connection of its own: this one may be what is broken.
-            Ok(Err(status)) => Err(Refused::of_grpc(&status)),
+            Ok(Err(status)) => Err(self.refused(&status)),
             Err(_) => Err(Refused::again("the collector did not answer in time")),
         }
     }
@@ -94,6 +98,27 @@ impl Collector {
         let endpoint = endpoint.map_err(|error| Refused::again(error.to_string()))?;
         let endpoint = endpoint.http2_max_header_list_size(LONGEST_HEAD).buffer_size(1);
         Ok(endpoint.connect_with_connector_lazy(Connector { to: self.to.clone(), dialer: self.dialer.clone() }))
+    }
+
+    /// What a status means. One that was made on the way has a cause, and that says more than its words.
+    fn refused(&self, status: &Status) -> Refused {
+        let message = self.masked(status.message());
+        let refused = Refused::of_grpc(&Status::with_details(status.code(), message, Bytes::copy_from_slice(status.details())));
+        match std::iter::successors(status.source(), |&error| error.source()).last() {
+            Some(cause) => Refused { why: format!("the collector cannot be spoken to: {}", words(&cause.to_string())), ..refused },
+            None => refused,
+        }
+    }
+
+    fn said(&self, taken: Taken) -> Taken {
+        Taken { words: words(&self.masked(&taken.words)), ..taken }
+    }
+
+    /// A collector may repeat what it was sent, and a log is no place for credentials.
+    fn masked(&self, text: &str) -> String {
+        let values = self.headers.values().filter_map(|value| value.to_str().ok());
+        let secrets = values.flat_map(str::split_whitespace).filter(|part| part.len() >= SHORTEST_SECRET);
+        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
     }
 
     async fn posted<S: Signal>(&self, data: &S) -> Result<Taken, Refused> {
@@ -107,7 +132,7 @@ impl Collector {
             return Err(Refused::of_http(answered.status, answered.retry_after));
         }
         let answer = S::Answer::decode(answered.body);
-        answer.map(S::taken).map_err(|_| Refused::again("what answers is no OTLP collector"))
+        answer.map(|answer| self.said(S::taken(answer))).map_err(|_| Refused::again("what answers is no OTLP collector"))
     }
 }
 

@@ -6,7 +6,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::{Sink, folder, private};
@@ -23,6 +25,8 @@ const LONGEST: u64 = 1 << 20;
 pub(super) struct CursorFile {
     sink: Sink,
     path: PathBuf,
+    /// Held while the file is replaced: a follower that ends may leave one saving behind that has begun.
+    saving: Arc<Mutex<()>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,7 +39,7 @@ struct Written {
 
 impl CursorFile {
     pub(super) fn new(state: &Path, sink: Sink) -> Self {
-        Self { sink, path: folder(state).join(format!("{}.json", sink.as_str())) }
+        Self { sink, path: folder(state).join(format!("{}.json", sink.as_str())), saving: Arc::default() }
     }
 
     /// The positions that were kept; none where there is no file, or none that can be used.
@@ -90,6 +94,7 @@ impl CursorFile {
     pub(super) fn save(&self, positions: &Positions) -> io::Result<()> {
         let written = Written { v: VERSION, sink: self.sink.as_str().to_owned(), slots: positions.clone() };
         let next = self.path.with_extension("json.new");
+        let _saving = self.saving.lock();
         match fs::remove_file(&next) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}

@@ -152,3 +152,24 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 
 #[cfg(test)]
 mod sample;
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_exports_and_the_next_takes_over_when_it_ends() {
+        let (state, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+        let first = Lead::wait(state.path(), &stop).await.unwrap();
+        let mut second = Box::pin(Lead::wait(state.path(), &stop));
+        let early = tokio::time::timeout(10 * GLANCE, &mut second).await;
+        assert!(early.is_err(), "two export at once");
+        drop(first);
+        assert!(tokio::time::timeout(GLANCE, &mut second).await.unwrap().is_some());
+        let again = Lead::wait(state.path(), &stop).await;
+        assert!(again.is_some(), "the lock outlives its holder");
+        stop.cancel();
+        assert!(Lead::wait(state.path(), &stop).await.is_none(), "waited for though it is to stop");
+    }
+}

@@ -22,7 +22,7 @@ use super::stdout::line;
 use super::{Deliver, NotDelivered};
 use crate::journal::Entry;
 use crate::policy::address::Guard;
-use crate::telemetry::dial::{BackEnd, Dialer, NoRoots, NotABackEnd};
+use crate::telemetry::dial::{BackEnd, Dialer, Found, NoRoots, NotABackEnd};
 use crate::telemetry::post::post;
 
 /// Time for connection, request and answer.
@@ -72,6 +72,12 @@ impl Webhook {
     /// Makes the receiver a place that no agent reaches.
     pub fn close_to_agents(&self, guard: &mut Guard) {
         self.to.close_to_agents(guard);
+    }
+
+    /// One that tells where it dials.
+    #[must_use]
+    pub fn telling(self, found: &Found) -> Self {
+        Self { dialer: self.dialer.telling(found), ..self }
     }
 
     fn headers(&self, content: &[u8], now: Timestamp) -> Option<HeaderMap> {

@@ -1,6 +1,6 @@
 """A receiver of OTLP for the tests, by gRPC or HTTP: writes what it gets to a file, one JSON object a line, before it says that it has it.
 
-collector.py PROTOCOL PORT FILE MODE
+collector.py PROTOCOL PORT FILE MODE [IDENTITY]
   PROTOCOL  grpc or http
   PORT      where it listens on 127.0.0.1; 0 is any. The first line on standard output says which.
   MODE      takes      takes everything
@@ -9,6 +9,7 @@ collector.py PROTOCOL PORT FILE MODE
             busy       asks to be left alone for a second, three times; then takes everything
             garbage    answers what is no OTLP
             refuses    says that the data is invalid
+  IDENTITY  a folder of cert.pem and key.pem: gRPC by TLS
 """
 
 import json
@@ -25,6 +26,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metric
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 PROTOCOL, PORT, FILE, MODE = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+IDENTITY = sys.argv[5] if len(sys.argv) > 5 else None
 LOCK = threading.Lock()
 BUSY = [3]
 
@@ -134,7 +136,11 @@ def serve_grpc():
     metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(
         grpc_servicer(metrics_service_pb2_grpc.MetricsServiceServicer, "/v1/metrics"), server
     )
-    port = server.add_insecure_port(f"127.0.0.1:{PORT}")
+    if IDENTITY:
+        key, chain = (open(os.path.join(IDENTITY, name), "rb").read() for name in ("key.pem", "cert.pem"))
+        port = server.add_secure_port(f"127.0.0.1:{PORT}", grpc.ssl_server_credentials([(key, chain)]))
+    else:
+        port = server.add_insecure_port(f"127.0.0.1:{PORT}")
     server.start()
     print(f"listening {port}", flush=True)
     server.wait_for_termination()

@@ -10,13 +10,13 @@ use serde_json::Value;
 
 /// How it is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(crate) enum Protocol {
     Grpc,
     Http,
 }
 
 impl Protocol {
-    pub(super) fn as_written(self) -> &'static str {
+    pub(crate) fn as_written(self) -> &'static str {
         match self {
             Protocol::Grpc => "grpc",
             Protocol::Http => "http/protobuf",
@@ -25,8 +25,8 @@ impl Protocol {
 }
 
 /// A running receiver.
-pub(super) struct Collector {
-    pub(super) port: u16,
+pub(crate) struct Collector {
+    pub(crate) port: u16,
     child: Child,
     file: PathBuf,
 }
@@ -36,7 +36,7 @@ fn python() -> String {
 }
 
 /// Whether its parts are here; says so if not, and fails if they must be.
-pub(super) fn is_here() -> bool {
+pub(crate) fn is_here() -> bool {
     let probe = Command::new(python()).args(["-c", "import grpc, opentelemetry.proto.collector.logs.v1.logs_service_pb2"]).output();
     let here = probe.is_ok_and(|output| output.status.success());
     assert!(here || std::env::var("EXEAT_TEST_CLIENTS").as_deref() != Ok("all"), "grpcio and opentelemetry-proto are not installed");
@@ -48,12 +48,17 @@ pub(super) fn is_here() -> bool {
 
 impl Collector {
     /// Starts one that keeps what it gets in `folder`, beside what an earlier one got there. Port 0 is any.
-    pub(super) fn start(folder: &Path, protocol: Protocol, port: u16, mode: &str) -> Self {
+    pub(crate) fn start(folder: &Path, protocol: Protocol, port: u16, mode: &str) -> Self {
+        Self::secured(folder, protocol, port, mode, None)
+    }
+
+    /// As `start`, by TLS where there is a folder of `cert.pem` and `key.pem`: gRPC alone.
+    pub(crate) fn secured(folder: &Path, protocol: Protocol, port: u16, mode: &str, identity: Option<&Path>) -> Self {
         let file = folder.join("received.jsonl");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/otlp/collector.py");
         let name = if protocol == Protocol::Grpc { "grpc" } else { "http" };
         let mut command = Command::new(python());
-        command.arg(script).args([name, &port.to_string()]).arg(&file).arg(mode).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.arg(script).args([name, &port.to_string()]).arg(&file).arg(mode).args(identity).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -62,27 +67,31 @@ impl Collector {
     }
 
     /// Ends it as `kill -9` does.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// Everything received so far, in order; a line that is being written is left out.
-    pub(super) fn received(&self) -> Vec<Value> {
+    pub(crate) fn received(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(&self.file).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Waits until something holds of what was received.
-    pub(super) fn until(&self, what: &str, holds: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        let deadline = Instant::now() + Duration::from_secs(90);
+    pub(crate) fn until(&self, what: &str, holds: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let (mut before, mut since) = (0, Instant::now());
         loop {
             let received = self.received();
             if holds(&received) {
                 return received;
             }
-            assert!(Instant::now() < deadline, "never received: {what}; {} items are there", received.len());
+            // After a long outage it takes as long as there is more to come.
+            if received.len() > before {
+                (before, since) = (received.len(), Instant::now());
+            }
+            assert!(since.elapsed() < Duration::from_secs(90), "never received: {what}; {} items are there", received.len());
             thread::sleep(Duration::from_millis(50));
         }
     }

@@ -3,8 +3,9 @@
 //! Python with `grpcio` and `opentelemetry-proto`, named by `EXEAT_TEST_PYTHON`, else the tests are skipped with a notice;
 //! with `EXEAT_TEST_CLIENTS=all` it must be there. `EXEAT_TEST_OUTAGE` is how many seconds the receiver stays away; 0 by itself.
 
-mod collector;
+pub(super) mod collector;
 mod outage;
+mod secured;
 mod wrong;
 
 use std::collections::{BTreeMap, HashMap};

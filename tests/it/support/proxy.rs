@@ -24,6 +24,7 @@ pub(crate) struct Proxy {
     child: Child,
     config: PathBuf,
     state: PathBuf,
+    stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
 }
 
@@ -76,7 +77,7 @@ impl Proxy {
     pub(crate) fn start_under(config: &Path, state: &Path, before: Option<&str>) -> Self {
         let mut child = served(config, before).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = collect(child.stderr.take().unwrap());
-        let lines = lines_of(child.stdout.take().unwrap());
+        let (lines, stdout) = lines_of(child.stdout.take().unwrap());
         let (mut address, mut watched) = (None, None);
         let deadline = Instant::now() + PATIENCE;
         while address.is_none() || watched.is_none() {
@@ -91,7 +92,7 @@ impl Proxy {
             }
         }
         let (config, state) = (config.to_owned(), state.to_owned());
-        Self { address: address.unwrap(), watched: watched.unwrap(), child, config, state, stderr }
+        Self { address: address.unwrap(), watched: watched.unwrap(), child, config, state, stdout, stderr }
     }
 
     /// A new connection of an agent.
@@ -204,6 +205,11 @@ impl Proxy {
         talk.answer()
     }
 
+    /// What it said on standard output.
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.lock().unwrap().clone()
+    }
+
     /// What it logged.
     pub(crate) fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
@@ -311,10 +317,17 @@ fn show(records: &[Value]) -> String {
     records.iter().map(|record| format!("{record}\n")).collect()
 }
 
-fn lines_of(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+fn lines_of(output: impl Read + Send + 'static) -> (mpsc::Receiver<String>, Arc<Mutex<String>>) {
     let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
-    receiver
+    let text: Arc<Mutex<String>> = Arc::default();
+    let kept = text.clone();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            kept.lock().unwrap().push_str(&format!("{line}\n"));
+            drop(sender.send(line));
+        }
+    });
+    (receiver, text)
 }
 
 fn collect(mut output: impl Read + Send + 'static) -> Arc<Mutex<String>> {

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 
@@ -29,18 +31,29 @@ impl Authority {
 
     /// A certificate for these names.
     pub(crate) fn identity(&self, names: &[&str]) -> Identity {
+        let (leaf, key) = self.leaf(names);
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+        let mut config = config.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key).unwrap();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Identity(Arc::new(config))
+    }
+
+    /// As `identity`, in files `cert.pem` and `key.pem` of a folder.
+    pub(crate) fn write_identity(&self, names: &[&str], folder: &Path) {
+        let (leaf, key) = self.leaf(names);
+        std::fs::write(folder.join("cert.pem"), leaf.pem()).unwrap();
+        std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    }
+
+    fn leaf(&self, names: &[&str]) -> (Certificate, KeyPair) {
         let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
         params.distinguished_name.push(DnType::CommonName, "origin");
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let key = KeyPair::generate().unwrap();
-        let leaf = params.signed_by(&key, &self.issuer).unwrap();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
-        let mut config = config.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key).unwrap();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Identity(Arc::new(config))
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 
     /// The authority's certificate.

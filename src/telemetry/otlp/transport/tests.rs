@@ -72,3 +72,29 @@ async fn nobody_is_waited_for_longer_than_an_export_may_take() {
         assert!(collector.channel.is_none(), "a connection that hangs is not used again");
     }
 }
+
+#[tokio::test]
+async fn what_a_collector_repeats_of_our_credentials_is_not_passed_on() {
+    let message = format!("{} no Bearer s3cr3t-4711 and no s3cr3t-4711", "x".repeat(180));
+    let partial_success = Some(ExportLogsPartialSuccess { rejected_log_records: 1, error_message: message.clone() });
+    let partly = ExportLogsServiceResponse { partial_success }.encode_to_vec();
+    let (mut collector, _asked) = answers(Protocol::Http, http("200 OK", &partly)).await;
+    collector.headers.insert("authorization", HeaderValue::from_static("Bearer s3cr3t-4711"));
+    let taken = collector.export(ExportLogsServiceRequest::default()).await.unwrap();
+    let refused = collector.refused(&Status::unauthenticated(message));
+    for said in [taken.words, refused.why] {
+        assert!(said.contains("no *** *** and") && !said.contains("s3cr"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn why_a_collector_cannot_be_spoken_to_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = BackEnd::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    drop(listener);
+    let dialer = Dialer::new(&to, None).unwrap();
+    let refused =
+        Collector::new(to, dialer, Protocol::Grpc, HeaderMap::new()).export(ExportLogsServiceRequest::default()).await.unwrap_err();
+    assert_eq!(refused.then, Then::Again(None));
+    assert!(refused.why.starts_with("the collector cannot be spoken to: it cannot be connected to: "), "{}", refused.why);
+}

@@ -23,6 +23,8 @@ struct Receiver {
     /// Sequence numbers it refuses, alone or with others.
     poison: BTreeSet<u64>,
     refuses_all: bool,
+    /// Puts off once the batch that begins with this one.
+    puts_off: Option<u64>,
     /// What it took, a batch each.
     taken: Vec<Vec<(String, u64)>>,
     /// How many records it was handed, each time.
@@ -39,6 +41,9 @@ impl Deliver for Fake {
         receiver.handed.push(batch.len());
         if let Some(answer) = receiver.answers.pop_front() {
             return Err(answer);
+        }
+        if receiver.puts_off.take_if(|seq| *seq == batch[0].line.seq).is_some() {
+            return Err(NotDelivered::later("not now"));
         }
         if receiver.refuses_all || batch.iter().any(|entry| receiver.poison.contains(&entry.line.seq)) {
             return Err(NotDelivered::Never { which: Vec::new(), why: "no".into() });
@@ -72,7 +77,12 @@ impl Running {
     }
 }
 
+/// Its journal begins with three records, and has one segment.
 fn recording(state: &Path) -> Arc<Recording> {
+    Arc::new(Recording::new(Journal::open(state, 1 << 20).unwrap().journal))
+}
+
+fn in_segments(state: &Path) -> Arc<Recording> {
     Arc::new(Recording::new(Journal::open(state, 1500).unwrap().journal))
 }
 
@@ -131,7 +141,7 @@ async fn what_was_taken_is_not_sent_again_by_the_next_process() {
     let running = follow(state.path(), &first, &fake);
     write(&first, 20..30);
     running.stop().await;
-    assert_eq!(fake.taken(), (1..=30).collect::<Vec<_>>());
+    assert_eq!(fake.taken(), (1..=32).collect::<Vec<_>>());
     drop(first);
 
     let second = recording(state.path());
@@ -153,11 +163,11 @@ async fn a_batch_that_was_not_taken_comes_again_after_a_while_and_nothing_overta
     let begun = Instant::now();
     let running = follow(state.path(), &recording, &fake);
     until(|| fake.0.lock().handed.len() == 2).await;
-    assert_eq!(metric(&recording, "exeat_sink_lag"), ["exeat_sink_lag_records{sink=\"webhook\"} 12"]);
-    until(|| fake.taken().len() == 12).await;
+    assert_eq!(metric(&recording, "exeat_sink_lag"), ["exeat_sink_lag_records{sink=\"webhook\"} 14"]);
+    until(|| fake.taken().len() == 14).await;
     assert!(begun.elapsed() >= Duration::from_secs(60), "{:?}", begun.elapsed());
     running.stop().await;
-    assert_eq!(fake.taken(), (1..=12).collect::<Vec<_>>());
+    assert_eq!(fake.taken(), (1..=14).collect::<Vec<_>>());
     let deliveries = ["exeat_sink_deliveries_total{result=\"later\",sink=\"webhook\"} 2"];
     assert_eq!(metric(&recording, "exeat_sink_deliveries_total{result=\"later\""), deliveries);
 }
@@ -167,15 +177,56 @@ async fn the_one_record_that_is_refused_is_found_counted_and_recorded() {
     let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
     let recording = recording(state.path());
     write(&recording, 1..12);
-    fake.0.lock().poison.insert(3);
+    fake.0.lock().poison.insert(5);
     let running = follow(state.path(), &recording, &fake);
-    until(|| fake.taken().len() == 12).await;
+    until(|| fake.taken().len() == 14).await;
     running.stop().await;
-    let wanted: Vec<u64> = (1..=13).filter(|seq| *seq != 3).collect();
+    let wanted: Vec<u64> = (1..=15).filter(|seq| *seq != 5).collect();
     assert_eq!(fake.taken(), wanted);
-    assert_eq!(gaps(state.path()), [(3, 3, GapWhy::Rejected)]);
+    assert_eq!(gaps(state.path()), [(5, 5, GapWhy::Rejected)]);
     let rejected = ["exeat_sink_rejected_records_total{sink=\"webhook\"} 1"];
     assert_eq!(metric(&recording, "exeat_sink_rejected"), rejected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_is_put_off_comes_again_before_what_is_behind_it() {
+    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let recording = recording(state.path());
+    write(&recording, 1..6);
+    fake.0.lock().poison.insert(3);
+    fake.0.lock().puts_off = Some(5);
+    let running = follow(state.path(), &recording, &fake);
+    until(|| fake.taken().contains(&8)).await;
+    running.stop().await;
+    assert_eq!((fake.taken(), gaps(state.path())), (vec![1, 2, 4, 5, 6, 7, 8, 9], vec![(3, 3, GapWhy::Rejected)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_receiver_has_acknowledged_is_not_behind_the_cursor() {
+    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let recording = recording(state.path());
+    write(&recording, 1..8);
+    fake.0.lock().answers.extend((0..1000).map(|_| NotDelivered::later("away")));
+    let running = follow(state.path(), &recording, &fake);
+    until(|| fake.0.lock().handed.len() == 4).await;
+    running.stop().await;
+    assert_eq!(super::super::positions(state.path(), Sink::Webhook), Positions::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_is_back_is_waited_for_no_longer_than_at_first_when_it_goes_again() {
+    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let recording = recording(state.path());
+    write(&recording, 1..3);
+    fake.0.lock().answers.extend((0..8).map(|_| NotDelivered::later("away")));
+    let running = follow(state.path(), &recording, &fake);
+    until(|| fake.taken().len() == 5).await;
+    fake.0.lock().answers.push_back(NotDelivered::later("away"));
+    let begun = Instant::now();
+    write(&recording, 3..4);
+    until(|| fake.taken().len() == 6).await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,7 +239,7 @@ async fn a_receiver_that_names_what_it_refuses_has_the_rest() {
     until(|| gaps(state.path()).len() == 2).await;
     running.stop().await;
     assert_eq!(gaps(state.path()), [(2, 2, GapWhy::Rejected), (3, 3, GapWhy::Rejected)]);
-    assert_eq!(fake.taken(), [5, 6]);
+    assert_eq!(fake.taken(), [7, 8]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,9 +252,9 @@ async fn a_receiver_that_refuses_everything_costs_no_record() {
     until(|| fake.0.lock().handed.len() > 60).await;
     assert_eq!((fake.taken(), gaps(state.path())), (vec![], vec![]));
     fake.0.lock().refuses_all = false;
-    until(|| fake.taken().len() == 12).await;
+    until(|| fake.taken().len() == 14).await;
     running.stop().await;
-    assert_eq!(fake.taken(), (1..=12).collect::<Vec<_>>());
+    assert_eq!(fake.taken(), (1..=14).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,20 +262,20 @@ async fn a_gap_that_is_refused_is_not_told_by_another_gap() {
     let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
     let recording = recording(state.path());
     write(&recording, 1..5);
-    // The gap about 2 becomes record 6.
-    fake.0.lock().poison.extend([2, 6]);
+    // The gap about 2 becomes record 8.
+    fake.0.lock().poison.extend([2, 8]);
     let running = follow(state.path(), &recording, &fake);
-    until(|| fake.taken().contains(&5)).await;
+    until(|| fake.taken().contains(&7)).await;
     write(&recording, 5..7);
-    until(|| fake.taken().contains(&8)).await;
+    until(|| fake.taken().contains(&10)).await;
     running.stop().await;
-    assert_eq!((fake.taken(), gaps(state.path())), (vec![1, 3, 4, 5, 7, 8], vec![(2, 2, GapWhy::Rejected)]));
+    assert_eq!((fake.taken(), gaps(state.path())), (vec![1, 3, 4, 5, 6, 7, 9, 10], vec![(2, 2, GapWhy::Rejected)]));
 }
 
 #[tokio::test(start_paused = true)]
 async fn records_that_were_removed_before_a_sink_came_to_them_are_a_gap() {
     let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
-    let recording = recording(state.path());
+    let recording = in_segments(state.path());
     write(&recording, 1..3);
     let running = follow(state.path(), &recording, &fake);
     running.stop().await;
@@ -258,7 +309,7 @@ async fn a_cursor_that_leads_nowhere_begins_with_the_oldest_record() {
         fs::write(state.path().join("sinks/webhook.json"), text).unwrap();
         let running = follow(state.path(), &recording, &fake);
         running.stop().await;
-        assert_eq!((fake.taken(), gaps(state.path())), ((1..=6).collect::<Vec<_>>(), vec![]), "{what}");
+        assert_eq!((fake.taken(), gaps(state.path())), ((1..=8).collect::<Vec<_>>(), vec![]), "{what}");
     }
 }
 
@@ -306,7 +357,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 async fn lived(events: &[Event], state: &Path, fake: &Fake) {
-    let mut writer = recording(state);
+    let mut writer = in_segments(state);
     let mut running = follow(state, &writer, fake);
     let mut id = 0;
     for event in events {
@@ -329,7 +380,7 @@ async fn lived(events: &[Event], state: &Path, fake: &Fake) {
             Event::Restart => {
                 running.kill().await;
                 drop(writer);
-                writer = recording(state);
+                writer = in_segments(state);
                 running = follow(state, &writer, fake);
             }
         }
