@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::Usage;
+use super::recorded::counted;
 use crate::journal::note::Verifier;
 use crate::journal::verify::{Asked, Broken, Kept, Proof, SlotVerified, Sound, Verified, check, verify};
 use crate::text::{ascii_json, plain};
@@ -134,7 +135,20 @@ fn show(verified: &Verified, alone: bool, out: &mut impl Write) -> io::Result<()
     for stranger in strangers {
         show_broken("kept elsewhere", stranger, out)?;
     }
-    if verified.sound() && !slots.is_empty() && alone { writeln!(out, "\n{NOT_SHOWN}") } else { Ok(()) }
+    let vouched = |slot: &SlotVerified| slot.result.as_ref().is_ok_and(|sound| sound.last == 0 || sound.kept + sound.kept_earlier > 0);
+    let unvouched: Vec<&str> = slots.iter().filter(|slot| !vouched(slot)).map(|slot| slot.slot.as_str()).collect();
+    if !verified.sound() || unvouched.is_empty() {
+        return Ok(());
+    }
+    if !alone {
+        writeln!(out, "\nNo checkpoint in --from is of {}.", plain(&unvouched.join(", "), 4000))?;
+    }
+    writeln!(out, "\n{NOT_SHOWN}")
+}
+
+/// `seq 5`, or `seq 5 to 7`.
+fn stretch(first: u64, last: u64) -> String {
+    if first == last { format!("seq {first}") } else { format!("seq {first} to {last}") }
 }
 
 fn show_broken(slot: &str, broken: &Broken, out: &mut impl Write) -> io::Result<()> {
@@ -164,7 +178,8 @@ fn show_sound(slot: &str, sound: &Sound, out: &mut impl Write) -> io::Result<()>
     if *last == 0 {
         return writeln!(out, "{slot}: no records");
     }
-    writeln!(out, "{slot}: {} records, seq {first} to {last}, in {segments} segments", last - first + 1)?;
+    let records = counted(last - first + 1, "record");
+    writeln!(out, "{slot}: {records}, {}, in {}", stretch(*first, *last), counted(*segments as u64, "segment"))?;
     let covered = checkpoint.as_ref().map_or(0, |covered| covered.size);
     match checkpoint {
         Some(covered) => {
@@ -173,7 +188,7 @@ fn show_sound(slot: &str, sound: &Sound, out: &mut impl Write) -> io::Result<()>
         None => writeln!(out, "  no checkpoint was made yet")?,
     }
     if covered < *last {
-        writeln!(out, "  seq {} to {last} are covered by none yet: they could be changed or cut unseen", covered + 1)?;
+        writeln!(out, "  covered by none yet, and could be changed or cut unseen: {}", stretch(covered + 1, *last))?;
     }
     if *only_in_the_log {
         writeln!(out, "  the newest checkpoint stands in the log only, not in `checkpoints`: it is being written, or a kill came between")?;
@@ -184,16 +199,16 @@ fn show_sound(slot: &str, sound: &Sound, out: &mut impl Write) -> io::Result<()>
     if *first > 1 {
         let signed =
             if *earlier > 0 { format!("; of {earlier} checkpoints over them only the signature was checked") } else { String::new() };
-        writeln!(out, "  seq 1 to {} are not kept any more{signed}", first - 1)?;
+        writeln!(out, "  not kept any more: {}{signed}", stretch(1, first - 1))?;
     }
     for gap in gaps {
-        writeln!(out, "  the log says that seq {} to {} are missing: {:?}", gap.first, gap.last, gap.why)?;
+        writeln!(out, "  missing, as the log says: {} ({:?})", stretch(gap.first, gap.last), gap.why)?;
     }
     if *torn > 0 {
         writeln!(out, "  {torn} bytes of an unfinished line stand at the end; the next start removes them")?;
     }
     if kept + kept_earlier > 0 {
-        writeln!(out, "  {kept} checkpoints kept elsewhere agree; {kept_earlier} are of what is not kept any more")?;
+        writeln!(out, "  checkpoints kept elsewhere: {kept} agree, {kept_earlier} of what is not kept any more")?;
     }
     Ok(())
 }
@@ -247,4 +262,46 @@ pub(super) fn proof_as_json(proof: &Proof) -> Value {
 
 fn shown(path: &Path) -> String {
     plain(&path.display().to_string(), 1000)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn slot(name: &str, kept: u64) -> SlotVerified {
+        let sound = Sound {
+            origin: format!("exeat/00/{name}"),
+            verifier: "KEY".to_owned(),
+            first: 1,
+            last: 1,
+            segments: 1,
+            checkpoint: None,
+            only_in_the_log: false,
+            earlier: 0,
+            kept,
+            kept_earlier: 0,
+            torn: 0,
+            gaps: Vec::new(),
+        };
+        SlotVerified { slot: name.to_owned(), result: Ok(sound) }
+    }
+
+    fn said(slots: Vec<SlotVerified>, alone: bool) -> String {
+        let mut out = Vec::new();
+        show(&Verified { slots, strangers: Vec::new() }, alone, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_from_without_a_checkpoint_of_a_slot_does_not_vouch_for_it() {
+        let head = "1 record, seq 1, in 1 segment\n  no checkpoint was made yet\n  covered by none yet, and could be changed or cut unseen: seq 1\n";
+        let kept = "  checkpoints kept elsewhere: 2 agree, 0 of what is not kept any more\n";
+        assert_eq!(said(vec![slot("proxy-1", 2)], false), format!("proxy-1: {head}{kept}"));
+        assert_eq!(
+            said(vec![slot("proxy-1", 2), slot("proxy-2", 0)], false),
+            format!("proxy-1: {head}{kept}proxy-2: {head}\nNo checkpoint in --from is of proxy-2.\n\n{NOT_SHOWN}\n")
+        );
+        assert_eq!(said(vec![slot("proxy-1", 0)], true), format!("proxy-1: {head}\n{NOT_SHOWN}\n"));
+    }
 }
