@@ -248,6 +248,7 @@ fn ways(origin: SocketAddr, recorder: Arc<dyn Recorder>) -> Arc<Ways> {
         idle: long,
         peek: long,
         own_everywhere: Vec::new(),
+        back_ends: Arc::default(),
         via: HeaderValue::from_static("1.1 exeat-bench"),
         stop: stop.drain.clone(),
         stop_now: stop.now.clone(),

@@ -282,6 +282,7 @@ mod tests {
             kept,
             kept_earlier: 0,
             torn: 0,
+            stop_unsealed: false,
             gaps: Vec::new(),
         };
         SlotVerified { slot: name.to_owned(), result: Ok(sound) }
