@@ -86,7 +86,7 @@ pub struct Follower<D> {
     reader: Option<Reader>,
     backoff: Backoff,
     /// A trouble was told, and its end was not.
-    trouble: Option<String>,
+    troubled: bool,
 }
 
 /// What became of a batch.
@@ -106,7 +106,7 @@ impl<D: Deliver> Follower<D> {
         let file = CursorFile::new(&beside.state, sink);
         let cursor = file.load();
         let (saved, now, backoff) = (cursor.clone(), Instant::now(), Backoff::new(pace.first, pace.longest));
-        Self { sink, deliver, pace, beside, file, cursor, saved, save_at: now, measure_at: now, reader: None, backoff, trouble: None }
+        Self { sink, deliver, pace, beside, file, cursor, saved, save_at: now, measure_at: now, reader: None, backoff, troubled: false }
     }
 
     /// Follows until it is told to end.
@@ -244,7 +244,7 @@ impl<D: Deliver> Follower<D> {
             return;
         }
         self.backoff.reset();
-        if self.trouble.take().is_some() {
+        if std::mem::take(&mut self.troubled) {
             tracing::info!(sink = self.sink.as_str(), "records are taken again");
         }
         for (index, entry) in batch.iter().enumerate().take(end).skip(progress.passed) {
@@ -302,10 +302,10 @@ impl<D: Deliver> Follower<D> {
         true
     }
 
-    /// Says why nothing is taken, once until that is over or there is another reason.
+    /// Says why nothing is taken, once until that is over.
     fn tell(&mut self, why: &str) {
         let sink = self.sink.as_str();
-        if self.trouble.replace(why.to_owned()).as_deref() == Some(why) {
+        if std::mem::replace(&mut self.troubled, true) {
             tracing::debug!(sink, "records are still not taken: {why}");
         } else {
             tracing::warn!(sink, "records are not taken, and wait in the journal: {why}");
