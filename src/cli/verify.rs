@@ -49,6 +49,12 @@ pub fn run(args: &VerifyArgs, state: &Path, out: &mut impl Write) -> anyhow::Res
     if let Some(file) = &args.proof {
         return proofs(file, &keys, path, args.json, out);
     }
+    for given in args.path.iter().chain(&args.from) {
+        // Exit 1 is about the journal: what is not there to be looked at is a mistake of who asks.
+        if let Err(error) = given.symlink_metadata() {
+            return Err(Usage(format!("{} cannot be looked at: {error}", shown(given))).into());
+        }
+    }
     let mut kept = Kept::default();
     for file in &args.from {
         if let Err(broken) = kept.add(file) {

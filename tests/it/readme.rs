@@ -304,7 +304,7 @@ fn an_engineer_answers(story: &mut Story, text: &str) {
 }
 
 fn a_security_engineer_looks(story: &mut Story, text: &str) {
-    let [explain, blocks, all] = lines(text);
+    let [explain, blocks, summary, verify] = lines(text);
     let explained = story.ran(explain);
     let words = String::from_utf8_lossy(&explained.stdout).into_owned();
     assert_eq!(explained.status.code(), Some(11), "{explained:?}");
@@ -317,9 +317,13 @@ fn a_security_engineer_looks(story: &mut Story, text: &str) {
 
     let shown = story.said(blocks);
     assert!(shown.contains("gist.github.com") && !shown.contains("api.openai.com"), "{shown}");
-    let told: Vec<Value> = story.said(all).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = story.said(summary);
+    assert!(told.contains("coder") && told.contains("api.openai.com") && told.contains("gist.github.com"), "{told}");
+    let elsewhere = story.folder().join("elsewhere");
+    fs::copy(story.folder().join("state/journal/proxy-1/checkpoints"), &elsewhere).unwrap();
+    let sound = story.said(&verify.replace("CHECKPOINTS", &elsewhere.display().to_string()));
+    assert!(sound.starts_with("proxy-1: ") && !sound.contains("NOT"), "{sound}");
     let kept = journal(&story.folder().join("state"));
-    assert_eq!(told.len(), kept.len());
     let passed = decided(&kept, "api.openai.com");
     assert_eq!(passed.len(), 1);
     assert_eq!(ended(&kept, &passed[0]["id"])["outcome"], "completed");

@@ -60,7 +60,7 @@ fn a_record_has_the_promised_frame_and_fields() {
         let before = number.checked_sub(1).map(|before| records[before]["seq"].as_u64().unwrap());
         assert!(before.is_none_or(|before| record["seq"] == before + 1), "sequence numbers have gaps: {record}");
     }
-    assert_eq!(records[0]["kind"], "started");
+    assert_eq!((&records[0]["kind"], &records[1]["kind"]), (&json!("segment"), &json!("started")));
     assert_eq!(of_kind(&records, "policy").len(), 1);
     let decided = decided(&records, "plain.allowed.test")[0];
     assert_eq!(uuid::Uuid::parse_str(decided["id"].as_str().unwrap()).unwrap().get_version_num(), 7);

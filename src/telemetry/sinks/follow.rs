@@ -85,8 +85,8 @@ pub struct Follower<D> {
     measure_at: Instant,
     reader: Option<Reader>,
     backoff: Backoff,
-    /// A trouble was told, and its end was not.
-    troubled: bool,
+    /// The trouble that was told, and when; its end was not.
+    trouble: Option<(String, Instant)>,
 }
 
 /// What became of a batch.
@@ -106,7 +106,7 @@ impl<D: Deliver> Follower<D> {
         let file = CursorFile::new(&beside.state, sink);
         let cursor = file.load();
         let (saved, now, backoff) = (cursor.clone(), Instant::now(), Backoff::new(pace.first, pace.longest));
-        Self { sink, deliver, pace, beside, file, cursor, saved, save_at: now, measure_at: now, reader: None, backoff, troubled: false }
+        Self { sink, deliver, pace, beside, file, cursor, saved, save_at: now, measure_at: now, reader: None, backoff, trouble: None }
     }
 
     /// Follows until it is told to end.
@@ -244,7 +244,7 @@ impl<D: Deliver> Follower<D> {
             return;
         }
         self.backoff.reset();
-        if std::mem::take(&mut self.troubled) {
+        if self.trouble.take().is_some() {
             tracing::info!(sink = self.sink.as_str(), "records are taken again");
         }
         for (index, entry) in batch.iter().enumerate().take(end).skip(progress.passed) {
@@ -302,13 +302,16 @@ impl<D: Deliver> Follower<D> {
         true
     }
 
-    /// Says why nothing is taken, once until that is over.
+    /// Says why nothing is taken; again where the reason is another one, no more often than the longest wait, as a receiver may word it.
     fn tell(&mut self, why: &str) {
         let sink = self.sink.as_str();
-        if std::mem::replace(&mut self.troubled, true) {
+        let now = Instant::now();
+        let known = |(told, at): &(String, Instant)| told == why || now.duration_since(*at) < self.pace.longest;
+        if self.trouble.as_ref().is_some_and(known) {
             tracing::debug!(sink, "records are still not taken: {why}");
         } else {
             tracing::warn!(sink, "records are not taken, and wait in the journal: {why}");
+            self.trouble = Some((why.to_owned(), now));
         }
     }
 

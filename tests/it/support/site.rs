@@ -33,6 +33,8 @@ impl Site {
         site.set("limits", "head_timeout", "\"2s\"");
         site.set("limits", "connect_timeout", "\"2s\"");
         site.set("limits", "peek", "\"2s\"");
+        // Each refusal of a test is looked for; tests of floods set their own.
+        site.set("limits", "refusal_records", "\"200000/s\"");
         site
     }
 
