@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::egress::hold::Word;
 use crate::egress::record::masked;
 use crate::policy::approvals::{Asking, Subject};
-use crate::policy::attempt::{AgentId, Attempt, AttemptId, RequestLine, Sight};
+use crate::policy::attempt::{AgentId, Attempt, AttemptId, RequestLine, Seen, Sight};
 use crate::policy::decide::HoldTerms;
 use crate::policy::destination::Destination;
 
@@ -57,6 +57,20 @@ pub struct Question {
 }
 
 impl Question {
+    /// A question as a store kept it: nobody waits at it. `when` is whether it was a first time, then when it was opened and when it dies.
+    pub(super) fn kept(
+        id: Arc<str>,
+        subject: Subject,
+        request: Option<RequestLine>,
+        terms: HoldTerms,
+        when: (bool, [SystemTime; 2]),
+    ) -> Self {
+        let seen = |line: &RequestLine| Sight::Seen(Arc::new(Seen::bare(&line.method, &line.path, None)));
+        let sight = subject.request.as_ref().map_or(Sight::NotYet, seen);
+        let (first_time, [opened_at, dies_at]) = when;
+        Self { id, subject, request, sight, terms, first_time, waiting: BTreeSet::new(), opened_at, dies_at }
+    }
+
     /// An attempt that would ask the same.
     pub fn next(&self) -> Attempt {
         let Subject { agent, instance, destination, scheme, request: _ } = self.subject.clone();

@@ -7,6 +7,7 @@ pub mod holds;
 mod script;
 pub mod shown;
 mod state;
+pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

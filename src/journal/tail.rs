@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -31,6 +31,9 @@ pub(super) struct Tail {
     /// Device and inode of `file`.
     identity: (u64, u64),
     path: PathBuf,
+    /// How long `path` needs no other look, and when it was looked at last.
+    look: Duration,
+    looked: Option<Instant>,
     number: u64,
     /// Up to here the segment holds whole lines.
     good: u64,
@@ -67,6 +70,8 @@ impl Tail {
             file: Arc::new(file),
             identity,
             path,
+            look: terms.settings.look,
+            looked: None,
             number,
             good: left.length,
             heading: 0,
@@ -151,8 +156,13 @@ impl Tail {
     }
 
     /// The length of the file at the segment's path, if that is the one which is written.
-    fn found(&self) -> io::Result<Option<u64>> {
+    fn found(&mut self) -> io::Result<Option<u64>> {
+        let now = Instant::now();
+        if self.looked.is_some_and(|looked| now.duration_since(looked) < self.look) {
+            return linked(&self.file);
+        }
         let (identity, length) = look(&self.path)?;
+        self.looked = Some(now);
         Ok((self.identity == identity).then_some(length))
     }
 
@@ -182,7 +192,7 @@ impl Tail {
             commit.made_in(&self.slot.folder);
         }
         (self.file, self.identity, self.path, self.number) = (Arc::new(file), identity, path, newest.saturating_add(1));
-        (self.good, self.heading, self.torn) = (0, 0, false);
+        (self.good, self.heading, self.torn, self.looked) = (0, 0, false, None);
         Ok(())
     }
 
@@ -265,6 +275,26 @@ fn look(path: &Path) -> io::Result<((u64, u64), u64)> {
         Err(rustix::io::Errno::NOSYS) => look_at_all(path),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The length of an open file that still has a name.
+#[cfg(target_os = "linux")]
+fn linked(file: &File) -> io::Result<Option<u64>> {
+    use rustix::fs::{AtFlags, StatxFlags, statx};
+    match statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::NLINK | StatxFlags::SIZE) {
+        Ok(there) => Ok((there.stx_nlink > 0).then_some(there.stx_size)),
+        Err(rustix::io::Errno::NOSYS) => linked_at_all(file),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn linked(file: &File) -> io::Result<Option<u64>> {
+    linked_at_all(file)
+}
+
+fn linked_at_all(file: &File) -> io::Result<Option<u64>> {
+    file.metadata().map(|data| (data.nlink() > 0).then_some(data.len()))
 }
 
 #[cfg(not(target_os = "linux"))]

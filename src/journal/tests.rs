@@ -11,6 +11,7 @@ mod starts;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -182,7 +183,7 @@ fn a_segment_that_was_removed_or_changed_is_followed_by_the_next() {
     ];
     for (name, spoil) in cases {
         let state = tempfile::tempdir().unwrap();
-        let journal = open(state.path());
+        let journal = open_watchful(state.path());
         spoil(&segment(state.path(), 1));
         write(&journal, &Record::Decided(decided(1)));
         assert_eq!(journal.healthy(), Ok(()), "{name}");
@@ -197,7 +198,7 @@ fn a_segment_that_was_removed_or_changed_is_followed_by_the_next() {
 #[test]
 fn a_folder_that_is_gone_or_replaced_refuses_until_it_is_back() {
     let state = tempfile::tempdir().unwrap();
-    let journal = open(state.path());
+    let journal = open_watchful(state.path());
     write(&journal, &Record::Decided(decided(1)));
     let (folder, aside) = (state.path().join("journal/proxy-1"), state.path().join("aside"));
     fs::rename(&folder, &aside).unwrap();
@@ -218,6 +219,20 @@ fn a_folder_that_is_gone_or_replaced_refuses_until_it_is_back() {
     write(&journal, &Record::Decided(decided(4)));
     assert_eq!(journal.healthy(), Ok(()));
     assert_eq!(told(state.path()), ["1 started", "2 decided 1", "3 ended 1 completed listed", "4 decided 4"]);
+}
+
+#[test]
+fn what_was_just_looked_at_is_missed_once_it_is_removed_and_goes_on_where_it_was_moved_to() {
+    let state = tempfile::tempdir().unwrap();
+    let journal = Journal::open(state.path(), Settings { look: Duration::MAX, ..ROOM.into() }).unwrap().journal;
+    let (at, aside) = (segment(state.path(), 1), state.path().join("aside"));
+    fs::rename(&at, &aside).unwrap();
+    write(&journal, &Record::Decided(decided(1)));
+    assert!(fs::read_to_string(&aside).unwrap().contains(r#""kind":"decided""#) && !at.exists());
+    fs::remove_file(&aside).unwrap();
+    write(&journal, &Record::Decided(decided(2)));
+    let next = fs::read_to_string(segment(state.path(), 2)).unwrap();
+    assert_eq!(kinds(&next), ["segment", "decided", "gap", "sealed"]);
 }
 
 #[test]
@@ -268,6 +283,10 @@ proptest! {
         prop_assert_eq!(count("\"kind\":\"decided\""), count("\"kind\":\"ended\""));
         prop_assert_eq!(Journal::open(state.path(), room).unwrap().recovered, []);
     }
+}
+
+fn open_watchful(state: &Path) -> Journal {
+    Journal::open(state, Settings { look: Duration::ZERO, ..ROOM.into() }).unwrap().journal
 }
 
 fn open(state: &Path) -> Journal {

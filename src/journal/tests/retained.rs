@@ -1,6 +1,6 @@
 //! What is kept and what goes: by age, by room, and never before a sink has it unless room forces it.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! What is signed: every line under a checkpoint, over kills, restarts, new segments and older formats.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::note::{Key, Verifier};
 use super::*;
