@@ -281,7 +281,9 @@ impl App {
     }
 
     /// Stops: nothing new is accepted, tunnels are cut, what is open gets a short while, and the journal is closed last.
-    pub async fn end(&self) {
+    ///
+    /// `false`: the journal could not be closed in order, and the next start repairs it.
+    pub async fn end(&self) -> bool {
         self.stop.drain.cancel();
         self.connections.close();
         if tokio::time::timeout(DRAIN, self.connections.wait()).await.is_err() {
@@ -293,12 +295,14 @@ impl App {
         self.tasks.wait().await;
         self.gate.sum_up_refusals();
         let recording = &self.in_force.recording;
-        if recording.stop().is_err() || recording.durable().wait().await.is_err() {
+        let in_order = recording.stop().is_ok() && recording.durable().wait().await.is_ok();
+        if !in_order {
             tracing::error!("the journal could not be closed in order");
         }
         self.exported.cancel();
         self.exports.close();
         self.exports.wait().await;
+        in_order
     }
 }
 

@@ -57,7 +57,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     signals.next().await;
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
-        () = app.end() => Ok(ExitCode::SUCCESS),
+        in_order = app.end() => Ok(if in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         () = signals.next() => Ok(ExitCode::FAILURE),
     }
 }
