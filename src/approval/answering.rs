@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::answer::{self, AnswerError, Answered, ApprovalView, Reply, RevokeError, Said};
 use super::desk::{Closed, Closing, HoldDesk, News};
 use super::holds::{Question, typed};
-use super::shown::HoldView;
 use super::state::State;
 use crate::egress::hold::Word;
 use crate::egress::record::{self, Place, Record};
@@ -86,7 +85,7 @@ impl HoldDesk {
         for (id, attempt) in covered {
             state.holds.leave(&id, attempt);
             state.tell(vec![(attempt, Word::DecideAgain)]);
-            if let Some(hold) = state.holds.get(&id).map(HoldView::of) {
+            if let Some(hold) = state.holds.view(&id) {
                 let _ = self.news.send(News::Changed { hold });
             }
         }

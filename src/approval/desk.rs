@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::answer::ApprovalView;
+use super::facts::Facts;
 use super::holds::{Limits, Question, Told, Weighed, remembered, typed};
 use super::shown::{HoldView, PlaceView};
 use super::state::{State, Waiter};
@@ -181,7 +182,7 @@ impl HoldDesk {
     pub fn holds(&self) -> Vec<HoldView> {
         let mut state = self.state.lock();
         self.bury(&mut state, (self.clock)());
-        let mut holds: Vec<_> = state.holds.iter().map(HoldView::of).collect();
+        let mut holds: Vec<_> = state.holds.views().collect();
         drop(state);
         holds.sort_by(|one, other| (one.opened_at, &one.id).cmp(&(other.opened_at, &other.id)));
         holds
@@ -191,7 +192,7 @@ impl HoldDesk {
     pub fn hold(&self, id: &str) -> Option<HoldView> {
         let mut state = self.state.lock();
         self.bury(&mut state, (self.clock)());
-        state.holds.get(&typed(id)).map(HoldView::of)
+        state.holds.view(&typed(id))
     }
 
     /// The approvals in force, the oldest first.
@@ -299,7 +300,8 @@ impl HoldDesk {
         let _ = self.news.send(News::Closed { closed });
     }
 
-    fn open(&self, state: &mut State, id: &Arc<str>, attempt: &Attempt, terms: &HoldTerms) -> Result<(), record::Unwritable> {
+    fn open(&self, state: &mut State, id: &Arc<str>, asked: (&Attempt, &HoldTerms), facts: Arc<Facts>) -> Result<(), record::Unwritable> {
+        let (attempt, terms) = asked;
         self.recorder.record(&Record::Held(record::Held {
             id: attempt.id,
             hold: id.to_string(),
@@ -310,7 +312,7 @@ impl HoldDesk {
             only: terms.asking == Asking::ThisRequest,
             rule: terms.rule.as_ref().map(ToString::to_string),
         }))?;
-        state.holds.open(Arc::clone(id), attempt, terms, (self.clock)());
+        state.holds.open(Arc::clone(id), (attempt, terms), facts, (self.clock)());
         self.wake.notify_one();
         Ok(())
     }
@@ -341,12 +343,12 @@ impl Desk for HoldDesk {
             Weighed::Join(id) => (id, false),
             Weighed::Open(id) => (id, true),
         };
-        if opened && self.open(&mut state, &id, attempt, terms).is_err() {
+        if opened && self.open(&mut state, &id, (attempt, terms), Arc::default()).is_err() {
             return Asked::Unrecorded;
         }
         let waits = state.holds.join(&id, attempt.id, now);
         let expires_at = state.holds.get(&id).map_or(now, |question| question.dies_at);
-        if let Some(hold) = state.holds.get(&id).map(HoldView::of) {
+        if let Some(hold) = state.holds.view(&id) {
             let _ = self.news.send(if opened { News::Opened { hold } } else { News::Changed { hold } });
         }
         let info = HoldInfo { id, expires_at, opened };
@@ -362,7 +364,7 @@ impl Desk for HoldDesk {
         let mut state = self.state.lock();
         if state.holds.leave(hold, attempt) {
             state.words.remove(&attempt);
-            if let Some(hold) = state.holds.get(hold).map(HoldView::of) {
+            if let Some(hold) = state.holds.view(hold) {
                 let _ = self.news.send(News::Changed { hold });
             }
         }

@@ -3,9 +3,11 @@
 mod answer;
 mod answering;
 pub mod desk;
+pub mod facts;
 pub mod holds;
 mod script;
 pub mod shown;
+mod similar;
 mod state;
 pub mod store;
 #[cfg(test)]
@@ -15,4 +17,5 @@ mod tests;
 
 pub use answer::{AnswerError, Answered, ApprovalView, BeyondFloor, Lasting, Reply, RevokeError};
 pub use desk::{Closed, Closing, HoldDesk, HoldSettings, News, Presence};
+pub use facts::{Lookalike, Risk, Similar};
 pub use shown::{HoldView, PlaceView};
