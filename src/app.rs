@@ -1,6 +1,7 @@
 //! Wires a configuration into gate, neck, journal and listeners, and takes them down in order.
 
 pub mod export;
+pub mod freezing;
 pub mod reload;
 pub mod standing;
 mod watch;
@@ -20,6 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::approval::store::{Sqlite, StoreError};
 use crate::approval::{HoldDesk, HoldSettings};
 use crate::config::state::{self, StateError};
 use crate::config::{self, Config};
@@ -123,6 +125,9 @@ pub enum StartError {
     /// Records cannot be exported as configured.
     #[error(transparent)]
     Export(#[from] export::NotExported),
+    /// What outlives the process cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// There are no name servers.
     #[error(transparent)]
     Resolver(#[from] NoResolver),
@@ -203,6 +208,12 @@ pub fn open_journal(config: &Config) -> Result<Journal, StartError> {
         tracing::warn!(slot = %skipped.slot, why = %skipped.why, "a slot of the journal is left alone");
     }
     Ok(opened.journal)
+}
+
+/// Opens the store of this state folder, which one process has at a time.
+pub fn open_store(config: &Config) -> Result<Sqlite, StartError> {
+    state::make(&config.state)?;
+    Ok(Sqlite::open(&config.state, config.journal.durability == config::Durability::Disk)?)
 }
 
 impl App {
