@@ -23,10 +23,10 @@ use super::state::{State, Waiter};
 use super::store::{Store, StoreError};
 use crate::egress::hold::{Asked, Claimed, Desk, HoldInfo, Waiting, Word};
 use crate::egress::record::{self, Durable, Place, Record, Recorder};
-use crate::policy::Policy;
 use crate::policy::approvals::{ApprovalId, Approvals, Asking, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId};
 use crate::policy::decide::{Decision, HoldTerms};
+use crate::policy::{Frozen, Policy};
 
 /// News kept for a subscriber that is behind; past that he lists the questions anew.
 const NEWS: usize = 256;
@@ -174,6 +174,8 @@ impl HoldDesk {
     /// The policy changed: what is open is decided again, and so is what waits. Questions that this policy does not ask, or asks otherwise, are over.
     pub fn policy_changed(&self, policy: &Policy) {
         self.changes.send_modify(|count| *count += 1);
+        // A freeze takes nothing back that was asked: who is thawed finds his questions as they were.
+        let policy = policy.with_frozen(Frozen::Nobody);
         let mut state = self.state.lock();
         let now = (self.clock)();
         let (mut over, mut told) = (Vec::new(), Told::new());
