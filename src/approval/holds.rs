@@ -93,6 +93,12 @@ pub fn remembered(attempt: &Attempt, asking: Asking) -> Attempt {
     Attempt { sight, ..attempt.clone() }
 }
 
+/// Whether a yes under the one would grant what was shown under the other. A rule that only moved is the same rule.
+pub(super) fn alike(one: &HoldTerms, other: &HoldTerms) -> bool {
+    let HoldTerms { rule: _, note, addresses, asking } = one;
+    (note, addresses, asking) == (&other.note, &other.addresses, &other.asking)
+}
+
 /// What becomes of an attempt that asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Weighed {

@@ -70,7 +70,7 @@ impl Room {
 
     pub(crate) fn ask(&self, attempt: &Attempt) -> Asked {
         let addresses = Arc::new(Addresses { public: true, networks: Vec::new() });
-        Arc::clone(&self.desk).ask(attempt, &HoldTerms { rule: None, note: None, addresses, asking: Asking::EveryRequest })
+        Arc::clone(&self.desk).ask(attempt, &HoldTerms { rule: None, note: None, addresses, asking: Asking::EveryRequest }, None)
     }
 
     pub(crate) fn ask_waiting(&self, attempt: &Attempt) -> Waiting {
