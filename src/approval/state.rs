@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::answer::AnswerError;
-use super::desk::Closing;
 use super::holds::{Holds, Limits, Told};
+use super::news::Closing;
 use crate::egress::hold::Word;
 use crate::policy::approvals::ApprovalId;
 use crate::policy::attempt::{Attempt, AttemptId};
