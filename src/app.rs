@@ -208,6 +208,7 @@ impl App {
         let settings = HoldSettings {
             pending: config.hold.pending,
             per_agent: config.hold.per_agent,
+            per_source: config.hold.per_source,
             total: config.hold.total,
             quiet_after_deny: config.hold.quiet_after_deny,
         };
