@@ -51,6 +51,7 @@ pub struct Gate {
     budgets: Arc<Budgets>,
     refusals: Arc<Refusals>,
     hold_wait: Duration,
+    clock: fn() -> SystemTime,
 }
 
 /// What an attempt is admitted to. `decided` is in the journal when it exists.
@@ -102,7 +103,7 @@ impl Gate {
         let GateSettings { hold_wait, per_agent, refusal_records } = settings;
         let (seats, budgets) = (Seats::new(per_agent), Arc::default());
         let refusals = Refusals::new(refusal_records, Arc::clone(&recorder));
-        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, hold_wait })
+        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, hold_wait, clock: SystemTime::now })
     }
 
     /// Writes what is counted of refusals that were not written one by one.
@@ -186,7 +187,7 @@ impl Gate {
         let deadline = tokio::time::Instant::now() + self.hold_wait;
         let mut lost_races = 0;
         while lost_races < MOST_LOST_RACES {
-            let now = SystemTime::now();
+            let now = (self.clock)();
             // Before the decision: what is taken back from here on is noticed by the attempt once it is open.
             let mut changed = self.changed.clone();
             changed.mark_unchanged();
@@ -289,7 +290,7 @@ impl Gate {
         if identify(&policy, who).as_ref() != Ok(&attempt.agent) {
             return Err(Reason::PolicyChanged);
         }
-        match (policy.decide(attempt, &self.approvals.read(), SystemTime::now()), admitted) {
+        match (policy.decide(attempt, &self.approvals.read(), (self.clock)()), admitted) {
             (Decision::Allow(grant), Admitted::Pass { until: _ }) if doing.is_within(&grant) => Ok(Admitted::Pass { until: grant.until() }),
             // Its requests are judged one by one, whatever the tunnel itself would get.
             (Decision::Allow(grant), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: grant.until() }),
@@ -391,6 +392,9 @@ fn refuse(open: Open, block: Block) -> Refusal {
     };
     open.refuse(block.reason, cause)
 }
+
+#[cfg(test)]
+mod testing;
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
