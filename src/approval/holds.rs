@@ -179,6 +179,21 @@ impl Holds {
         self.questions.insert(id, question);
     }
 
+    /// Takes up a question that was opened before this process was, whatever the limits are. `false`: one about the same is there.
+    #[must_use]
+    pub(super) fn restore(&mut self, question: Question) -> bool {
+        if self.by_subject.contains_key(&question.subject) {
+            return false;
+        }
+        let id = Arc::clone(&question.id);
+        *self.by_agent.entry(question.subject.agent.clone()).or_default() += 1;
+        self.by_subject.insert(question.subject.clone(), Arc::clone(&id));
+        self.deaths.insert((question.dies_at, Arc::clone(&id)));
+        self.asked.entry(question.subject.agent.clone()).or_default().insert(question.subject.destination.clone());
+        self.questions.insert(id, question);
+        true
+    }
+
     /// An attempt takes its place at an open question, which lives on from now. `false`: nobody can answer, it does not wait.
     #[must_use]
     pub fn join(&mut self, id: &str, attempt: AttemptId, now: SystemTime) -> bool {

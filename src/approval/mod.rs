@@ -4,6 +4,8 @@ mod answer;
 mod answering;
 pub mod desk;
 pub mod holds;
+mod keeping;
+mod news;
 mod script;
 pub mod shown;
 mod state;
@@ -14,5 +16,6 @@ pub(crate) mod testing;
 mod tests;
 
 pub use answer::{AnswerError, Answered, ApprovalView, BeyondFloor, Lasting, Reply, RevokeError};
-pub use desk::{Closed, Closing, HoldDesk, HoldSettings, News, Presence};
+pub use desk::{Books, HoldDesk, HoldSettings, Presence};
+pub use news::{Closed, Closing, News};
 pub use shown::{HoldView, PlaceView};

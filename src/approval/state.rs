@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::answer::AnswerError;
-use super::desk::Closing;
+use super::news::Closing;
 use super::holds::{Holds, Limits, Told};
 use crate::egress::hold::Word;
 use crate::policy::approvals::ApprovalId;

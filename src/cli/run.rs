@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::loaded::{self, Loaded};
 use super::{Usage, env, terminal};
-use crate::app::{self, App, Bound};
+use crate::app::{App, Bound, Kept};
 use crate::config::tokens::Token;
 use crate::config::{Config, Listen};
 use crate::policy::allowlist::{Allowlist, Unlisted};
@@ -88,8 +88,8 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     let token = Token::generate()?;
     let policy =
         loaded.standing.alone(allowlist).map_err(|faults| loaded::refusal(&faults))?.with_tokens([(token.digest(), agent.clone())]);
-    let journal = app::open_journal(&config)?;
-    let (app, ways) = App::start(&config, &bound, (policy, Vec::new()), journal)?;
+    let kept = Kept::passing(&config)?;
+    let (app, ways) = App::start(&config, &bound, (policy, Vec::new()), kept)?;
     app.open(&ways, bound, Arc::new(Readiness::default));
     drop(ways);
     app.export();

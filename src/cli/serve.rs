@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::loaded::{self, Loaded};
 use crate::admin::{self, AdminHooks};
 use crate::app::reload::{Reloader, Told};
-use crate::app::{self, App, Bound};
+use crate::app::{self, App, Bound, Kept};
 use crate::config::Config;
 use crate::config::lint;
 use crate::config::tokens::TokenStore;
@@ -34,12 +34,12 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     for warning in lint::second_looks(&config, &loaded.policy) {
         writeln!(io::stderr(), "{warning}")?;
     }
-    let journal = app::open_journal(&config)?;
+    let kept = Kept::lasting(&config)?;
     let tokens = TokenStore::open(&config.state)?;
     let policy = loaded.with_tokens(&tokens)?;
     let addresses = addresses(&bound)?;
 
-    let (app, ways) = App::start(&config, &bound, (policy, loaded.standing.told()), journal)?;
+    let (app, ways) = App::start(&config, &bound, (policy, loaded.standing.told()), kept)?;
     let not_in_force = loaded.standing.not_in_force();
     let reloader = policy_of(&app, &config, loaded, tokens, hang_ups)?;
     let recording = Arc::clone(&app.in_force.recording);

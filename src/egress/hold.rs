@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
+use crate::policy::approvals::ApprovalId;
 use crate::policy::attempt::{Attempt, AttemptId};
 use crate::policy::decide::HoldTerms;
 
@@ -45,8 +46,19 @@ pub enum Asked {
     Unattended(HoldInfo),
     /// Too many questions are pending; the text names the limit.
     Full(&'static str),
-    /// The question could not be recorded, so it was not asked.
+    /// The question could not be recorded or kept, so it was not asked.
     Unrecorded,
+}
+
+/// What became of using a yes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// The attempt may use it.
+    Taken,
+    /// It is gone, expired, or used by others: decide again.
+    Gone,
+    /// The use cannot be written down, so there is none.
+    Unkept,
 }
 
 /// One attempt's place at a question. Dropping it leaves the place.
@@ -84,4 +96,7 @@ pub trait Desk: Send + Sync + fmt::Debug {
 
     /// An attempt waits no more.
     fn leave(&self, hold: &str, attempt: AttemptId);
+
+    /// Uses a yes for one attempt. Claiming again what the attempt holds already, or what the tunnel around it holds, is the same use.
+    fn claim(&self, approval: ApprovalId, attempt: &Attempt, now: SystemTime) -> Claimed;
 }

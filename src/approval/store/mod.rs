@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use sqlite::Sqlite;
 
-use super::desk::Closing;
+use super::news::Closing;
 use super::holds::Question;
 use crate::policy::approvals::{Approval, ApprovalId, Subject};
 use crate::policy::attempt::AgentId;
