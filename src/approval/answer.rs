@@ -375,7 +375,8 @@ pub(super) fn until(scope: &Scope) -> Option<Timestamp> {
     }
 }
 
-fn spelt(addresses: &Addresses) -> Vec<String> {
+/// Addresses as listings spell them.
+pub(super) fn spelt(addresses: &Addresses) -> Vec<String> {
     let public = addresses.public.then(|| "public".to_owned());
     public.into_iter().chain(addresses.networks.iter().map(ToString::to_string)).collect()
 }

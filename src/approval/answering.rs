@@ -6,7 +6,6 @@ use super::answer::{self, AnswerError, Answered, ApprovalView, Reply, RevokeErro
 use super::desk::HoldDesk;
 use super::holds::{Question, typed};
 use super::news::{Closed, Closing, News};
-use super::shown::HoldView;
 use super::state::State;
 use crate::egress::hold::Word;
 use crate::egress::record::{self, Place, Record};
@@ -104,7 +103,7 @@ impl HoldDesk {
         for (id, attempt) in covered {
             state.holds.leave(&id, attempt);
             state.tell(vec![(attempt, Word::DecideAgain)]);
-            if let Some(hold) = state.holds.get(&id).map(HoldView::of) {
+            if let Some(hold) = state.holds.view(&id) {
                 let _ = self.news.send(News::Changed { hold });
             }
         }

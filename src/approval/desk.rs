@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::answer::ApprovalView;
+use super::facts::Facts;
 use super::holds::{Limits, Question, Told, Weighed, remembered, typed};
 use super::news::{Closed, Closing, News};
 use super::shown::HoldView;
@@ -125,7 +126,7 @@ impl HoldDesk {
     pub fn holds(&self) -> Vec<HoldView> {
         let mut state = self.state.lock();
         self.bury(&mut state, (self.clock)());
-        let mut holds: Vec<_> = state.holds.iter().map(HoldView::of).collect();
+        let mut holds: Vec<_> = state.holds.views().collect();
         drop(state);
         holds.sort_by(|one, other| (one.opened_at, &one.id).cmp(&(other.opened_at, &other.id)));
         holds
@@ -135,7 +136,7 @@ impl HoldDesk {
     pub fn hold(&self, id: &str) -> Option<HoldView> {
         let mut state = self.state.lock();
         self.bury(&mut state, (self.clock)());
-        state.holds.get(&typed(id)).map(HoldView::of)
+        state.holds.view(&typed(id))
     }
 
     /// The approvals in force, the oldest first.
@@ -255,7 +256,8 @@ impl HoldDesk {
         let _ = self.news.send(News::Closed { closed });
     }
 
-    fn open(&self, state: &mut State, id: &Arc<str>, attempt: &Attempt, terms: &HoldTerms) -> Result<(), Unasked> {
+    fn open(&self, state: &mut State, id: &Arc<str>, asked: (&Attempt, &HoldTerms), facts: Arc<Facts>) -> Result<(), Unasked> {
+        let (attempt, terms) = asked;
         let held = Record::Held(record::Held {
             id: attempt.id,
             hold: id.to_string(),
@@ -267,7 +269,7 @@ impl HoldDesk {
             rule: terms.rule.as_ref().map(ToString::to_string),
         });
         self.recorder.record(&held).map_err(|record::Unwritable| Unasked)?;
-        state.holds.open(Arc::clone(id), attempt, terms, (self.clock)());
+        state.holds.open(Arc::clone(id), (attempt, terms), facts, (self.clock)());
         let kept = state.holds.get(id).map_or(Ok(()), |question| self.store.open(question));
         if let Err(error) = kept {
             tracing::warn!(%error, "a question cannot be kept and is not asked");
@@ -319,14 +321,14 @@ impl Desk for HoldDesk {
             Weighed::Join(id) => (id, false),
             Weighed::Open(id) => (id, true),
         };
-        if opened && self.open(&mut state, &id, attempt, terms).is_err() {
+        if opened && self.open(&mut state, &id, (attempt, terms), Arc::default()).is_err() {
             return Asked::Unrecorded;
         }
         let before = state.holds.get(&id).map_or(now, |question| question.dies_at);
         let waits = state.holds.join(&id, attempt.id, now);
         state.holds.get(&id).into_iter().for_each(|question| self.live_on(question, before));
         let expires_at = state.holds.get(&id).map_or(now, |question| question.dies_at);
-        if let Some(hold) = state.holds.get(&id).map(HoldView::of) {
+        if let Some(hold) = state.holds.view(&id) {
             let _ = self.news.send(if opened { News::Opened { hold } } else { News::Changed { hold } });
         }
         let info = HoldInfo { id, expires_at, opened };
@@ -342,7 +344,7 @@ impl Desk for HoldDesk {
         let mut state = self.state.lock();
         if state.holds.leave(hold, attempt) {
             state.words.remove(&attempt);
-            if let Some(hold) = state.holds.get(hold).map(HoldView::of) {
+            if let Some(hold) = state.holds.view(hold) {
                 let _ = self.news.send(News::Changed { hold });
             }
         }
