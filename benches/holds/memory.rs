@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use exeat::egress::hold::{Asked, Desk, HoldInfo, Waiting, Word};
+use exeat::egress::hold::{Asked, Claimed, Desk, HoldInfo, Waiting, Word};
+use exeat::policy::approvals::ApprovalId;
 use exeat::policy::attempt::{Attempt, AttemptId};
 use exeat::policy::decide::HoldTerms;
 use futures_util::FutureExt as _;
@@ -29,6 +30,10 @@ impl Desk for Blank {
     }
 
     fn leave(&self, _: &str, _: AttemptId) {}
+
+    fn claim(&self, _: ApprovalId, _: &Attempt, _: SystemTime) -> Claimed {
+        Claimed::Gone
+    }
 }
 
 pub(crate) fn measure(pending: usize) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use exeat::approval::{HoldDesk, HoldSettings};
+use exeat::approval::store::Sqlite;
+use exeat::approval::{Books, HoldDesk, HoldSettings};
 use exeat::egress::hold::Desk;
 use exeat::egress::record::{Front, Recorder};
 use exeat::egress::{Claim, Company, Gate, GateSettings};
@@ -51,10 +52,10 @@ impl World {
 
 /// The desk and who sits with the gate.
 pub(crate) fn company(state: &TempDir, policy: &Arc<ArcSwap<Policy>>, recorder: Arc<dyn Recorder>, (per_agent, total): (usize, usize)) -> (Arc<HoldDesk>, Company) {
-    let _ = state;
     let settings = HoldSettings { pending: LONG, per_agent, total, quiet_after_deny: LONG };
-    let approvals = Arc::default();
-    let desk = HoldDesk::new(settings, Arc::clone(policy), Arc::clone(&approvals), Arc::clone(&recorder));
+    let (approvals, store) = (Arc::default(), Arc::new(Sqlite::open(state.path(), false).unwrap()));
+    let books = Books { recorder: Arc::clone(&recorder), store };
+    let desk = HoldDesk::new(settings, Arc::clone(policy), Arc::clone(&approvals), books).unwrap();
     let changed = desk.changes();
     let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder, changed };
     (desk, company)
