@@ -291,7 +291,11 @@ impl Gate {
         if identify(&policy, who).as_ref() != Ok(&attempt.agent) {
             return Err(Reason::PolicyChanged);
         }
-        match (policy.decide(attempt, &self.approvals.read(), (self.clock)()), admitted) {
+        let approvals = self.approvals.read();
+        match (policy.decide(attempt, &approvals, (self.clock)()), admitted) {
+            (Decision::Allow(grant), _) if matches!(grant.basis(), Basis::Approved(id) if !approvals.carries(*id, attempt)) => {
+                Err(Reason::PolicyChanged)
+            }
             (Decision::Allow(grant), Admitted::Pass { until: _ }) if doing.is_within(&grant) => Ok(Admitted::Pass { until: grant.until() }),
             // Its requests are judged one by one, whatever the tunnel itself would get.
             (Decision::Allow(grant), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: grant.until() }),

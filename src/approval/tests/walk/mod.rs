@@ -2,6 +2,7 @@
 //!
 //! `PROPTEST_CASES` sets how many walks are taken.
 
+mod flaky;
 mod model;
 mod rules;
 mod world;

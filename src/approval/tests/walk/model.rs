@@ -65,6 +65,8 @@ pub(super) struct Given {
     pub(super) released: usize,
     pub(super) used: BTreeSet<usize>,
     pub(super) over: bool,
+    /// Its end could not be kept: the next start brings it back.
+    pub(super) comes_back: bool,
 }
 
 /// A no that somebody said.
@@ -72,6 +74,7 @@ pub(super) struct Given {
 struct Denied {
     shown: Shown,
     at: SystemTime,
+    kept: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -162,17 +165,16 @@ impl Model {
     }
 
     /// Somebody said no, and what was shown with it.
-    pub(super) fn deny(&mut self, shown: Shown, at: SystemTime) {
-        self.denied.push(Denied { shown, at });
+    pub(super) fn deny(&mut self, shown: Shown, at: SystemTime, kept: bool) {
+        self.denied.push(Denied { shown, at, kept });
     }
 
     /// The process ended: nothing waits and nothing is open any more, and a `once` of which something was used is used up.
     pub(super) fn restart(&mut self) {
         self.gone = (0..self.attempts.len()).collect();
-        self.denied.clear();
-        self.given.values_mut().for_each(|given| given.over = true);
+        self.denied.retain(|denied| denied.kept);
         for given in self.given.values_mut() {
-            given.over |= given.lasting == Lasting::Once && !given.used.is_empty();
+            given.over = given.over && !given.comes_back || given.lasting == Lasting::Once && !given.used.is_empty();
         }
     }
 }

@@ -7,8 +7,10 @@ use futures_util::FutureExt as _;
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::{Builder, Runtime};
 
+use super::flaky::Flaky;
 use super::rules::{PLACES, SIGHTS, WHO};
 use super::*;
+use crate::approval::store::{Sqlite, StoreError};
 use crate::egress::record::{Answer, Ended, Front, Record, Recorder, Ruling, Unwritable};
 use crate::egress::{Admission, Claim, Company, Gate, GateSettings, Refusal};
 use crate::policy::Policy;
@@ -65,6 +67,7 @@ pub(super) struct World {
     runtime: Runtime,
     policy: Arc<ArcSwap<Policy>>,
     journal: Arc<Script>,
+    store: Arc<Flaky>,
     model: Model,
     /// Questions by the order they were first seen in, and what was last shown of them.
     shown: Vec<(String, Shown)>,
@@ -79,9 +82,10 @@ impl World {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let (model, journal) = (Model::default(), Arc::new(Script::default()));
         let policy = Arc::new(ArcSwap::from_pointee(model.rules.policy()));
-        let process = Process::start(&runtime, &policy, &journal);
+        let store = Arc::new(Flaky::new(Sqlite::in_memory().unwrap()));
+        let process = Process::start(&runtime, &policy, &journal, &store).unwrap();
         let (waiting, open, people, shown, yeses) = Default::default();
-        Self { waiting, open, people, process, runtime, policy, journal, model, shown, yeses, unrecorded: 0 }
+        Self { waiting, open, people, process, runtime, policy, journal, store, model, shown, yeses, unrecorded: 0 }
     }
 
     pub(super) fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
@@ -108,7 +112,7 @@ impl World {
             }
             Step::Go(which) if !self.people.is_empty() => drop(self.people.swap_remove(which % self.people.len())),
             Step::JournalFails(fails) => self.journal.broken.store(fails, Ordering::SeqCst),
-            Step::StoreFails(_) => {}
+            Step::StoreFails(fails) => self.store.breaks(fails),
             Step::Restart => return self.restart(),
             Step::Poll(_) | Step::HangUp(_) | Step::End(_) | Step::Answer { .. } | Step::Go(_) => {}
         }
@@ -238,17 +242,20 @@ impl World {
                 prop_assert!(self.says(&last, &id, Answer::Yes), "it takes effect before it is recorded: {:?}", last);
                 prop_assert!(!self.yeses.contains_key(&id), "answered yes twice");
                 let (released, used) = (answered.released, BTreeSet::new());
-                self.model.given.insert(by, Given { shown, lasting, at, waited, released, used, over: false });
+                self.model.given.insert(by, Given { shown, lasting, at, waited, released, used, over: false, comes_back: false });
                 self.yeses.insert(id, by);
             }
             (Reply::No, Ok(answered)) => {
                 prop_assert_eq!(answered.answer, Answer::No);
                 prop_assert!(self.says(&last, &id, Answer::No), "it takes effect before it is recorded: {:?}", last);
-                self.denied(&id, shown, at);
+                self.denied(&id, shown, at, true);
             }
-            (Reply::No, Err(AnswerError::Unrecorded)) => self.denied(&id, shown, at),
+            (Reply::No, Err(AnswerError::Unrecorded | AnswerError::Unlasting(_))) => {
+                let kept = !self.store.broken.load(Ordering::SeqCst);
+                self.denied(&id, shown, at, kept);
+            }
             (_, Err(error)) => {
-                let none = matches!(error, AnswerError::Unwritable | AnswerError::Floor(_));
+                let none = matches!(error, AnswerError::Unwritable | AnswerError::Unkept(_) | AnswerError::Floor(_));
                 prop_assert!(none || pending.is_none(), "{error}");
             }
         }
@@ -256,11 +263,11 @@ impl World {
     }
 
     /// A no wins, also over the yes before it.
-    fn denied(&mut self, id: &str, shown: Shown, at: SystemTime) {
+    fn denied(&mut self, id: &str, shown: Shown, at: SystemTime, kept: bool) {
         if let Some(given) = self.yeses.get(id).and_then(|by| self.model.given.get_mut(by)) {
-            given.over = true;
+            (given.over, given.comes_back) = (true, !kept);
         }
-        self.model.deny(shown, at);
+        self.model.deny(shown, at, kept);
     }
 
     fn says(&self, record: &Option<Record>, id: &str, answer: Answer) -> bool {
@@ -284,10 +291,11 @@ impl World {
         }
         let view = &views[which % views.len()];
         match self.process.desk.revoke(&view.id.to_string(), "bob") {
-            Ok(_) | Err(RevokeError::Unrecorded) => {
+            Ok(_) | Err(RevokeError::Unrecorded | RevokeError::Unlasting(_)) => {
                 let given = self.model.given.get_mut(&view.id);
                 prop_assert!(given.is_some(), "an approval nobody gave: {view:?}");
-                given.unwrap().over = true;
+                let given = given.unwrap();
+                (given.over, given.comes_back) = (true, self.store.broken.load(Ordering::SeqCst));
             }
             Err(error) => prop_assert!(false, "{error}"),
         }
@@ -309,7 +317,14 @@ impl World {
         (self.open, self.people) = Default::default();
         self.process.running.abort();
         self.runtime.block_on(tokio::task::yield_now());
-        self.process = Process::start(&self.runtime, &self.policy, &self.journal);
+        let fails = self.store.broken.load(Ordering::SeqCst);
+        let started = Process::start(&self.runtime, &self.policy, &self.journal, &self.store);
+        prop_assert_eq!(started.is_err(), fails, "a start with a store that fails");
+        self.store.broken.store(false, Ordering::SeqCst);
+        self.process = match started {
+            Ok(process) => process,
+            Err(_) => Process::start(&self.runtime, &self.policy, &self.journal, &self.store).unwrap(),
+        };
         self.model.restart();
         self.look();
         Ok(())
@@ -319,8 +334,11 @@ impl World {
     pub(super) fn check(&mut self) -> Result<(), TestCaseError> {
         let desk = &self.process.desk;
         let (holds, by_agent) = (desk.holds(), desk.pending_by_agent());
-        prop_assert!(holds.len() <= TOTAL && holds.iter().map(|hold| hold.waiting).sum::<usize>() <= TOTAL);
-        prop_assert!(by_agent.values().all(|count| (1..=PER_AGENT).contains(count)));
+        prop_assert!(holds.iter().map(|hold| hold.waiting).sum::<usize>() <= TOTAL);
+        // A question whose end could not be kept comes back beside those that were asked since.
+        if !self.store.failed.load(Ordering::SeqCst) {
+            prop_assert!(holds.len() <= TOTAL && by_agent.values().all(|count| *count <= PER_AGENT));
+        }
         prop_assert_eq!(by_agent.values().sum::<usize>(), holds.len());
         for (number, admission) in &self.open {
             let goes_on = self.process.gate.goes_on(admission);
@@ -342,6 +360,7 @@ impl World {
         prop_assert!(self.waiting.is_empty(), "{} are told nothing", self.waiting.len());
         self.open.clear();
         self.journal.broken.store(false, Ordering::SeqCst);
+        self.store.broken.store(false, Ordering::SeqCst);
         for view in self.process.desk.approvals() {
             prop_assert!(self.process.desk.revoke(&view.id.to_string(), "bob").is_ok());
         }
@@ -380,18 +399,24 @@ impl World {
 }
 
 impl Process {
-    fn start(runtime: &Runtime, policy: &Arc<ArcSwap<Policy>>, journal: &Arc<Script>) -> Self {
+    fn start(
+        runtime: &Runtime,
+        policy: &Arc<ArcSwap<Policy>>,
+        journal: &Arc<Script>,
+        store: &Arc<Flaky>,
+    ) -> Result<Self, StoreError> {
         let _inside = runtime.enter();
         let approvals = Arc::new(RwLock::new(Approvals::default()));
         let recorder = Arc::clone(journal) as Arc<dyn Recorder>;
         let settings = HoldSettings { pending: PENDING, per_agent: PER_AGENT, total: TOTAL, quiet_after_deny: QUIET };
-        let desk = HoldDesk::with_clock(settings, Arc::clone(policy), Arc::clone(&approvals), Arc::clone(&recorder), now);
+        let books = Books { recorder: Arc::clone(&recorder), store: Arc::clone(store) as _ };
+        let desk = HoldDesk::with_clock(settings, Arc::clone(policy), Arc::clone(&approvals), books, now)?;
         let company = Company { approvals: Arc::clone(&approvals), desk: Arc::clone(&desk) as _, recorder, changed: desk.changes() };
         let settings = GateSettings { hold_wait: WAIT, per_agent: 1_000, refusal_records: u32::MAX };
         let gate = Gate::with_clock(Arc::clone(policy), company, settings, now);
         let stop = CancellationToken::new();
         let running = runtime.spawn(Arc::clone(&desk).run(stop.clone()));
-        Self { desk, gate, approvals, running, stop }
+        Ok(Self { desk, gate, approvals, running, stop })
     }
 }
 
