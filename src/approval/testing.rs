@@ -104,8 +104,12 @@ impl Room {
 
 /// A policy of no agent under a floor.
 pub(crate) fn under(floor: Floor) -> Policy {
-    let guard = Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() };
-    Policy::under(Arc::new(floor), Vec::new(), guard).unwrap()
+    Policy::under(Arc::new(floor), Vec::new(), no_guard()).unwrap()
+}
+
+/// Guards nothing.
+pub(crate) fn no_guard() -> Guard {
+    Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() }
 }
 
 thread_local! {
@@ -132,10 +136,6 @@ pub(crate) fn yes(lasting: Lasting) -> Reply {
 
 pub(crate) fn agent(name: &str) -> AgentId {
     AgentId::parse(name).unwrap()
-}
-
-pub(crate) fn named(number: u8) -> AgentId {
-    agent(if number == 0 { "coder" } else { "other" })
 }
 
 pub(crate) fn attempt(number: u128, who: &str, place: u8) -> Attempt {

@@ -53,6 +53,7 @@ pub struct Gate {
     refusals: Arc<Refusals>,
     observer: Observer,
     hold_wait: Duration,
+    clock: fn() -> SystemTime,
 }
 
 /// What an attempt is admitted to. `decided` is in the journal when it exists.
@@ -104,7 +105,8 @@ impl Gate {
         let GateSettings { hold_wait, per_agent, refusal_records } = settings;
         let (seats, budgets, observer) = (Seats::new(per_agent), Arc::default(), Observer::default());
         let refusals = Refusals::new(refusal_records, Arc::clone(&recorder));
-        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, observer, hold_wait })
+        let clock = SystemTime::now;
+        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, observer, hold_wait, clock })
     }
 
     /// Writes what is counted of refusals that were not written one by one.
@@ -188,7 +190,7 @@ impl Gate {
         let deadline = tokio::time::Instant::now() + self.hold_wait;
         let mut lost_races = 0;
         while lost_races < MOST_LOST_RACES {
-            let now = SystemTime::now();
+            let now = (self.clock)();
             // Before the decision: what is taken back from here on is noticed by the attempt once it is open.
             let mut changed = self.changed.clone();
             changed.mark_unchanged();
@@ -292,7 +294,11 @@ impl Gate {
         if identify(&policy, who).as_ref() != Ok(&attempt.agent) {
             return Err(Reason::PolicyChanged);
         }
-        match (policy.decide(attempt, &self.approvals.read(), SystemTime::now()), admitted) {
+        let approvals = self.approvals.read();
+        match (policy.decide(attempt, &approvals, (self.clock)()), admitted) {
+            (Decision::Allow(grant), _) if matches!(grant.basis(), Basis::Approved(id) if !approvals.carries(*id, attempt)) => {
+                Err(Reason::PolicyChanged)
+            }
             (Decision::Allow(grant), Admitted::Pass { until: _ }) if doing.is_within(&grant) => Ok(Admitted::Pass { until: grant.until() }),
             // Its requests are judged one by one, whatever the tunnel itself would get.
             (Decision::Allow(grant), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: grant.until() }),
@@ -394,6 +400,9 @@ fn refuse(open: Open, block: Block) -> Refusal {
     };
     open.refuse(block.reason, cause)
 }
+
+#[cfg(test)]
+mod testing;
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
