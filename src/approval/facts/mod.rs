@@ -33,7 +33,7 @@ pub struct Facts {
     pub process: Option<Process>,
     /// What speaks against the destination.
     pub risk: Vec<Risk>,
-    /// The shipped preset that lists it.
+    /// The shipped presets that list it, with commas.
     pub preset: Option<Arc<str>>,
     /// A name it could be taken for.
     pub lookalike: Option<Lookalike>,
@@ -69,6 +69,11 @@ pub(super) fn random_label(label: &str) -> bool {
     risk::is_random(label)
 }
 
+fn named(presets: &[&preset::Preset]) -> Option<Arc<str>> {
+    let names: Vec<&str> = presets.iter().map(|preset| preset.name).collect();
+    (!names.is_empty()).then(|| names.join(", ").into())
+}
+
 /// The names each agent has to do with, to tell what looks like one of them.
 #[derive(Debug, Default)]
 pub(super) struct Familiar {
@@ -84,7 +89,7 @@ impl Familiar {
         Facts {
             process,
             risk: risk::risks(subject),
-            preset: preset::about(&subject.destination, PresetEffect::Allow).map(|preset| preset.name.into()),
+            preset: named(&preset::about(&subject.destination, PresetEffect::Allow)),
             lookalike: self.lookalike(policy, subject),
         }
     }
