@@ -10,7 +10,7 @@ fn a_question_tells_who_was_seen_to_ask_and_what_speaks_against_it() {
     let proxy = p0.start();
     let _watcher = proxy.watch();
     let _talks: Vec<_> = ["one.test", "two.test"].map(|host| knock(&p0, &proxy, host)).into();
-    let holds = proxy.until_held(2, 2);
+    let holds = proxy.until_held(2, 1);
     for hold in &holds {
         assert_eq!(hold["facts"].as_str().map(str::len), Some(16), "{hold}");
         assert_eq!(hold["risk"][0]["code"], "port", "{hold}");
