@@ -1,6 +1,7 @@
 //! Wires a configuration into gate, neck, journal and listeners, and takes them down in order.
 
 pub mod export;
+pub mod freezing;
 mod kept;
 pub mod reload;
 pub mod standing;
@@ -38,7 +39,7 @@ use crate::telemetry::serve::{Readiness, Ready};
 use crate::telemetry::sinks::{Beside, Cursors};
 use crate::telemetry::{Metrics, Recording};
 use export::Exports;
-pub use kept::Kept;
+pub use kept::{Kept, store};
 
 /// How long open attempts may take to end once the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -207,6 +208,7 @@ impl App {
         let settings = HoldSettings {
             pending: config.hold.pending,
             per_agent: config.hold.per_agent,
+            per_source: config.hold.per_source,
             total: config.hold.total,
             quiet_after_deny: config.hold.quiet_after_deny,
         };
@@ -267,7 +269,9 @@ impl App {
     }
 
     /// Stops: nothing new is accepted, tunnels are cut, what is open gets a short while, and the journal is closed last.
-    pub async fn end(&self) {
+    ///
+    /// `false`: the journal could not be closed in order, and the next start repairs it.
+    pub async fn end(&self) -> bool {
         self.stop.drain.cancel();
         self.connections.close();
         if tokio::time::timeout(DRAIN, self.connections.wait()).await.is_err() {
@@ -279,12 +283,14 @@ impl App {
         self.tasks.wait().await;
         self.gate.sum_up_refusals();
         let recording = &self.in_force.recording;
-        if recording.stop().is_err() || recording.durable().wait().await.is_err() {
+        let in_order = recording.stop().is_ok() && recording.durable().wait().await.is_ok();
+        if !in_order {
             tracing::error!("the journal could not be closed in order");
         }
         self.exported.cancel();
         self.exports.close();
         self.exports.wait().await;
+        in_order
     }
 }
 

@@ -27,7 +27,8 @@ const HELD: usize = 2_000;
 const LONG: Duration = Duration::from_secs(3600);
 
 pub(crate) fn measure() {
-    let mut child = Command::new(std::env::current_exe().unwrap()).arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        Command::new(std::env::current_exe().unwrap()).arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut asks, mut tells) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
     let mut told = || {
         let mut line = String::new();

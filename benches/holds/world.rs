@@ -51,7 +51,12 @@ impl World {
 }
 
 /// The desk and who sits with the gate.
-pub(crate) fn company(state: &TempDir, policy: &Arc<ArcSwap<Policy>>, recorder: Arc<dyn Recorder>, (per_agent, total): (usize, usize)) -> (Arc<HoldDesk>, Company) {
+pub(crate) fn company(
+    state: &TempDir,
+    policy: &Arc<ArcSwap<Policy>>,
+    recorder: Arc<dyn Recorder>,
+    (per_agent, total): (usize, usize),
+) -> (Arc<HoldDesk>, Company) {
     let settings = HoldSettings { pending: LONG, per_agent, total, quiet_after_deny: LONG };
     let (approvals, store) = (Arc::default(), Arc::new(Sqlite::open(state.path(), false).unwrap()));
     let books = Books { recorder: Arc::clone(&recorder), store };

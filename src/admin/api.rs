@@ -1,7 +1,7 @@
 //! Routes of `/api/v1`: what is asked, what the desk does, what is answered. GET changes nothing but who counts as present.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Either, Full, Limited};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::{AdminHooks, watch};
+use crate::approval::store::{Freeze, Whom};
 use crate::approval::{AnswerError, HoldDesk, Lasting, Reply, RevokeError};
 use crate::policy::attempt::AgentId;
 
@@ -127,11 +128,30 @@ async fn dispatch(request: Request<Incoming>, caller: Caller) -> Result<Answer, 
             None => Err(Refused(StatusCode::SERVICE_UNAVAILABLE, "exeat is stopping, or the reading broke; see its log".to_owned())),
         },
         (&Method::GET, ["agents"]) => json(&caller.hooks.agents()),
+        (&Method::POST, ["agents", name, "freeze"]) => freeze(agent(name)?, read(body).await?, &caller),
+        (&Method::POST, ["freeze"]) => freeze(Whom::Everyone, read(body).await?, &caller),
+        (&Method::POST, ["agents", name, "thaw"]) => thaw(&agent(name)?, &caller),
+        (&Method::POST, ["thaw"]) => thaw(&Whom::Everyone, &caller),
         (_, ["holds" | "approvals" | "agents" | "reload"] | ["holds", _, "approve" | "deny"] | ["approvals", _] | ["tokens", "reload"]) => {
             Err(Refused(StatusCode::METHOD_NOT_ALLOWED, "not with this method".to_owned()))
         }
         _ => Err(nowhere()),
     }
+}
+
+fn agent(name: &str) -> Result<Whom, Refused> {
+    AgentId::parse(name).map(Whom::Agent).map_err(|error| Refused(StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+fn freeze(whom: Whom, body: Deny, caller: &Caller) -> Result<Answer, Refused> {
+    let freeze = Freeze { whom, by: Arc::clone(&caller.approver), at: SystemTime::now(), note: body.note.map(Arc::from) };
+    let changed = caller.hooks.freeze(freeze).map_err(|detail| Refused(StatusCode::CONFLICT, detail))?;
+    json(&serde_json::json!({ "changed": changed }))
+}
+
+fn thaw(whom: &Whom, caller: &Caller) -> Result<Answer, Refused> {
+    let changed = caller.hooks.thaw(whom, &caller.approver).map_err(|detail| Refused(StatusCode::CONFLICT, detail))?;
+    json(&serde_json::json!({ "changed": changed }))
 }
 
 async fn approve(id: &str, body: Approve, caller: &Caller) -> Result<Answer, Refused> {

@@ -22,6 +22,7 @@ pub(crate) use peer::name_of;
 pub use socket::{BindError, SOCKET, Socket, bind};
 
 use crate::approval::HoldDesk;
+use crate::approval::store::{Freeze, Whom};
 
 /// Connections at a time. Those above it wait in the kernel's queue.
 const CONNECTIONS: usize = 64;
@@ -37,8 +38,21 @@ pub trait AdminHooks: Send + Sync + std::fmt::Debug {
     /// Reads policy again, and says what came of it once it is in force; `None` where exeat is stopping.
     fn reload(&self) -> BoxFuture<'_, Option<Value>>;
 
-    /// The agents, a JSON array of objects.
+    /// The agents, a JSON array of objects: `agent`, and `frozen`, a list of `by since? note? everyone`.
     fn agents(&self) -> Value;
+
+    /// Stops somebody. `false`: that was so before, and stays as it was said. The API answers `{"changed": bool}`.
+    ///
+    /// The text says what is wrong: the name is nobody's, and nothing happened; or he is stopped, and it could not be recorded or kept.
+    fn freeze(&self, freeze: Freeze) -> Result<bool, String>;
+
+    /// Lets somebody go on. `false`: he was not stopped by a freeze of these. What the file `freeze` stops stays stopped, and `agents` shows it.
+    ///
+    /// The text says why nothing happened.
+    fn thaw(&self, whom: &Whom, by: &str) -> Result<bool, String>;
+
+    /// Who is stopped by command or API; not who is by the file `freeze`.
+    fn freezes(&self) -> Vec<Freeze>;
 }
 
 /// Serves until stopped, then removes the socket.

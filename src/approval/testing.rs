@@ -63,7 +63,7 @@ impl Room {
     pub(crate) fn new() -> Self {
         let approvals = Arc::new(RwLock::new(Approvals::default()));
         let journal = Arc::new(Journal::default());
-        let settings = HoldSettings { pending: PENDING, per_agent: 3, total: 4, quiet_after_deny: QUIET };
+        let settings = HoldSettings { pending: PENDING, per_agent: 3, per_source: 3, total: 4, quiet_after_deny: QUIET };
         let recorder = Arc::clone(&journal) as Arc<dyn Recorder>;
         let policy = Arc::new(ArcSwap::from_pointee(under(Floor::none())));
         let store = Arc::new(Sqlite::in_memory().unwrap());
@@ -74,7 +74,7 @@ impl Room {
 
     pub(crate) fn ask(&self, attempt: &Attempt) -> Asked {
         let addresses = Arc::new(Addresses { public: true, networks: Vec::new() });
-        Arc::clone(&self.desk).ask(attempt, &HoldTerms { rule: None, note: None, addresses, asking: Asking::EveryRequest })
+        Arc::clone(&self.desk).ask(attempt, &HoldTerms { rule: None, note: None, addresses, asking: Asking::EveryRequest }, None)
     }
 
     pub(crate) fn ask_waiting(&self, attempt: &Attempt) -> Waiting {

@@ -112,6 +112,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     }
     let url = format!("http://{agent}:{}@{address}", token.expose());
     let status = command(&args.command, &url, signals).await;
+    // The command's own code stands: what is wrong with the journal is in the log.
     app.end().await;
     match status {
         Ok(status) => {

@@ -11,10 +11,12 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::loaded::{self, Loaded};
+use super::loaded;
 use crate::admin::{self, AdminHooks};
-use crate::app::reload::{Reloader, Told};
+use crate::app::freezing::Freezing;
+use crate::app::reload::{Calls, Reloader, Told};
 use crate::app::{self, App, Bound, Kept};
+use crate::approval::store::{Freeze, Whom};
 use crate::config::Config;
 use crate::config::lint;
 use crate::config::tokens::TokenStore;
@@ -36,12 +38,14 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     }
     let kept = Kept::lasting(&config)?;
     let tokens = TokenStore::open(&config.state)?;
-    let policy = loaded.with_tokens(&tokens)?;
+    let freezing = Freezing::kept(Arc::clone(&kept.store))?;
+    let policy = loaded.with_tokens(&tokens)?.with_frozen(freezing.with(loaded.standing.frozen()));
     let addresses = addresses(&bound)?;
 
     let (app, ways) = App::start(&config, &bound, (policy, loaded.standing.told()), kept)?;
     let not_in_force = loaded.standing.not_in_force();
-    let reloader = policy_of(&app, &config, loaded, tokens, hang_ups)?;
+    let reloading = Reloader::new(app.in_force.clone(), loaded.standing, tokens, freezing);
+    let reloader = policy_of(&app, &config, reloading, hang_ups)?;
     let recording = Arc::clone(&app.in_force.recording);
     app.open(&ways, bound, Arc::new(move || app::readiness(&recording, reloader.readiness())));
     drop(ways);
@@ -57,7 +61,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     signals.next().await;
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
-        () = app.end() => Ok(ExitCode::SUCCESS),
+        in_order = app.end() => Ok(if in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         () = signals.next() => Ok(ExitCode::FAILURE),
     }
 }
@@ -74,9 +78,9 @@ fn addresses(bound: &Bound) -> anyhow::Result<String> {
 }
 
 /// Opens the unix socket for people, and reads policy again from now on.
-fn policy_of(app: &App, config: &Config, loaded: Loaded, tokens: TokenStore, hang_ups: Signal) -> anyhow::Result<Arc<Reloader>> {
+fn policy_of(app: &App, config: &Config, reloading: (Arc<Reloader>, Calls), hang_ups: Signal) -> anyhow::Result<Arc<Reloader>> {
     let listener = admin::bind(&config.state).with_context(|| admin_advice(&config.state))?;
-    let (reloader, calls) = Reloader::new(app.in_force.clone(), loaded.standing, tokens);
+    let (reloader, calls) = reloading;
     // Once more: what was revoked before there was a socket to tell us of it.
     reloader.reload_tokens()?;
     app.beside(Arc::clone(&reloader).run(calls, hang_ups, app.stop.drain.clone()));
@@ -102,7 +106,19 @@ impl AdminHooks for Hooks {
     }
 
     fn agents(&self) -> Value {
-        self.0.standing().policy.agents().map(|agent| serde_json::json!({ "agent": agent })).collect()
+        self.0.agents().into_iter().map(|(agent, frozen)| serde_json::json!({ "agent": agent, "frozen": frozen })).collect()
+    }
+
+    fn freeze(&self, freeze: Freeze) -> Result<bool, String> {
+        self.0.freeze(freeze).map_err(|error| error.to_string())
+    }
+
+    fn thaw(&self, whom: &Whom, by: &str) -> Result<bool, String> {
+        self.0.thaw(whom, by).map_err(|error| error.to_string())
+    }
+
+    fn freezes(&self) -> Vec<Freeze> {
+        self.0.freezes()
     }
 }
 

@@ -15,6 +15,7 @@ use super::hold::{Asked, Claimed, Desk, Waiting, Word};
 use super::live::{Admitted, Doing, Live};
 use super::look::Unseen;
 use super::open::{Backing, Granted, OnEnd, Open};
+use super::process::{Ends, Observer};
 use super::record::{self, Decided, Durable, Place, Recorder, Ruling, Unwritable, masked};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seats;
@@ -50,6 +51,7 @@ pub struct Gate {
     seats: Arc<Seats>,
     budgets: Arc<Budgets>,
     refusals: Arc<Refusals>,
+    observer: Observer,
     hold_wait: Duration,
     clock: fn() -> SystemTime,
 }
@@ -101,9 +103,10 @@ impl Gate {
     pub fn new(policy: Arc<ArcSwap<Policy>>, company: Company, settings: GateSettings) -> Arc<Self> {
         let Company { approvals, desk, recorder, changed } = company;
         let GateSettings { hold_wait, per_agent, refusal_records } = settings;
-        let (seats, budgets) = (Seats::new(per_agent), Arc::default());
+        let (seats, budgets, observer) = (Seats::new(per_agent), Arc::default(), Observer::default());
         let refusals = Refusals::new(refusal_records, Arc::clone(&recorder));
-        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, hold_wait, clock: SystemTime::now })
+        let clock = SystemTime::now;
+        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, observer, hold_wait, clock })
     }
 
     /// Writes what is counted of refusals that were not written one by one.
@@ -203,7 +206,7 @@ impl Gate {
                 Decision::Block(block) => return Err(refuse(open, block)),
                 Decision::Look(look) => return self.look(open, look, Asker { attempt, who }, changed).await.map(Admission::Look),
                 Decision::Hold(terms) => {
-                    let waiting = match self.ask(&attempt, &terms) {
+                    let waiting = match self.ask(&attempt, &terms, who.ends).await {
                         Ok(waiting) => waiting,
                         Err((reason, cause)) => return Err(open.refuse(reason, cause)),
                     };
@@ -272,8 +275,8 @@ impl Gate {
     }
 
     /// Puts the question of an attempt.
-    fn ask(&self, attempt: &Attempt, terms: &HoldTerms) -> Result<Waiting, (Reason, Cause)> {
-        match Arc::clone(&self.desk).ask(attempt, terms) {
+    async fn ask(&self, attempt: &Attempt, terms: &HoldTerms, ends: Option<Ends>) -> Result<Waiting, (Reason, Cause)> {
+        match Arc::clone(&self.desk).ask(attempt, terms, self.observer.look(ends, || self.desk.would_open(attempt, terms)).await) {
             Asked::Waiting(waiting) => Ok(waiting),
             Asked::Unattended(hold) => Err((Reason::Unattended, Cause::Hold(hold))),
             Asked::Unrecorded => Err((Reason::Internal, Cause::Journal)),

@@ -5,6 +5,7 @@
 mod durable;
 mod ended;
 mod flow;
+mod freezing;
 mod keeping;
 mod mask;
 mod policy;
@@ -20,6 +21,7 @@ use crate::policy::reason::Reason;
 pub use durable::Durable;
 pub use ended::{Ended, Millis, Outcome, TlsSeen};
 pub use flow::{Progress, RefusedCount, RefusedHost, RefusedSummary};
+pub use freezing::{Frozen, Thawed, Whom};
 pub use keeping::{Gap, GapWhy, Sealed, Segment};
 pub use mask::{LONGEST_METHOD, masked};
 pub use policy::{PolicyInForce, Unread};
@@ -40,6 +42,10 @@ pub enum Record {
     Answered(Answered),
     /// An approval was taken back.
     Revoked(Revoked),
+    /// Somebody is stopped by command or API.
+    Frozen(Frozen),
+    /// He may go on.
+    Thawed(Thawed),
     /// What an attempt got; written before any effect.
     Decided(Decided),
     /// How it ended; exactly one for each `decided`.
@@ -66,6 +72,8 @@ impl Record {
             Record::Held(_) => "held",
             Record::Answered(_) => "answered",
             Record::Revoked(_) => "revoked",
+            Record::Frozen(_) => "frozen",
+            Record::Thawed(_) => "thawed",
             Record::Decided(_) => "decided",
             Record::Ended(_) => "ended",
             Record::Progress(_) => "progress",

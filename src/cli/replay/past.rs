@@ -71,6 +71,8 @@ impl Past {
             | Record::Held(_)
             | Record::Answered(_)
             | Record::Revoked(_)
+            | Record::Frozen(_)
+            | Record::Thawed(_)
             | Record::Progress(_)
             | Record::Gap(_)
             | Record::Segment(_)

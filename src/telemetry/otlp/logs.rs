@@ -6,8 +6,8 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber};
 use super::attributes::{Attributes, any};
 use super::{names, spans};
 use crate::egress::record::{
-    Answered, Gap, Held, PolicyInForce, Progress, Record, RefusedCount, RefusedHost, RefusedSummary, Revoked, Ruling, Sealed, Segment,
-    Started, Stopped, Unread,
+    Answered, Frozen, Gap, Held, PolicyInForce, Progress, Record, RefusedCount, RefusedHost, RefusedSummary, Revoked, Ruling, Sealed,
+    Segment, Started, Stopped, Thawed, Unread, Whom,
 };
 use crate::journal::Line;
 use crate::policy::attempt::AttemptId;
@@ -42,6 +42,7 @@ fn severity(record: &Record) -> SeverityNumber {
         Record::Decided(_) | Record::Ended(_) | Record::Progress(_) | Record::Held(_) | Record::Answered(_) | Record::Revoked(_) => {
             SeverityNumber::Info
         }
+        Record::Frozen(_) | Record::Thawed(_) => SeverityNumber::Info,
         Record::Started(_) | Record::Stopped(_) | Record::Policy(_) | Record::Segment(_) | Record::Sealed(_) => SeverityNumber::Info,
     }
 }
@@ -64,6 +65,7 @@ fn attempt(record: &Record) -> Option<AttemptId> {
         Record::Held(held) => Some(held.id),
         Record::Progress(progress) => Some(progress.id),
         Record::Started(_) | Record::Stopped(_) | Record::Policy(_) | Record::Answered(_) | Record::Revoked(_) => None,
+        Record::Frozen(_) | Record::Thawed(_) => None,
         Record::RefusedSummary(_) | Record::Gap(_) | Record::Segment(_) | Record::Sealed(_) => None,
     }
 }
@@ -76,6 +78,11 @@ fn say(record: &Record, to: &mut Attributes) {
         Record::Held(held) => say_held(held, to),
         Record::Answered(answered) => say_answered(answered, to),
         Record::Revoked(revoked) => say_revoked(revoked, to),
+        Record::Frozen(Frozen { whom, who, note }) => {
+            say_whom(whom, who, to);
+            to.some("exeat.note", note.as_ref());
+        }
+        Record::Thawed(Thawed { whom, who }) => say_whom(whom, who, to),
         Record::Decided(decided) => to.decided(decided),
         Record::Ended(ended) => to.ended(ended),
         Record::Progress(progress) => say_progress(progress, to),
@@ -148,6 +155,12 @@ fn say_revoked(revoked: &Revoked, to: &mut Attributes) {
     to.text(names::AGENT_NAME, agent.as_str());
     to.place(destination);
     to.request(request.as_ref());
+    to.text(names::USER, who);
+}
+
+fn say_whom(whom: &Whom, who: &str, to: &mut Attributes) {
+    to.text("exeat.whom", whom.as_str());
+    to.some(names::AGENT_NAME, whom.agent());
     to.text(names::USER, who);
 }
 

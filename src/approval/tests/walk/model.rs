@@ -97,7 +97,12 @@ impl Model {
             return Ok(());
         };
         prop_assert!(self.given.contains_key(&by), "nobody gave {by}");
-        prop_assert!(self.covers(by, number, now), "{:?} does not cover {number}, {of:?}, under {:?} at {now:?}", self.given[&by], self.rules);
+        prop_assert!(
+            self.covers(by, number, now),
+            "{:?} does not cover {number}, {of:?}, under {:?} at {now:?}",
+            self.given[&by],
+            self.rules
+        );
         let carried = of.within.is_some_and(|outer| self.given[&by].used.contains(&outer));
         let gone = self.gone.clone();
         if let Some(given) = self.given.get_mut(&by)

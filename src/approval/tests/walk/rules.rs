@@ -42,7 +42,9 @@ pub(super) enum Stand {
     Listed,
     Looks,
     /// About every request, or about this one.
-    Asks { this: bool },
+    Asks {
+        this: bool,
+    },
 }
 
 impl Rules {

@@ -217,7 +217,8 @@ impl World {
 
     fn decided_since(&self, before: usize) -> Vec<(Ruling, Reason, Option<Uuid>)> {
         let written = self.journal.written.lock();
-        let decided = written[before..].iter().filter_map(|record| if let Record::Decided(decided) = record { Some(decided) } else { None });
+        let decided =
+            written[before..].iter().filter_map(|record| if let Record::Decided(decided) = record { Some(decided) } else { None });
         decided.map(|decided| (decided.decision, decided.reason, decided.approval)).collect()
     }
 
@@ -399,12 +400,7 @@ impl World {
 }
 
 impl Process {
-    fn start(
-        runtime: &Runtime,
-        policy: &Arc<ArcSwap<Policy>>,
-        journal: &Arc<Script>,
-        store: &Arc<Flaky>,
-    ) -> Result<Self, StoreError> {
+    fn start(runtime: &Runtime, policy: &Arc<ArcSwap<Policy>>, journal: &Arc<Script>, store: &Arc<Flaky>) -> Result<Self, StoreError> {
         let _inside = runtime.enter();
         let approvals = Arc::new(RwLock::new(Approvals::default()));
         let recorder = Arc::clone(journal) as Arc<dyn Recorder>;

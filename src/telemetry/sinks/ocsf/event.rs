@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use serde_json::{Map, Value, json};
 
 use super::join::Join;
-use crate::egress::record::{Answer, Answered, Decided, Ended, Held, Outcome, Place, Progress, Record, RefusedSummary, Revoked, Ruling};
+use crate::egress::record::{
+    Answer, Answered, Decided, Ended, Frozen, Held, Outcome, Place, Progress, Record, RefusedSummary, Revoked, Ruling, Thawed, Whom,
+};
 use crate::journal::Entry;
 use crate::policy::attempt::RequestLine;
 use crate::policy::reason::Reason;
@@ -97,6 +99,8 @@ fn said(entry: &Entry, join: &Join) -> Said {
         Record::Held(record) => held(record),
         Record::Answered(record) => answered(record, entry),
         Record::Revoked(record) => revoked(record, entry),
+        Record::Frozen(Frozen { whom, who, note: _ }) => api(entry, 3, "freeze", who, stopped(whom)),
+        Record::Thawed(Thawed { whom, who }) => api(entry, 3, "thaw", who, stopped(whom)),
         Record::Policy(policy) => api(entry, 3, "policy", &policy.who, json!({})),
         Record::Started(_) => lifecycle(3),
         Record::Stopped(_) => lifecycle(4),
@@ -193,6 +197,10 @@ fn answered(answered: &Answered, entry: &Entry) -> Said {
 fn revoked(revoked: &Revoked, entry: &Entry) -> Said {
     let resource = json!({ "uid": revoked.approval, "name": revoked.destination.host, "type": "approval" });
     api(entry, 4, "revoke", &revoked.who, resource)
+}
+
+fn stopped(whom: &Whom) -> Value {
+    json!({ "name": whom.as_str(), "type": "agent" })
 }
 
 /// 6003: somebody, or exeat itself, changed what may pass.
