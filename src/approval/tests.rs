@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod floor;
+mod threads;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};

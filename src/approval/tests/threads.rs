@@ -14,6 +14,8 @@ const ROUNDS: u64 = 300;
 /// Each round lies so far behind the one before it that nothing of that one is left.
 static ROUND: AtomicU64 = AtomicU64::new(0);
 static PASSED: AtomicU64 = AtomicU64::new(0);
+/// The clock is one test's at a time.
+static TURN: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
 
 fn clock() -> SystemTime {
     let seconds = ROUND.load(Ordering::SeqCst) * 100_000 + PASSED.load(Ordering::SeqCst);
@@ -27,21 +29,22 @@ fn next_round(round: u64) {
 
 /// What all of them came to, begun at the same time.
 fn at_once<T: Send>(does: Vec<Box<dyn FnOnce() -> T + Send + '_>>) -> Vec<T> {
-    let begin = Barrier::new(does.len());
+    let begin = &Barrier::new(does.len());
     thread::scope(|scope| {
-        let begun = |does: Box<dyn FnOnce() -> T + Send + '_>| {
-            scope.spawn(|| {
+        let mut threads = Vec::new();
+        for does in does {
+            threads.push(scope.spawn(move || {
                 begin.wait();
                 does()
-            })
-        };
-        let threads: Vec<_> = does.into_iter().map(begun).collect();
+            }));
+        }
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
 }
 
 #[test]
 fn of_answers_an_end_and_a_hang_up_at_once_each_waiter_gets_one_word_and_the_question_one_end() {
+    let _turn = TURN.lock();
     let room = Room::with_clock(clock);
     let _person = room.desk.attach(None);
     let mut ends = BTreeMap::<String, usize>::new();
@@ -78,6 +81,7 @@ fn of_answers_an_end_and_a_hang_up_at_once_each_waiter_gets_one_word_and_the_que
 
 #[test]
 fn of_many_who_claim_what_nobody_waited_for_exactly_one_gets_it() {
+    let _turn = TURN.lock();
     let room = Room::with_clock(clock);
     for round in ROUNDS + 1..=2 * ROUNDS {
         next_round(round);
