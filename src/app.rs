@@ -18,7 +18,6 @@ use http::HeaderValue;
 use parking_lot::{Mutex, RwLock};
 use rustix::process::{Resource, Rlimit};
 use tokio::net::TcpListener;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -363,11 +362,11 @@ async fn keep_journal(recording: Arc<Recording>, cursors: Cursors, stop: Cancell
 
 /// Keeps the gauge of pending questions true.
 async fn count_pending(desk: Arc<HoldDesk>, metrics: Arc<Metrics>, stop: CancellationToken) {
-    let mut news = desk.subscribe();
+    let mut moved = desk.moved();
     let mut known = BTreeSet::new();
     loop {
         tokio::select! {
-            told = news.recv() => if let Err(RecvError::Closed) = told { return },
+            moved = moved.changed() => if moved.is_err() { return },
             () = stop.cancelled() => return,
         }
         let pending = desk.pending_by_agent();

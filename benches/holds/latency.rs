@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use exeat::approval::{HoldDesk, Lasting, Reply};
 use futures_util::FutureExt as _;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::broadcast::error::RecvError;
 
 use super::load;
 use super::world::{EACH, World, claim};
@@ -50,6 +51,9 @@ pub(crate) fn measure(pending: usize) {
     let world = World::new(pending);
     let _person = world.desk.attach(None);
     let waiters = Waiters::new();
+    let mut news = world.desk.subscribe();
+    // As an open page: it reads all it is told.
+    waiters.runtime.spawn(async move { while !matches!(news.recv().await, Err(RecvError::Closed)) {} });
     waiters.runtime.spawn(Arc::clone(&world.desk).run(tokio_util::sync::CancellationToken::new()));
     let began = Instant::now();
     (0..pending).for_each(|number| waiters.wait(&world, number));

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use exeat::egress::hold::{Asked, Claimed, Desk, HoldInfo, Waiting, Word};
+use exeat::egress::hold::{Asked, Claimed, Desk, HoldInfo, Process, Waiting, Word};
 use exeat::policy::approvals::ApprovalId;
 use exeat::policy::attempt::{Attempt, AttemptId};
 use exeat::policy::decide::HoldTerms;
@@ -15,14 +15,18 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::world::{EACH, World, claim};
-use super::{allocated, resident};
+use super::allocated;
 
 /// Everybody waits, and nothing is known of anybody.
 #[derive(Debug)]
 struct Blank(Mutex<Vec<oneshot::Sender<Word>>>);
 
 impl Desk for Blank {
-    fn ask(self: Arc<Self>, attempt: &Attempt, _: &HoldTerms) -> Asked {
+    fn would_open(&self, _: &Attempt, _: &HoldTerms) -> bool {
+        false
+    }
+
+    fn ask(self: Arc<Self>, attempt: &Attempt, _: &HoldTerms, _: Option<Process>) -> Asked {
         let (tell, word) = oneshot::channel();
         self.0.lock().push(tell);
         let info = HoldInfo { id: "".into(), expires_at: SystemTime::now(), opened: false };
@@ -41,30 +45,30 @@ pub(crate) fn measure(pending: usize) {
     let _inside = runtime.enter();
 
     let blank = World::asking(pending, |_| Arc::new(Blank(Mutex::new(Vec::with_capacity(pending)))));
-    let (attempt, _, waiting) = admitted(&blank, pending);
+    let (attempt, waiting) = admitted(&blank, pending);
     let future = waiting.first().map_or(0, |future| size_of_val(&**future));
     drop((waiting, blank));
 
     let world = World::new(pending);
-    let (question, in_memory, unattended) = admitted(&world, pending);
+    let (question, unattended) = admitted(&world, pending);
     assert!(unattended.is_empty() && world.desk.holds().len() == pending);
-    row("question, nobody waiting", question, in_memory);
+    row("question, nobody waiting", question);
     let _person = world.desk.attach(None);
-    let (first, in_memory, waiting) = admitted(&world, pending);
+    let (first, waiting) = admitted(&world, pending);
     assert_eq!(waiting.len(), pending);
-    row("waiter at the desk, its line included", first - attempt + line(), in_memory);
-    row("attempt that waits, its line excluded", attempt - line(), attempt - line());
-    println!("{:40} {future:7}", "  of which the future of admit");
-    let (second, in_memory, more) = admitted(&world, pending);
-    row("a second waiter at the same question", second - attempt + line(), in_memory);
+    row("waiter at the desk, its line included", first - attempt + line());
+    row("attempt that waits, its line excluded", attempt - line());
+    row("  of which the future of admit", i64::try_from(future).unwrap());
+    let (second, more) = admitted(&world, pending);
+    row("a second waiter at the same question", second - attempt + line());
     drop((waiting, more));
     assert!(world.desk.holds().iter().all(|hold| hold.waiting == 0));
 }
 
-/// Bytes each, allocated and in memory, of attempts of all agents for all places; those that wait.
-fn admitted(world: &World, pending: usize) -> (i64, i64, Vec<std::pin::Pin<Box<impl Future + use<>>>>) {
+/// Bytes each of attempts of all agents for all places; those that wait.
+fn admitted(world: &World, pending: usize) -> (i64, Vec<std::pin::Pin<Box<impl Future + use<>>>>) {
     let mut waiting = Vec::with_capacity(pending);
-    let before = (allocated(), resident(std::process::id()));
+    let before = allocated();
     for number in 0..pending {
         let gate = Arc::clone(&world.gate);
         let claim = claim(number / EACH, number % EACH);
@@ -73,8 +77,7 @@ fn admitted(world: &World, pending: usize) -> (i64, i64, Vec<std::pin::Pin<Box<i
             waiting.push(admitting);
         }
     }
-    let each = |bytes: i64| bytes / i64::try_from(pending).unwrap();
-    (each(allocated() - before.0), each(resident(std::process::id()) - before.1), waiting)
+    ((allocated() - before) / i64::try_from(pending).unwrap(), waiting)
 }
 
 /// Bytes of the line one word comes by.
@@ -84,6 +87,6 @@ fn line() -> i64 {
     allocated() - before
 }
 
-fn row(what: &str, allocated: i64, resident: i64) {
-    println!("{what:40} {allocated:7} bytes allocated {resident:7} in memory");
+fn row(what: &str, bytes: i64) {
+    println!("{what:40} {bytes:7} bytes");
 }

@@ -57,7 +57,7 @@ pub(crate) fn company(
     recorder: Arc<dyn Recorder>,
     (per_agent, total): (usize, usize),
 ) -> (Arc<HoldDesk>, Company) {
-    let settings = HoldSettings { pending: LONG, per_agent, total, quiet_after_deny: LONG };
+    let settings = HoldSettings { pending: LONG, per_agent, per_source: total, total, quiet_after_deny: LONG };
     let (approvals, store) = (Arc::default(), Arc::new(Sqlite::open(state.path(), false).unwrap()));
     let books = Books { recorder: Arc::clone(&recorder), store };
     let desk = HoldDesk::new(settings, Arc::clone(policy), Arc::clone(&approvals), books).unwrap();

@@ -49,7 +49,7 @@ impl HoldDesk {
         {
             let mut approvals = self.approvals.write();
             approvals.insert(approval);
-            state.given.retain(|_, given| approvals.get(*given).is_some());
+            state.forget_ended(&approvals);
         }
         self.familiar.approved(&question.subject);
         state.given.insert(Arc::clone(&question.id), approval_id);
@@ -84,9 +84,7 @@ impl HoldDesk {
         let (mut over, mut covered) = (Vec::new(), Vec::new());
         {
             let approvals = self.approvals.read();
-            let alike =
-                |question: &&Question| question.subject.agent == subject.agent && question.subject.destination == subject.destination;
-            for question in state.holds.iter().filter(alike) {
+            for question in state.holds.covered(subject) {
                 let covers = |attempt: &Attempt| approvals.live_under(policy.floor(), attempt, question.terms.asking, now).is_some();
                 if covers(&question.next()) {
                     over.push(Arc::clone(&question.id));
@@ -104,9 +102,7 @@ impl HoldDesk {
         for (id, attempt) in covered {
             state.holds.leave(&id, attempt);
             state.tell(vec![(attempt, Word::DecideAgain)]);
-            if let Some(hold) = state.holds.view(&id) {
-                let _ = self.news.send(News::Changed { hold });
-            }
+            self.tell_news(state, &id, |hold| News::Changed { hold });
         }
     }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::ApprovalView;
 use super::facts::{Facts, Familiar};
-use super::holds::{Limits, Question, Told, Weighed, alike, remembered, typed};
+use super::holds::{Limits, Question, Weighed, remembered, typed};
 use super::news::{Closed, Closing, News};
 use super::shown::HoldView;
 use super::state::{State, Waiter, chance};
@@ -24,8 +24,8 @@ use crate::egress::hold::{Asked, Claimed, Desk, HoldInfo, Process, Waiting, Word
 use crate::egress::record::{self, Durable, Place, Record, Recorder};
 use crate::policy::approvals::{ApprovalId, Approvals, Asking, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId};
-use crate::policy::decide::{Decision, HoldTerms};
-use crate::policy::{Frozen, Policy};
+use crate::policy::decide::HoldTerms;
+use crate::policy::Policy;
 
 /// News kept for a subscriber that is behind; past that he lists the questions anew.
 const NEWS: usize = 256;
@@ -63,6 +63,7 @@ pub struct HoldDesk {
     pub(super) clock: fn() -> SystemTime,
     pub(super) state: Mutex<State>,
     pub(super) changes: watch::Sender<u64>,
+    moved: watch::Sender<()>,
     pub(super) news: broadcast::Sender<News>,
     pub(super) wake: Notify,
 }
@@ -113,6 +114,7 @@ impl HoldDesk {
             clock,
             state: Mutex::new(State::new(Limits { pending, per_agent, per_source, total })),
             changes: watch::Sender::new(0),
+            moved: watch::Sender::new(()),
             news: broadcast::Sender::new(NEWS),
             wake: Notify::new(),
         });
@@ -124,16 +126,6 @@ impl HoldDesk {
     pub fn attach(self: &Arc<Self>, agent: Option<AgentId>) -> Presence {
         self.state.lock().holds.attend(agent.as_ref());
         Presence { desk: Arc::clone(self), agent }
-    }
-
-    /// The pending questions, the oldest first.
-    pub fn holds(&self) -> Vec<HoldView> {
-        let mut state = self.state.lock();
-        self.bury(&mut state, (self.clock)());
-        let mut holds: Vec<_> = state.holds.views().collect();
-        drop(state);
-        holds.sort_by(|one, other| (one.opened_at, &one.id).cmp(&(other.opened_at, &other.id)));
-        holds
     }
 
     /// The question of that id, if it is pending.
@@ -170,34 +162,14 @@ impl HoldDesk {
         self.news.subscribe()
     }
 
+    /// Changes whenever a question is opened, asked again, left or over.
+    pub fn moved(&self) -> watch::Receiver<()> {
+        self.moved.subscribe()
+    }
+
     /// How many questions of each agent are pending.
     pub fn pending_by_agent(&self) -> BTreeMap<AgentId, usize> {
         self.state.lock().holds.by_agent().clone()
-    }
-
-    /// The policy changed: what is open is decided again, and so is what waits. Questions that this policy does not ask, or asks otherwise, are over.
-    pub fn policy_changed(&self, policy: &Policy) {
-        self.changes.send_modify(|count| *count += 1);
-        // A freeze takes nothing back that was asked: who is thawed finds his questions as they were.
-        let policy = policy.with_frozen(Frozen::Nobody);
-        let mut state = self.state.lock();
-        let now = (self.clock)();
-        let (mut over, mut told) = (Vec::new(), Told::new());
-        {
-            let approvals = self.approvals.read();
-            for question in state.holds.iter() {
-                let decision = policy.decide(&question.next(), &approvals, now);
-                if !matches!(decision, Decision::Hold(terms) if alike(&terms, &question.terms)) {
-                    over.push(Arc::clone(&question.id));
-                }
-                // All of them: who they are may be judged otherwise as well.
-                told.extend(question.waiting.iter().map(|attempt| (*attempt, Word::DecideAgain)));
-            }
-        }
-        state.tell(told);
-        for question in over.iter().filter_map(|id| state.holds.close(id)).collect::<Vec<_>>() {
-            self.over_unanswered(&mut state, &question, Closing::Withdrawn);
-        }
     }
 
     /// Ends questions and approvals when their time comes, until stopped. Then all who wait are told that nobody answers.
@@ -224,7 +196,7 @@ impl HoldDesk {
         let mut approvals = self.approvals.write();
         let lost = approvals.expire(now);
         let end = approvals.next_end(now);
-        state.given.retain(|_, given| approvals.get(*given).is_some());
+        state.forget_ended(&approvals);
         drop(approvals);
         if lost {
             self.changes.send_modify(|count| *count += 1);
@@ -246,7 +218,7 @@ impl HoldDesk {
     }
 
     /// A row that stays behind for a store that fails does no harm: a start ends what is past its time, and withdraws what is not asked.
-    fn over_unanswered(&self, state: &mut State, question: &Question, how: Closing) {
+    pub(super) fn over_unanswered(&self, state: &mut State, question: &Question, how: Closing) {
         self.end_in_store(&question.id, how);
         self.over(state, Closed::of(question, how));
     }
@@ -257,7 +229,18 @@ impl HoldDesk {
         }
     }
 
+    /// Tells of a question as it stands. What nobody hears is not put into words.
+    pub(super) fn tell_news(&self, state: &State, id: &str, news: fn(HoldView) -> News) {
+        self.moved.send_replace(());
+        if self.news.receiver_count() > 0
+            && let Some(hold) = state.holds.view(id)
+        {
+            let _ = self.news.send(news(hold));
+        }
+    }
+
     fn over(&self, state: &mut State, closed: Closed) {
+        self.moved.send_replace(());
         state.remember(closed.id.as_str().into(), closed.how);
         let _ = self.news.send(News::Closed { closed });
     }
@@ -345,9 +328,7 @@ impl Desk for HoldDesk {
         let waits = state.holds.join(&id, attempt.id, now);
         state.holds.get(&id).into_iter().for_each(|question| self.live_on(question, before));
         let expires_at = state.holds.get(&id).map_or(now, |question| question.dies_at);
-        if let Some(hold) = state.holds.view(&id) {
-            let _ = self.news.send(if opened { News::Opened { hold } } else { News::Changed { hold } });
-        }
+        self.tell_news(&state, &id, if opened { |hold| News::Opened { hold } } else { |hold| News::Changed { hold } });
         let info = HoldInfo { id, expires_at, opened };
         if !waits {
             return Asked::Unattended(info);
@@ -361,9 +342,7 @@ impl Desk for HoldDesk {
         let mut state = self.state.lock();
         if state.holds.leave(hold, attempt) {
             state.words.remove(&attempt);
-            if let Some(hold) = state.holds.view(hold) {
-                let _ = self.news.send(News::Changed { hold });
-            }
+            self.tell_news(&state, hold, |hold| News::Changed { hold });
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 use super::facts::Facts;
+use super::facts::Similar;
 use super::shown::HoldView;
 use super::similar::Groups;
 use crate::egress::hold::Word;
@@ -339,14 +340,20 @@ impl Holds {
         self.questions.get(id).map(|question| HoldView::of(question, self.groups.beside(&question.subject, id)))
     }
 
-    /// Every pending question as it is shown, in no order.
-    pub fn views(&self) -> impl Iterator<Item = HoldView> {
-        self.questions.iter().map(|(id, question)| HoldView::of(question, self.groups.beside(&question.subject, id)))
+    /// The question of that id and those beside it, as they stand.
+    pub(super) fn beside(&self, id: &str) -> Option<(Question, Option<Similar>)> {
+        self.questions.get(id).map(|question| (question.clone(), self.groups.beside(&question.subject, id)))
     }
 
-    /// Every pending question, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &Question> {
-        self.questions.values()
+    /// The questions that a yes to the subject may cover: of its agent, for its destination and its request, whatever else differs.
+    pub(super) fn covered(&self, subject: &Subject) -> impl Iterator<Item = &Question> {
+        let alike = self.groups.ids(subject).filter_map(|id| self.questions.get(id));
+        alike.filter(|question| question.subject.destination == subject.destination)
+    }
+
+    /// The ids of all pending questions, in no order.
+    pub fn ids(&self) -> Vec<Arc<str>> {
+        self.questions.keys().cloned().collect()
     }
 
     /// How many questions of each agent are pending.

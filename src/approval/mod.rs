@@ -12,6 +12,7 @@ pub mod shown;
 mod similar;
 mod state;
 pub mod store;
+mod whole;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -53,6 +53,11 @@ impl Groups {
         }
     }
 
+    /// The questions that are alike.
+    pub(super) fn ids(&self, subject: &Subject) -> impl Iterator<Item = &Arc<str>> + use<'_> {
+        self.ids.get(&Alike::of(subject)).into_iter().flatten()
+    }
+
     /// The questions beside that one.
     pub(super) fn beside(&self, subject: &Subject, id: &str) -> Option<Similar> {
         let ids = self.ids.get(&Alike::of(subject)).filter(|ids| ids.len() > 1)?;

@@ -10,11 +10,14 @@ use super::answer::AnswerError;
 use super::holds::{Holds, Limits, Told};
 use super::news::Closing;
 use crate::egress::hold::Word;
-use crate::policy::approvals::ApprovalId;
+use crate::policy::approvals::{ApprovalId, Approvals};
 use crate::policy::attempt::{Attempt, AttemptId};
 
 /// Closed questions that are remembered, to say what became of them.
 const REMEMBERED: usize = 1024;
+
+/// Yeses that may have ended and are not looked for.
+const FEW: usize = 64;
 
 /// An attempt that waits, and where its word goes.
 #[derive(Debug)]
@@ -30,12 +33,14 @@ pub(super) struct State {
     pub(super) words: HashMap<AttemptId, Waiter>,
     /// Yeses that may still be taken back, by the question they answer.
     pub(super) given: HashMap<Arc<str>, ApprovalId>,
+    /// As many of them bring a look at which have ended.
+    most_given: usize,
     closed: VecDeque<(Arc<str>, Closing)>,
 }
 
 impl State {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { holds: Holds::new(limits), words: HashMap::new(), given: HashMap::new(), closed: VecDeque::new() }
+        Self { holds: Holds::new(limits), words: HashMap::new(), given: HashMap::new(), most_given: FEW, closed: VecDeque::new() }
     }
 
     pub(super) fn tell(&mut self, told: Told) {
@@ -43,6 +48,14 @@ impl State {
             if let Some(waiter) = self.words.remove(&attempt) {
                 let _ = waiter.tell.send(word);
             }
+        }
+    }
+
+    /// Forgets yeses that have ended. Their number has to double before all are looked at again.
+    pub(super) fn forget_ended(&mut self, approvals: &Approvals) {
+        if self.given.len() >= self.most_given {
+            self.given.retain(|_, given| approvals.get(*given).is_some());
+            self.most_given = FEW.max(2 * self.given.len());
         }
     }
 

@@ -61,6 +61,10 @@ pub(crate) struct Room {
 
 impl Room {
     pub(crate) fn new() -> Self {
+        Self::with_clock(now)
+    }
+
+    pub(crate) fn with_clock(clock: fn() -> SystemTime) -> Self {
         let approvals = Arc::new(RwLock::new(Approvals::default()));
         let journal = Arc::new(Journal::default());
         let settings = HoldSettings { pending: PENDING, per_agent: 3, per_source: 3, total: 4, quiet_after_deny: QUIET };
@@ -68,7 +72,7 @@ impl Room {
         let policy = Arc::new(ArcSwap::from_pointee(under(Floor::none())));
         let store = Arc::new(Sqlite::in_memory().unwrap());
         let books = Books { recorder, store: Arc::clone(&store) as Arc<dyn Store> };
-        let desk = HoldDesk::with_clock(settings, Arc::clone(&policy), Arc::clone(&approvals), books, now).unwrap();
+        let desk = HoldDesk::with_clock(settings, Arc::clone(&policy), Arc::clone(&approvals), books, clock).unwrap();
         Self { desk, policy, approvals, journal, store }
     }
 

@@ -4,6 +4,7 @@
 
 mod facts;
 mod floor;
+mod threads;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};

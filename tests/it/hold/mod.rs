@@ -2,6 +2,7 @@
 
 mod answers;
 mod facts;
+mod floods;
 mod limits;
 mod scopes;
 

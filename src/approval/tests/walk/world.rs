@@ -404,8 +404,7 @@ impl Process {
         let _inside = runtime.enter();
         let approvals = Arc::new(RwLock::new(Approvals::default()));
         let recorder = Arc::clone(journal) as Arc<dyn Recorder>;
-        let settings =
-            HoldSettings { pending: PENDING, per_agent: PER_AGENT, per_source: PER_AGENT, total: TOTAL, quiet_after_deny: QUIET };
+        let settings = HoldSettings { pending: PENDING, per_agent: PER_AGENT, per_source: TOTAL, total: TOTAL, quiet_after_deny: QUIET };
         let books = Books { recorder: Arc::clone(&recorder), store: Arc::clone(store) as _ };
         let desk = HoldDesk::with_clock(settings, Arc::clone(policy), Arc::clone(&approvals), books, now)?;
         let company = Company { approvals: Arc::clone(&approvals), desk: Arc::clone(&desk) as _, recorder, changed: desk.changes() };
