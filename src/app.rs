@@ -2,6 +2,7 @@
 
 pub mod export;
 pub mod freezing;
+pub mod kept;
 pub mod reload;
 pub mod standing;
 mod watch;
@@ -21,12 +22,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::approval::store::{Sqlite, StoreError};
+use crate::approval::store::{Store, StoreError};
 use crate::approval::{HoldDesk, HoldSettings};
 use crate::config::state::{self, StateError};
 use crate::config::{self, Config};
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
-use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Upstream, UpstreamSettings};
+use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Spending, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
 use crate::journal::{Durability, Journal, JournalError, Settings};
 use crate::policy::Policy;
@@ -74,6 +75,7 @@ pub struct App {
     /// Everything beside them.
     tasks: TaskTracker,
     gate: Arc<Gate>,
+    spending: Spending,
     /// What exports; it ends after the journal.
     exports: TaskTracker,
     exported: CancellationToken,
@@ -128,6 +130,9 @@ pub enum StartError {
     /// What outlives the process cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was spent today cannot be read.
+    #[error("{0}")]
+    Spending(String),
     /// There are no name servers.
     #[error(transparent)]
     Resolver(#[from] NoResolver),
@@ -210,15 +215,9 @@ pub fn open_journal(config: &Config) -> Result<Journal, StartError> {
     Ok(opened.journal)
 }
 
-/// Opens the store of this state folder, which one process has at a time.
-pub fn open_store(config: &Config) -> Result<Sqlite, StartError> {
-    state::make(&config.state)?;
-    Ok(Sqlite::open(&config.state, config.journal.durability == config::Durability::Disk)?)
-}
-
 impl App {
     /// Starts everything but the ways in; they open with [`App::open`].
-    pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
+    pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), journal: Journal, store: Arc<dyn Store>) -> Result<(Self, Arc<Ways>), StartError> {
         let (policy, unread) = first;
         let exporting = Exports::prepare(config, &bound.back_ends)?;
         let names = if config.telemetry.agent_label { AgentNames::Shown } else { AgentNames::Hidden };
@@ -242,7 +241,10 @@ impl App {
         let cursors = Cursors::new(&config.state, &export::sinks(config));
         tasks.spawn(keep_journal(Arc::clone(&recording), cursors, stop.now.clone()));
         tasks.spawn(count_pending(Arc::clone(&desk), Arc::clone(&recording.metrics), stop.now.clone()));
-        let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder: Arc::clone(&recorder), changed: desk.changes() };
+        let spending = kept::spending(store)?;
+        tasks.spawn(spending.clone().keep_keeping(stop.now.clone()));
+        let (changed, asked) = (desk.changes(), Arc::clone(&desk));
+        let company = Company { approvals, desk: asked, recorder: Arc::clone(&recorder), spending: spending.clone(), changed };
         let settings = GateSettings {
             hold_wait: config.hold.wait,
             per_agent: config.limits.per_agent,
@@ -264,7 +266,7 @@ impl App {
         in_force.record(None, "start", unread);
         let (exports, exported) = (TaskTracker::new(), CancellationToken::new());
         let exporting = Mutex::new(Some((exporting, in_force.beside(config, exported.clone()))));
-        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks, gate, exports, exported, exporting };
+        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks, gate, spending, exports, exported, exporting };
         Ok((app, ways))
     }
 
@@ -303,6 +305,7 @@ impl App {
         self.tasks.close();
         self.tasks.wait().await;
         self.gate.sum_up_refusals();
+        self.spending.keep();
         let recording = &self.in_force.recording;
         if recording.stop().is_err() || recording.durable().wait().await.is_err() {
             tracing::error!("the journal could not be closed in order");

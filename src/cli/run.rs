@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::loaded::{self, Loaded};
 use super::{Usage, env, terminal};
 use crate::app::{self, App, Bound};
+use crate::approval::store::Sqlite;
 use crate::config::tokens::Token;
 use crate::config::{Config, Listen};
 use crate::policy::allowlist::{Allowlist, Unlisted};
@@ -89,7 +90,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     let policy =
         loaded.standing.alone(allowlist).map_err(|faults| loaded::refusal(&faults))?.with_tokens([(token.digest(), agent.clone())]);
     let journal = app::open_journal(&config)?;
-    let (app, ways) = App::start(&config, &bound, (policy, Vec::new()), journal)?;
+    let (app, ways) = App::start(&config, &bound, (policy, Vec::new()), journal, Arc::new(Sqlite::in_memory()?))?;
     app.open(&ways, bound, Arc::new(Readiness::default));
     drop(ways);
     app.export();

@@ -38,12 +38,12 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     }
     let journal = app::open_journal(&config)?;
     let tokens = TokenStore::open(&config.state)?;
-    let store: Arc<dyn Store> = Arc::new(app::open_store(&config)?);
+    let store: Arc<dyn Store> = Arc::new(app::kept::open_store(&config)?);
     let freezing = Freezing::kept(Arc::clone(&store))?;
     let policy = loaded.with_tokens(&tokens)?.with_frozen(freezing.with(loaded.standing.frozen()));
     let addresses = addresses(&bound)?;
 
-    let (app, ways) = App::start(&config, &bound, (policy, loaded.standing.told()), journal)?;
+    let (app, ways) = App::start(&config, &bound, (policy, loaded.standing.told()), journal, store)?;
     let not_in_force = loaded.standing.not_in_force();
     let reloading = Reloader::new(app.in_force.clone(), loaded.standing, tokens, freezing);
     let reloader = policy_of(&app, &config, reloading, hang_ups)?;

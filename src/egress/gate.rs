@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::Budgets;
+use super::budget::{Budgets, Spending};
 use super::claim::{Claim, Objection, Who};
 use super::flood::Refusals;
 use super::hold::{Asked, Desk, Waiting, Word};
@@ -91,6 +91,8 @@ pub struct Company {
     pub desk: Arc<dyn Desk>,
     /// Where records go.
     pub recorder: Arc<dyn Recorder>,
+    /// What agents have spent of their bytes a day.
+    pub spending: Spending,
     /// Moves whenever an answer that was allow may be none any more.
     pub changed: watch::Receiver<u64>,
 }
@@ -98,9 +100,9 @@ pub struct Company {
 impl Gate {
     /// A gate over `policy`, which may be replaced while it runs.
     pub fn new(policy: Arc<ArcSwap<Policy>>, company: Company, settings: GateSettings) -> Arc<Self> {
-        let Company { approvals, desk, recorder, changed } = company;
+        let Company { approvals, desk, recorder, spending, changed } = company;
         let GateSettings { hold_wait, per_agent, refusal_records } = settings;
-        let (seats, budgets) = (Seats::new(per_agent), Arc::default());
+        let (seats, budgets) = (Seats::new(per_agent), Budgets::new(spending));
         let refusals = Refusals::new(refusal_records, Arc::clone(&recorder));
         Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, hold_wait })
     }
@@ -230,6 +232,7 @@ impl Gate {
                     };
                     if claimed {
                         open.share = share;
+                        open.carried.draws_on(self.budgets.drawing(&attempt.agent, grant.limits()));
                         return self.permit(open, grant, Asker { attempt, who }, changed).await.map(Admission::Pass);
                     }
                     if let Some(share) = share {
@@ -289,7 +292,12 @@ impl Gate {
         if identify(&policy, who).as_ref() != Ok(&attempt.agent) {
             return Err(Reason::PolicyChanged);
         }
-        match (policy.decide(attempt, &self.approvals.read(), SystemTime::now()), admitted) {
+        let decision = policy.decide(attempt, &self.approvals.read(), SystemTime::now());
+        if let Decision::Allow(grant) = &decision {
+            // What is open obeys the limits as they are from here on.
+            let _ = self.budgets.drawing(&attempt.agent, grant.limits());
+        }
+        match (decision, admitted) {
             (Decision::Allow(grant), Admitted::Pass { until: _ }) if doing.is_within(&grant) => Ok(Admitted::Pass { until: grant.until() }),
             // Its requests are judged one by one, whatever the tunnel itself would get.
             (Decision::Allow(grant), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: grant.until() }),
