@@ -217,7 +217,13 @@ pub fn open_journal(config: &Config) -> Result<Journal, StartError> {
 
 impl App {
     /// Starts everything but the ways in; they open with [`App::open`].
-    pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), journal: Journal, store: Arc<dyn Store>) -> Result<(Self, Arc<Ways>), StartError> {
+    pub fn start(
+        config: &Config,
+        bound: &Bound,
+        first: (Policy, Vec<Unread>),
+        journal: Journal,
+        store: Arc<dyn Store>,
+    ) -> Result<(Self, Arc<Ways>), StartError> {
         let (policy, unread) = first;
         let exporting = Exports::prepare(config, &bound.back_ends)?;
         let names = if config.telemetry.agent_label { AgentNames::Shown } else { AgentNames::Hidden };

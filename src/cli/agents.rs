@@ -55,12 +55,7 @@ pub struct Looked {
 }
 
 /// Lists the agents. A journal that cannot be read leaves open when they were last seen.
-pub fn list<O: Write, E: Write>(
-    json: bool,
-    known: Known<'_>,
-    looked: Looked,
-    streams: Streams<'_, O, E>,
-) -> anyhow::Result<()> {
+pub fn list<O: Write, E: Write>(json: bool, known: Known<'_>, looked: Looked, streams: Streams<'_, O, E>) -> anyhow::Result<()> {
     let Streams { out, err } = streams;
     let Looked { seen, stopped } = looked;
     let issued = TokenStore::open(&known.config.state)?.list()?;
@@ -190,7 +185,9 @@ mod tests {
                     },
                     &mut out,
                 )?,
-                None => list(json, known, Looked { seen: Ok(seen), stopped: Ok(self.stopped()) }, Streams { out: &mut out, err: &mut err })?,
+                None => {
+                    list(json, known, Looked { seen: Ok(seen), stopped: Ok(self.stopped()) }, Streams { out: &mut out, err: &mut err })?
+                }
             }
             assert_eq!(err, b"");
             Ok(String::from_utf8(out)?)

@@ -3,8 +3,8 @@
 //! There is no timer for it: whoever moves bytes tells of them, and whoever waits for silence asks what is due before.
 //! What cannot be written is tried again later and cuts nothing: the decision is recorded, and `ended` says the whole.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;

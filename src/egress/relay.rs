@@ -133,7 +133,11 @@ enum Step {
     Ended,
     Nothing,
     /// Not the whole of what was read where the budget ends within it.
-    Moved { moved: usize, rest: Vec<u8>, whole: bool },
+    Moved {
+        moved: usize,
+        rest: Vec<u8>,
+        whole: bool,
+    },
     ReadBroke,
     WriteBroke,
 }

@@ -150,7 +150,10 @@ fn budget(refusal: &Refusal, agent: &str) -> (String, Option<u32>) {
         Budget::BytesPerDay { most, free_in } => {
             let seconds = free_in.as_millis().div_ceil(1000).try_into().unwrap_or(u32::MAX);
             let most = spelled_size(*most);
-            (format!("{agent} has moved {most} since 00:00 UTC, the most a day that {by} allow; it starts again at 00:00 UTC"), Some(seconds.max(1)))
+            (
+                format!("{agent} has moved {most} since 00:00 UTC, the most a day that {by} allow; it starts again at 00:00 UTC"),
+                Some(seconds.max(1)),
+            )
         }
     }
 }

@@ -48,7 +48,9 @@ fn spent(proxy: &Proxy, p0: &P0) {
 
 fn end_of_first(proxy: &Proxy) -> (Value, u64) {
     let records = proxy.until("the end of the first", |records| {
-        decided(records, "limited.test").first().is_some_and(|first| records.iter().any(|end| end["kind"] == "ended" && end["id"] == first["id"]))
+        decided(records, "limited.test")
+            .first()
+            .is_some_and(|first| records.iter().any(|end| end["kind"] == "ended" && end["id"] == first["id"]))
     });
     let end = ended(&records, &decided(&records, "limited.test")[0]["id"]).clone();
     let total = end["bytes_up"].as_u64().unwrap() + end["bytes_down"].as_u64().unwrap();
@@ -120,7 +122,11 @@ fn the_limits_of_agent_and_floor_count_all_that_the_agent_moves() {
     assert!(talk.rest().len() < MOST);
     let refused = proxy.get(&p0.url("limited.test", "/"), &a());
     assert_refused(&refused, 403, "budget");
-    assert!(refused.text().contains("a has moved 150KiB since 00:00 UTC, the most a day that the floor's [limits] allow"), "{}", refused.text());
+    assert!(
+        refused.text().contains("a has moved 150KiB since 00:00 UTC, the most a day that the floor's [limits] allow"),
+        "{}",
+        refused.text()
+    );
     assert_eq!(proxy.get(&p0.url("only-b.allowed.test", "/"), &b()).status, 200);
 }
 

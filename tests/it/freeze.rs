@@ -106,7 +106,10 @@ fn the_file_and_the_command_stop_together_and_a_thaw_says_what_is_left() {
 fn with_none_running_a_freeze_binds_the_next_start() {
     let p0 = P0::new();
     let said = alone(&p0, &["freeze", "nobdy"]);
-    assert_eq!((text(&said), said.status.code()), ("exeat: no agent is named nobdy, so nobody is frozen; there are a, b\n".to_owned(), Some(1)));
+    assert_eq!(
+        (text(&said), said.status.code()),
+        ("exeat: no agent is named nobdy, so nobody is frozen; there are a, b\n".to_owned(), Some(1))
+    );
     let usage = alone(&p0, &["freeze"]);
     assert_eq!(usage.status.code(), Some(2));
     assert!(alone(&p0, &["freeze", "a", "--note", "before the start"]).status.success());
@@ -132,4 +135,16 @@ fn a_store_that_cannot_be_read_is_no_start() {
     let output = alone(&p0, &["serve"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output).contains("approvals.db cannot be used"), "{}", text(&output));
+}
+
+#[test]
+fn a_run_that_begins_obeys_the_freezes_of_its_state() {
+    let p0 = P0::new();
+    let proxy = p0.start();
+    let url = p0.url("plain.allowed.test", "/");
+    let run = || alone(&p0, &["run", "--agent", "a", "--", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", &url]);
+    assert!(text(&run()).starts_with("200"), "{}", text(&run()));
+    proxy.said(&["freeze", "--all"]);
+    let output = run();
+    assert!(text(&output).starts_with("403") && text(&output).contains("exeat: a is frozen by "), "{}", text(&output));
 }

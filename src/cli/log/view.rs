@@ -9,8 +9,8 @@ use super::{Decision, LogArgs};
 use crate::cli::recorded::tally::OPEN;
 use crate::cli::recorded::{Bounds, counted, place as shown_place, shown, size, spelled};
 use crate::egress::record::{
-    Answer, Answered, Decided, Ended, Frozen, Gap, GapWhy, Held, Outcome, Place, PolicyInForce, Progress, Record, RefusedHost, RefusedSummary,
-    Revoked, Ruling, Thawed, Unread, Whom, Would,
+    Answer, Answered, Decided, Ended, Frozen, Gap, GapWhy, Held, Outcome, Place, PolicyInForce, Progress, Record, RefusedHost,
+    RefusedSummary, Revoked, Ruling, Thawed, Unread, Whom, Would,
 };
 use crate::journal::Entry;
 use crate::policy::attempt::{AgentId, AttemptId, RequestLine};

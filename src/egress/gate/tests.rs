@@ -173,7 +173,13 @@ async fn there_is_no_permit_and_no_look_before_decided_is_durable_and_none_where
     for (rules, disk_holds) in [(WHOLE, true), (WHOLE, false), (ON_PATHS, true), (ON_PATHS, false)] {
         let slow = Arc::new(Slow::default());
         let (_changes, changed) = watch::channel(0);
-        let company = Company { approvals: Arc::default(), desk: Arc::new(NoDesk), recorder: Arc::clone(&slow) as _, spending: Default::default(), changed };
+        let company = Company {
+            approvals: Arc::default(),
+            desk: Arc::new(NoDesk),
+            recorder: Arc::clone(&slow) as _,
+            spending: Default::default(),
+            changed,
+        };
         let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100, refusal_records: 200 };
         let gate = Gate::new(Arc::new(ArcSwap::from_pointee(policy(rules))), company, settings);
         let mut admitting = Box::pin(gate.admit(claim("api.test.example:8080", Sight::NotYet)));
@@ -341,7 +347,13 @@ async fn a_flood_is_summed_up_but_for_what_a_question_names() {
     let policy = Arc::new(ArcSwap::from_pointee(policy(BLOCKED)));
     let (_changes, changed) = watch::channel(0);
     let written = Arc::new(Written::default());
-    let company = Company { approvals: Arc::default(), desk: Arc::new(Asks::default()), recorder: Arc::clone(&written) as _, spending: Default::default(), changed };
+    let company = Company {
+        approvals: Arc::default(),
+        desk: Arc::new(Asks::default()),
+        recorder: Arc::clone(&written) as _,
+        spending: Default::default(),
+        changed,
+    };
     let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100, refusal_records: 1 };
     let gate = Gate::new(policy, company, settings);
     let knock = async |place: &str| match gate.admit(claim(place, Sight::NotYet)).await {

@@ -252,10 +252,15 @@ fn the_limits_of_a_rule_keep_their_key_where_the_rule_moves_and_its_limits_chang
     ] {
         assert_eq!(key(same), first, "{same}");
     }
-    for other in ["host = [\"a.example.com\", \"b.example.com\"]", "host = \"*.example.com\"", "host = \"a.example.com\"\nport = [443, 8443]"] {
+    for other in
+        ["host = [\"a.example.com\", \"b.example.com\"]", "host = \"*.example.com\"", "host = \"a.example.com\"\nport = [443, 8443]"]
+    {
         assert_ne!(key(&format!("[[allow]]\n{other}\nlimits = {{ open = 1 }}\n")), first, "{other}");
     }
-    assert_eq!((first.split('#').next(), LimitedBy::Floor.key(), LimitedBy::Agent.key()), (Some("a.toml"), "floor".to_owned(), "agent".to_owned()));
+    assert_eq!(
+        (first.split('#').next(), LimitedBy::Floor.key(), LimitedBy::Agent.key()),
+        (Some("a.toml"), "floor".to_owned(), "agent".to_owned())
+    );
 }
 
 #[test]

@@ -6,8 +6,8 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber};
 use super::attributes::{Attributes, any};
 use super::{names, spans};
 use crate::egress::record::{
-    Answered, Frozen, Gap, Held, PolicyInForce, Progress, Record, RefusedCount, RefusedHost, RefusedSummary, Revoked, Ruling, Sealed, Segment,
-    Started, Stopped, Thawed, Unread, Whom,
+    Answered, Frozen, Gap, Held, PolicyInForce, Progress, Record, RefusedCount, RefusedHost, RefusedSummary, Revoked, Ruling, Sealed,
+    Segment, Started, Stopped, Thawed, Unread, Whom,
 };
 use crate::journal::Line;
 use crate::policy::attempt::AttemptId;

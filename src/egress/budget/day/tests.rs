@@ -98,8 +98,14 @@ fn midnight_is_that_of_utc() {
 /// What may happen to what is spent.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Take { agent: usize, limits: usize, wanted: u64 },
-    Keep { full: bool },
+    Take {
+        agent: usize,
+        limits: usize,
+        wanted: u64,
+    },
+    Keep {
+        full: bool,
+    },
     NextDay,
     /// In order: what was spent is kept first.
     Restart,
