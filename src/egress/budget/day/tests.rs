@@ -4,11 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 
+type Sum = BTreeMap<(Date, AgentId, Arc<str>), u64>;
+
 /// A ledger in memory that takes what it is told until it is told not to.
 #[derive(Debug, Default)]
 struct Book {
     full: AtomicBool,
-    days: Mutex<BTreeMap<(Date, AgentId, Arc<str>), u64>>,
+    days: Mutex<Sum>,
 }
 
 impl Ledger for Book {
@@ -132,7 +134,7 @@ proptest! {
         let book = Arc::new(Book::default());
         let mut today = 0;
         let mut spending = Spending::open_on(Arc::clone(&book) as _, day(today)).unwrap();
-        let mut model: BTreeMap<(Date, AgentId, Arc<str>), u64> = BTreeMap::new();
+        let mut model = Sum::new();
         for step in steps {
             match step {
                 Step::Take { agent, limits: at, wanted } => {
