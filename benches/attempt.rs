@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use exeat::approval::store::Sqlite;
 use exeat::approval::{Books, HoldDesk, HoldSettings};
 use exeat::egress::record::{Ended, Record, Recorder, Ruling, Unwritable};
-use exeat::egress::{Company, Gate, GateSettings, Resolver, Upstream, UpstreamSettings};
+use exeat::egress::{Company, Gate, GateSettings, Resolver, Spending, Upstream, UpstreamSettings};
 use exeat::front::{Door, FrontSettings, Neck, Stop, Ways};
 use exeat::journal::{Durability, Journal, Settings};
 use exeat::policy::Policy;
@@ -243,7 +243,13 @@ fn ways(origin: SocketAddr, recorder: Arc<dyn Recorder>) -> Arc<Ways> {
     let approvals = Arc::default();
     let books = Books { recorder: Arc::clone(&recorder), store: Arc::new(Sqlite::in_memory().unwrap()) };
     let desk = HoldDesk::new(holds, Arc::clone(&policy), Arc::clone(&approvals), books).unwrap();
-    let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder: Arc::clone(&recorder), changed: desk.changes() };
+    let company = Company {
+        approvals,
+        desk: Arc::clone(&desk) as _,
+        recorder: Arc::clone(&recorder),
+        spending: Spending::default(),
+        changed: desk.changes(),
+    };
     let gate = Gate::new(policy, company, GateSettings { hold_wait: long, per_agent: 100, refusal_records: u32::MAX });
     let settings = UpstreamSettings {
         connect_timeout: long,

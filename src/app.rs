@@ -26,7 +26,7 @@ use crate::approval::{Books, HoldDesk, HoldSettings};
 use crate::config::Config;
 use crate::config::state::StateError;
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
-use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Upstream, UpstreamSettings};
+use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Spending, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
 use crate::journal::JournalError;
 use crate::policy::Policy;
@@ -75,6 +75,7 @@ pub struct App {
     /// Everything beside them.
     tasks: TaskTracker,
     gate: Arc<Gate>,
+    spending: Spending,
     /// What exports; it ends after the journal.
     exports: TaskTracker,
     exported: CancellationToken,
@@ -129,6 +130,9 @@ pub enum StartError {
     /// Records cannot be exported as configured.
     #[error(transparent)]
     Export(#[from] export::NotExported),
+    /// What was spent today cannot be read.
+    #[error("{0}")]
+    Spending(String),
     /// There are no name servers.
     #[error(transparent)]
     Resolver(#[from] NoResolver),
@@ -211,14 +215,17 @@ impl App {
             total: config.hold.total,
             quiet_after_deny: config.hold.quiet_after_deny,
         };
-        let books = Books { recorder: Arc::clone(&recorder), store };
+        let books = Books { recorder: Arc::clone(&recorder), store: Arc::clone(&store) };
         let desk = HoldDesk::new(settings, Arc::clone(&policy), Arc::clone(&approvals), books)?;
         tasks.spawn(Arc::clone(&desk).run(stop.drain.clone()));
 
         let cursors = Cursors::new(&config.state, &export::sinks(config));
         tasks.spawn(keep_journal(Arc::clone(&recording), cursors, stop.now.clone()));
         tasks.spawn(count_pending(Arc::clone(&desk), Arc::clone(&recording.metrics), stop.now.clone()));
-        let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder: Arc::clone(&recorder), changed: desk.changes() };
+        let spending = kept::spending(store)?;
+        tasks.spawn(spending.clone().keep_keeping(stop.now.clone()));
+        let (changed, asked) = (desk.changes(), Arc::clone(&desk));
+        let company = Company { approvals, desk: asked, recorder: Arc::clone(&recorder), spending: spending.clone(), changed };
         let settings = GateSettings {
             hold_wait: config.hold.wait,
             per_agent: config.limits.per_agent,
@@ -240,7 +247,7 @@ impl App {
         in_force.record(None, "start", unread);
         let (exports, exported) = (TaskTracker::new(), CancellationToken::new());
         let exporting = Mutex::new(Some((exporting, in_force.beside(config, exported.clone()))));
-        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks, gate, exports, exported, exporting };
+        let app = Self { in_force, stop, connections: TaskTracker::new(), tasks, gate, spending, exports, exported, exporting };
         Ok((app, ways))
     }
 
@@ -281,6 +288,7 @@ impl App {
         self.tasks.close();
         self.tasks.wait().await;
         self.gate.sum_up_refusals();
+        self.spending.keep();
         let recording = &self.in_force.recording;
         let in_order = recording.stop().is_ok() && recording.durable().wait().await.is_ok();
         if !in_order {

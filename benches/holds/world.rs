@@ -62,7 +62,7 @@ pub(crate) fn company(
     let books = Books { recorder: Arc::clone(&recorder), store };
     let desk = HoldDesk::new(settings, Arc::clone(policy), Arc::clone(&approvals), books).unwrap();
     let changed = desk.changes();
-    let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder, changed };
+    let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder, spending: Default::default(), changed };
     (desk, company)
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use exeat::egress::hold::{Asked, Claimed, Desk, HoldInfo, Process};
 use exeat::egress::record::{Ended, Outcome, Record, Recorder, Ruling, Unwritable};
-use exeat::egress::{Company, Gate, GateSettings};
+use exeat::egress::{Company, Gate, GateSettings, Spending};
 use exeat::policy::Policy;
 use exeat::policy::address::Guard;
 use exeat::policy::allowlist::Allowlist;
@@ -77,6 +77,7 @@ pub fn gate(ledger: &Arc<Ledger>) -> Arc<Gate> {
         approvals: Arc::new(RwLock::new(Approvals::default())),
         desk: Arc::clone(ledger) as Arc<dyn Desk>,
         recorder: Arc::clone(ledger) as Arc<dyn Recorder>,
+        spending: Spending::default(),
         changed,
     };
     let settings = GateSettings { hold_wait: Duration::from_secs(1), per_agent: 1, refusal_records: u32::MAX };

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
 use super::StartError;
 use crate::approval::store::{Sqlite, Store};
 use crate::config::{self, Config, state};
+use crate::egress::{Ledger, Spending, Spent};
 use crate::journal::{Durability, Journal, Settings};
 
 /// Both of them.
@@ -55,4 +58,22 @@ fn journal(config: &Config) -> Result<Journal, StartError> {
         tracing::warn!(slot = %skipped.slot, why = %skipped.why, "a slot of the journal is left alone");
     }
     Ok(opened.journal)
+}
+
+/// What was spent today, by the store.
+pub(super) fn spending(store: Arc<dyn Store>) -> Result<Spending, StartError> {
+    Spending::open(Arc::new(InStore(store))).map_err(StartError::Spending)
+}
+
+#[derive(Debug)]
+struct InStore(Arc<dyn Store>);
+
+impl Ledger for InStore {
+    fn spent(&self, day: Date) -> Result<Vec<Spent>, String> {
+        self.0.spent(day).map_err(|error| error.to_string())
+    }
+
+    fn spend(&self, day: Date, spent: &[Spent]) -> Result<(), String> {
+        self.0.spend(day, spent).map_err(|error| error.to_string())
+    }
 }

@@ -18,6 +18,7 @@ use crate::policy::limits::{LimitedBy, Limits};
 use crate::policy::reason::Reason;
 use crate::policy::rule::RuleRef;
 use crate::policy::tried::{NotTried, Tried};
+use crate::policy::units::spelled_size;
 use crate::text::ascii_json;
 pub use remedy::Remedy;
 pub use why::{Looked, Other};
@@ -81,6 +82,8 @@ pub struct Limit {
     pub open: Option<u32>,
     /// Attempts within any 60 seconds.
     pub per_minute: Option<u32>,
+    /// Bytes within a day of UTC.
+    pub bytes_per_day: Option<u64>,
 }
 
 /// Why nothing can be explained.
@@ -170,8 +173,10 @@ fn granted(grant: &Grant, found: Explanation) -> Explanation {
         Basis::Observed(Would::Hold(_)) => (Reason::Observed, Some("hold")),
         Basis::Observed(Would::Block) => (Reason::Observed, Some("block")),
     };
-    let limit =
-        |(by, Limits { open, per_minute }): &(LimitedBy, Limits)| Limit { by: by.to_string(), open: *open, per_minute: *per_minute };
+    let limit = |(by, limits): &(LimitedBy, Limits)| {
+        let Limits { open, per_minute, bytes_per_day } = *limits;
+        Limit { by: by.to_string(), open, per_minute, bytes_per_day }
+    };
     Explanation {
         decision: "allow",
         reason: Some(reason),
@@ -235,10 +240,11 @@ impl Explanation {
         if !self.addresses.is_empty() {
             writeln!(out, "may resolve to: {}", self.addresses.join(", "))?;
         }
-        for Limit { by, open, per_minute } in &self.limits {
+        for Limit { by, open, per_minute, bytes_per_day } in &self.limits {
             let open = open.map(|open| format!("{open} open at once"));
             let per_minute = per_minute.map(|number| format!("{number} a minute"));
-            let words: Vec<String> = open.into_iter().chain(per_minute).collect();
+            let bytes = bytes_per_day.map(|bytes| format!("{} a day", spelled_size(bytes)));
+            let words: Vec<String> = open.into_iter().chain(per_minute).chain(bytes).collect();
             writeln!(out, "at most: {}, by {by}", words.join(" and "))?;
         }
         if !self.looked_at.is_empty() {

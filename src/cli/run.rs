@@ -1,5 +1,6 @@
 //! `exeat run`: a proxy of its own for one command, its questions answered here, and the command's exit code.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,13 +14,16 @@ use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::loaded::{self, Loaded};
-use super::{Usage, env, terminal};
+use super::{Usage, env, freeze, terminal};
+use crate::app::freezing::FrozenBy;
 use crate::app::{App, Bound, Kept};
 use crate::config::tokens::Token;
 use crate::config::{Config, Listen};
+use crate::policy::Frozen;
 use crate::policy::allowlist::{Allowlist, Unlisted};
 use crate::policy::attempt::AgentId;
 use crate::telemetry::serve::Readiness;
+use crate::text::plain;
 
 /// Run one command behind a proxy of its own.
 ///
@@ -66,6 +70,9 @@ enum Isolate {
 
 const NOT_ENFORCED: &str = "exeat: not enforced: the command is pointed at the proxy by its environment, and what ignores that is not seen; \
     it shares this user and terminal, so approvals are advisory";
+/// Of a name no more is said.
+const LONGEST_NAME: usize = 100;
+
 const NOBODY: &str = "exeat: there is no terminal to ask on: what is not listed is refused";
 
 /// Runs the command to its end.
@@ -86,8 +93,12 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     let loaded = loaded::load(&config, bound.guard(&config));
     let (allowlist, agent) = allowlist(&args, &loaded, ask)?;
     let token = Token::generate()?;
-    let policy =
+    let mut policy =
         loaded.standing.alone(allowlist).map_err(|faults| loaded::refusal(&faults))?.with_tokens([(token.digest(), agent.clone())]);
+    if let Some(by) = frozen(&freeze::stopped(&config).await?, &agent) {
+        tell(&format!("exeat: {agent} is frozen by {by}: all it tries is refused"));
+        policy = policy.with_frozen(Frozen::Everyone);
+    }
     let kept = Kept::passing(&config)?;
     let (app, ways) = App::start(&config, &bound, (policy, Vec::new()), kept)?;
     app.open(&ways, bound, Arc::new(Readiness::default));
@@ -133,6 +144,12 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
 /// Says something beside the command. Whether anybody listens does not change what is run, nor its exit code.
 fn tell(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Who stopped the agent, or everyone.
+fn frozen(stopped: &BTreeMap<AgentId, Vec<FrozenBy>>, agent: &AgentId) -> Option<String> {
+    let binding = stopped.iter().flat_map(|(of, frozen)| frozen.iter().filter(move |frozen| frozen.everyone || of == agent));
+    binding.map(|frozen| plain(&frozen.by, LONGEST_NAME)).next()
 }
 
 fn own_listener() -> Listen {

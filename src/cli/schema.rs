@@ -117,6 +117,7 @@ fn limits_of_policy() -> Value {
     let keys = vec![
         ("open", number(100_000), "Attempts that may be open at once."),
         ("per_minute", number(100_000), "Attempts that may begin within any 60 seconds."),
+        ("bytes_per_day", size(), "Bytes that may pass within a day of UTC, both ways together."),
     ];
     table(&[], keys)
 }

@@ -29,6 +29,8 @@ pub enum Broken {
 pub(super) struct Upload {
     inner: Incoming,
     carried: Arc<Carried>,
+    /// Not the whole of the last piece could pass.
+    spent: bool,
 }
 
 impl Upload {
@@ -36,7 +38,7 @@ impl Upload {
         if inner.is_end_stream() {
             carried.upload_over();
         }
-        Self { inner, carried }
+        Self { inner, carried, spent: false }
     }
 }
 
@@ -46,15 +48,21 @@ impl Body for Upload {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         loop {
-            if self.carried.is_closed() {
+            if self.spent {
+                self.carried.exhaust();
+            }
+            if self.spent || self.carried.is_closed() {
                 return Poll::Ready(Some(Err(Broken::Cut)));
             }
-            let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+            let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+            if let Some(Ok(data)) = &mut frame {
+                self.spent = !within_budget(data, &self.carried);
+            }
             if let Some(Ok(frame)) = &frame {
                 self.carried.count_up(frame.data_ref().map_or(0, Bytes::len) as u64);
             }
             // After it is counted: the attempt may end with this.
-            if frame.is_none() || self.inner.is_end_stream() {
+            if !self.spent && (frame.is_none() || self.inner.is_end_stream()) {
                 self.carried.upload_over();
             }
             let Some(Ok(frame)) = frame else { return Poll::Ready(frame.map(|frame| frame.map_err(Broken::from))) };
@@ -65,7 +73,7 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        !self.spent && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -73,11 +81,22 @@ impl Body for Upload {
     }
 }
 
+/// Cuts a piece of a body to what of it may pass. `false`: that is not the whole.
+fn within_budget(frame: &mut Frame<Bytes>, carried: &Carried) -> bool {
+    let Some(data) = frame.data_mut() else { return true };
+    let may = carried.take(data.len());
+    let whole = may >= data.len();
+    data.truncate(may);
+    whole
+}
+
 /// An answer's body. When it ends so does its attempt; dropped early, the agent went away.
 #[derive(Debug)]
 pub struct RecordedBody {
     inner: Incoming,
     underway: Arc<Underway>,
+    /// Not the whole of the last piece could pass.
+    spent: bool,
 }
 
 impl RecordedBody {
@@ -85,7 +104,7 @@ impl RecordedBody {
         if inner.is_end_stream() {
             underway.complete();
         }
-        Self { inner, underway }
+        Self { inner, underway, spent: false }
     }
 }
 
@@ -95,14 +114,18 @@ impl Body for RecordedBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         loop {
-            if self.underway.is_over() && !self.inner.is_end_stream() {
+            if self.spent {
+                self.underway.end(Outcome::Cut, Reason::Budget);
+            }
+            if self.spent || self.underway.is_over() && !self.inner.is_end_stream() {
                 return Poll::Ready(Some(Err(Broken::Cut)));
             }
             match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
-                Some(Ok(frame)) => {
+                Some(Ok(mut frame)) => {
+                    self.spent = !within_budget(&mut frame, self.underway.carried());
                     let Some(data) = frame.data_ref() else { continue };
                     self.underway.carried().count_down(data.len() as u64);
-                    if self.inner.is_end_stream() {
+                    if !self.spent && self.inner.is_end_stream() {
                         self.underway.complete();
                     }
                     return Poll::Ready(Some(Ok(frame)));
@@ -120,7 +143,7 @@ impl Body for RecordedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        !self.spent && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

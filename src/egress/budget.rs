@@ -1,6 +1,8 @@
-//! What the policy lets pass at once and in a minute: the limits of the floor, the agent and the rule, counted for each agent.
+//! What the policy lets pass at once, in a minute and in a day: the limits of the floor, the agent and the rule, counted for each agent.
 //!
 //! All limits of one grant are taken together or none. A minute is any 60 seconds of the monotonic clock, and what is remembered of one is bounded by its limit.
+
+mod day;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,26 +14,33 @@ use tokio::time::Instant;
 use crate::policy::attempt::AgentId;
 use crate::policy::limits::{LimitedBy, Limits};
 
+/// As metrics name a limit of bytes.
+pub(super) const BYTES_PER_DAY: &str = "policy.bytes_per_day";
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Whose limit: a rule's and the floor's bind each agent by itself.
-type Key = (AgentId, LimitedBy);
+type Key = (AgentId, Arc<str>);
+
+pub(super) use day::Drawing;
+pub use day::{Ledger, Spending, Spent};
 
 /// What every agent has taken.
 #[derive(Debug, Default)]
 pub(super) struct Budgets {
-    ledger: Mutex<Ledger>,
+    taken: Mutex<Taken>,
+    spending: Spending,
 }
 
 #[derive(Debug, Default)]
-struct Ledger {
-    spent: HashMap<Key, Spent>,
+struct Taken {
+    spent: HashMap<Key, Tally>,
     swept: Option<Instant>,
 }
 
 /// What is taken of one budget.
 #[derive(Debug, Default)]
-struct Spent {
+struct Tally {
     open: u32,
     /// Beginnings of the last minute, the oldest first; kept where a limit counts them.
     begun: VecDeque<Instant>,
@@ -69,6 +78,13 @@ pub enum Budget {
         /// Until the next may begin.
         free_in: Duration,
     },
+    /// Bytes of one day.
+    BytesPerDay {
+        /// So many.
+        most: u64,
+        /// Until the next day begins.
+        free_in: Duration,
+    },
 }
 
 impl Budget {
@@ -77,41 +93,51 @@ impl Budget {
         match self {
             Budget::Open { most: _ } => "policy.open",
             Budget::PerMinute { most: _, free_in: _ } => "policy.per_minute",
+            Budget::BytesPerDay { most: _, free_in: _ } => BYTES_PER_DAY,
         }
     }
 }
 
 impl Budgets {
+    pub(super) fn new(spending: Spending) -> Arc<Self> {
+        Arc::new(Self { taken: Mutex::default(), spending })
+    }
+
+    /// What the bytes of an attempt are taken from, where a limit counts them; also makes what is open under these limits obey them as they are.
+    pub(super) fn drawing(&self, agent: &AgentId, limits: &[(LimitedBy, Limits)]) -> Option<Drawing> {
+        self.spending.drawing(agent, limits)
+    }
+
     /// A share under every one of the limits, or the first that has none left.
     pub(super) fn take(self: &Arc<Self>, agent: &AgentId, limits: &[(LimitedBy, Limits)]) -> Result<Option<Share>, Exhausted> {
         if limits.is_empty() {
             return Ok(None);
         }
-        let mut ledger = self.ledger.lock();
+        if let Some((by, most, free_in)) = self.spending.lacks(agent, limits) {
+            return Err(Exhausted { by, limit: Budget::BytesPerDay { most, free_in } });
+        }
+        let keys = day::keys(agent, limits);
+        let mut ledger = self.taken.lock();
         // Under the lock, so that beginnings stand in the order of their times.
         let at = Instant::now();
         ledger.sweep(at);
-        for (by, limits) in limits {
-            let key = (agent.clone(), by.clone());
-            if let Some(limit) = ledger.spent.get_mut(&key).and_then(|spent| spent.lacks(limits, at)) {
-                return Err(Exhausted { by: key.1, limit });
+        for ((by, limits), key) in limits.iter().zip(&keys) {
+            if let Some(limit) = ledger.spent.get_mut(key).and_then(|spent| spent.lacks(limits, at)) {
+                return Err(Exhausted { by: by.clone(), limit });
             }
         }
-        let mut keys = Vec::with_capacity(limits.len());
-        for (by, Limits { open: _, per_minute }) in limits {
-            let key = (agent.clone(), by.clone());
+        for ((_, Limits { open: _, per_minute, bytes_per_day: _ }), key) in limits.iter().zip(&keys) {
             let spent = ledger.spent.entry(key.clone()).or_default();
             spent.open += 1;
             if per_minute.is_some() {
                 spent.begun.push_back(at);
             }
-            keys.push(key);
         }
         Ok(Some(Share { budgets: Arc::clone(self), keys, at }))
     }
 }
 
-impl Ledger {
+impl Taken {
     /// Once a minute, forgets who has nothing open and began nothing.
     fn sweep(&mut self, now: Instant) {
         if self.swept.is_some_and(|swept| now.duration_since(swept) < MINUTE) {
@@ -126,9 +152,9 @@ impl Ledger {
     }
 }
 
-impl Spent {
+impl Tally {
     fn lacks(&mut self, limits: &Limits, now: Instant) -> Option<Budget> {
-        let Limits { open, per_minute } = *limits;
+        let Limits { open, per_minute, bytes_per_day: _ } = *limits;
         self.forget(now);
         if let Some(most) = open.filter(|most| self.open >= *most) {
             return Some(Budget::Open { most });
@@ -151,7 +177,7 @@ impl Spent {
 impl Share {
     /// As if it had never been taken: nothing began under it.
     pub(super) fn unused(self) {
-        let mut ledger = self.budgets.ledger.lock();
+        let mut ledger = self.budgets.taken.lock();
         for key in &self.keys {
             if let Some(spent) = ledger.spent.get_mut(key)
                 && let Some(mine) = spent.begun.iter().rposition(|begun| *begun == self.at)
@@ -164,7 +190,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut ledger = self.budgets.ledger.lock();
+        let mut ledger = self.budgets.taken.lock();
         for key in &self.keys {
             if let Some(spent) = ledger.spent.get_mut(key) {
                 spent.open -= 1;
@@ -187,19 +213,19 @@ mod tests {
     }
 
     fn open(most: u32) -> Limits {
-        Limits { open: Some(most), per_minute: None }
+        Limits { open: Some(most), ..Limits::default() }
     }
 
     fn per_minute(most: u32) -> Limits {
-        Limits { open: None, per_minute: Some(most) }
+        Limits { per_minute: Some(most), ..Limits::default() }
     }
 
     fn rule(line: u32) -> LimitedBy {
-        LimitedBy::Rule(RuleRef { file: "a.toml".into(), line })
+        LimitedBy::Rule { place: RuleRef { file: "a.toml".into(), line }, mark: line.into() }
     }
 
     fn keys(budgets: &Budgets) -> usize {
-        budgets.ledger.lock().spent.len()
+        budgets.taken.lock().spent.len()
     }
 
     #[tokio::test(start_paused = true)]
@@ -225,7 +251,7 @@ mod tests {
         }
         assert!(begun.len() > 24, "{begun:?}");
         assert!(begun.windows(4).all(|four| four[3] - four[0] >= MINUTE), "{begun:?}");
-        assert!(budgets.ledger.lock().spent.values().all(|spent| spent.begun.len() <= 3));
+        assert!(budgets.taken.lock().spent.values().all(|spent| spent.begun.len() <= 3));
     }
 
     #[tokio::test]
@@ -258,7 +284,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_share_given_back_unused_has_taken_nothing() {
         let budgets = Arc::new(Budgets::default());
-        let (a, limits) = (agent("a"), [(LimitedBy::Agent, Limits { open: Some(1), per_minute: Some(1) })]);
+        let (a, limits) = (agent("a"), [(LimitedBy::Agent, Limits { open: Some(1), per_minute: Some(1), bytes_per_day: None })]);
         budgets.take(&a, &limits).unwrap().unwrap().unused();
         assert!(budgets.take(&a, &limits).is_ok());
         assert!(budgets.take(&a, &limits).is_err());

@@ -3,13 +3,14 @@
 //! There is no timer for it: whoever moves bytes tells of them, and whoever waits for silence asks what is due before.
 //! What cannot be written is tried again later and cuts nothing: the decision is recorded, and `ended` says the whole.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::budget::Drawing;
 use super::record::{Progress, Record, Recorder};
 use crate::policy::attempt::{AgentId, AttemptId};
 
@@ -35,6 +36,8 @@ pub(super) struct Carried {
     /// The total at which the next `progress` is due.
     due_at: AtomicU64,
     account: Mutex<Option<Account>>,
+    /// What its bytes are taken from, where a limit counts them.
+    drawing: OnceLock<Drawing>,
 }
 
 /// Whose bytes they are, and where that is recorded.
@@ -49,7 +52,7 @@ struct Account {
 impl Default for Carried {
     fn default() -> Self {
         let (up, down, uploaded, closed) = Default::default();
-        Self { up, down, uploaded, closed, due_at: AtomicU64::new(u64::MAX), account: Mutex::new(None) }
+        Self { up, down, uploaded, closed, due_at: AtomicU64::new(u64::MAX), account: Mutex::new(None), drawing: OnceLock::new() }
     }
 }
 
@@ -58,6 +61,35 @@ impl Carried {
     pub(super) fn give_account(&self, id: AttemptId, agent: Option<AgentId>, recorder: Arc<dyn Recorder>) {
         *self.account.lock() = Some(Account { id, agent, recorder, due: Instant::now() + TIME });
         self.due_at.store(self.total() + BYTES, Ordering::Relaxed);
+    }
+
+    /// Its bytes are taken from here.
+    pub(super) fn draws_on(&self, drawing: Option<Drawing>) {
+        if let Some(drawing) = drawing {
+            // An attempt is permitted once.
+            let _ = self.drawing.set(drawing);
+        }
+    }
+
+    /// How many of so many bytes may pass; they are spent, whether or not they arrive. Fewer than all: then nothing more may pass.
+    pub(super) fn take(&self, bytes: usize) -> usize {
+        let Some(drawing) = self.drawing.get() else { return bytes };
+        usize::try_from(drawing.take(bytes as u64)).unwrap_or(bytes)
+    }
+
+    /// What may pass has passed: whoever carries these bytes is to stop.
+    pub(super) fn exhaust(&self) {
+        if let Some(drawing) = self.drawing.get() {
+            drawing.exhausted.cancel();
+        }
+    }
+
+    /// Resolves once that is so.
+    pub(super) async fn exhausted(&self) {
+        match self.drawing.get() {
+            Some(drawing) => drawing.exhausted.cancelled().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// The last word is about to be said: nothing is recorded of it after this.

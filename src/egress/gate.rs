@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::{Budgets, Share};
+use super::budget::{Budgets, Share, Spending};
 use super::claim::{Claim, Objection, Who};
 use super::flood::Refusals;
 use super::hold::{Asked, Claimed, Desk, Waiting, Word};
@@ -94,6 +94,8 @@ pub struct Company {
     pub desk: Arc<dyn Desk>,
     /// Where records go.
     pub recorder: Arc<dyn Recorder>,
+    /// What agents have spent of their bytes a day.
+    pub spending: Spending,
     /// Moves whenever an answer that was allow may be none any more.
     pub changed: watch::Receiver<u64>,
 }
@@ -101,9 +103,9 @@ pub struct Company {
 impl Gate {
     /// A gate over `policy`, which may be replaced while it runs.
     pub fn new(policy: Arc<ArcSwap<Policy>>, company: Company, settings: GateSettings) -> Arc<Self> {
-        let Company { approvals, desk, recorder, changed } = company;
+        let Company { approvals, desk, recorder, spending, changed } = company;
         let GateSettings { hold_wait, per_agent, refusal_records } = settings;
-        let (seats, budgets, observer) = (Seats::new(per_agent), Arc::default(), Observer::default());
+        let (seats, budgets, observer) = (Seats::new(per_agent), Budgets::new(spending), Observer::default());
         let refusals = Refusals::new(refusal_records, Arc::clone(&recorder));
         let clock = SystemTime::now;
         Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, observer, hold_wait, clock })
@@ -234,6 +236,7 @@ impl Gate {
                     };
                     if claimed == Claimed::Taken {
                         open.share = share;
+                        open.carried.draws_on(self.budgets.drawing(&attempt.agent, grant.limits()));
                         return self.permit(open, grant, Asker { attempt, who }, changed).await.map(Admission::Pass);
                     }
                     share.into_iter().for_each(Share::unused);
@@ -295,7 +298,12 @@ impl Gate {
             return Err(Reason::PolicyChanged);
         }
         let approvals = self.approvals.read();
-        match (policy.decide(attempt, &approvals, (self.clock)()), admitted) {
+        let decision = policy.decide(attempt, &approvals, (self.clock)());
+        if let Decision::Allow(grant) = &decision {
+            // What is open obeys the limits as they are from here on.
+            let _ = self.budgets.drawing(&attempt.agent, grant.limits());
+        }
+        match (decision, admitted) {
             (Decision::Allow(grant), _) if matches!(grant.basis(), Basis::Approved(id) if !approvals.carries(*id, attempt)) => {
                 Err(Reason::PolicyChanged)
             }

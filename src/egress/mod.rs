@@ -28,7 +28,7 @@ mod watch;
 mod websocket;
 
 pub use body::{Broken, RecordedBody};
-pub use budget::{Budget, Exhausted};
+pub use budget::{Budget, Exhausted, Ledger, Spending, Spent};
 pub use claim::{Claim, Objection};
 pub use exchange::{Answer, Exchanged};
 pub use flood::neighbourhood;

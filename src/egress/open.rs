@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::budget::{Exhausted, Share};
+use super::budget::{BYTES_PER_DAY, Exhausted, Share};
 use super::carried::Carried;
 use super::flood::{Refusals, Refused, Source};
 use super::hold::HoldInfo;
@@ -194,7 +194,7 @@ impl Open {
 
     /// Refuses it, before or after `decided`. A refusal that cannot be recorded is said to be one of ours.
     pub(super) fn refuse(mut self, reason: Reason, cause: Cause) -> Refusal {
-        if let Cause::Rule { rule, .. } | Cause::Budget(Exhausted { by: LimitedBy::Rule(rule), limit: _ }) = &cause {
+        if let Cause::Rule { rule, .. } | Cause::Budget(Exhausted { by: LimitedBy::Rule { place: rule, mark: _ }, limit: _ }) = &cause {
             self.draft.rule = Some(rule.to_string());
         }
         let (mut reason, mut cause) = (reason, cause);
@@ -234,6 +234,9 @@ impl Open {
     fn settle(&mut self, outcome: Outcome, reason: Reason) {
         self.stage = Stage::Closed;
         self.carried.no_more_account();
+        if (outcome, reason) == (Outcome::Cut, Reason::Budget) {
+            self.backing.recorder.limit_hit(BYTES_PER_DAY);
+        }
         let (tls, tls_took) = self.tls.take().unzip();
         self.backing.recorder.settle(Ended {
             id: self.draft.id,
@@ -276,7 +279,7 @@ impl Drop for Open {
 /// How an attempt ends that was allowed and is refused after all.
 fn outcome_of(reason: Reason, cause: &Cause) -> Outcome {
     match (reason, cause) {
-        (Reason::PolicyChanged | Reason::Frozen, _) => Outcome::Cut,
+        (Reason::PolicyChanged | Reason::Frozen | Reason::Budget, _) => Outcome::Cut,
         (_, Cause::Network(_)) => Outcome::Failed,
         (_, _) => Outcome::Refused,
     }

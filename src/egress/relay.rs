@@ -53,18 +53,16 @@ pub(super) async fn relay(agent: &AgentSide, origin: &OriginSide, carried: &Carr
                 carried.count_up(bytes);
                 stir();
             };
-            write_rest(origin, early).await.map_err(|_broken| Side::Origin)?;
-            count(early.len() as u64);
-            pump((agent, Side::Agent), (origin, Side::Origin), count).await
+            first(early, (origin, Side::Origin), carried, &count).await?;
+            pump((agent, Side::Agent), (origin, Side::Origin), carried, count).await
         };
         let down = async {
             let count = |bytes| {
                 carried.count_down(bytes);
                 stir();
             };
-            write_rest(agent, origin_early).await.map_err(|_broken| Side::Agent)?;
-            count(origin_early.len() as u64);
-            pump((origin, Side::Origin), (agent, Side::Agent), count).await
+            first(origin_early, (agent, Side::Agent), carried, &count).await?;
+            pump((origin, Side::Origin), (agent, Side::Agent), carried, count).await
         };
         tokio::try_join!(up, down)
     };
@@ -86,26 +84,44 @@ pub(super) async fn relay(agent: &AgentSide, origin: &OriginSide, carried: &Carr
             Err(Side::Origin) => Relayed::OriginGone,
         },
         () = silent => Relayed::Cut(Reason::Overloaded),
+        () = carried.exhausted() => Relayed::Cut(Reason::Budget),
     }
 }
 
+/// What was read before there was a relay.
+async fn first(early: &[u8], (to, to_side): (&TcpStream, Side), carried: &Carried, moved: &impl Fn(u64)) -> Result<(), Side> {
+    let may = carried.take(early.len());
+    write_rest(to, early.get(..may).unwrap_or_default()).await.map_err(|_broken| to_side)?;
+    moved(may as u64);
+    if may < early.len() { stopped(carried).await } else { Ok(()) }
+}
+
+/// The budget is spent: whoever relays is told, and nothing moves any more.
+async fn stopped(carried: &Carried) -> Result<(), Side> {
+    carried.exhaust();
+    std::future::pending().await
+}
+
 /// One direction, to its end; the error names the side that broke.
-async fn pump(from: (&TcpStream, Side), to: (&TcpStream, Side), moved: impl Fn(u64)) -> Result<(), Side> {
+async fn pump(from: (&TcpStream, Side), to: (&TcpStream, Side), carried: &Carried, moved: impl Fn(u64)) -> Result<(), Side> {
     let ((from, from_side), (to, to_side)) = (from, to);
     loop {
         // Readiness costs no budget: without this, a stream that never waits would never let anything else of its task run, its cut above all.
         tokio::task::consume_budget().await;
         from.readable().await.map_err(|_broken| from_side)?;
-        match step(from, to) {
+        match step(from, to, carried) {
             Step::Ended => {
                 // A side that is gone already shows in the other direction.
                 let _ = rustix::net::shutdown(to, rustix::net::Shutdown::Write);
                 return Ok(());
             }
             Step::Nothing => {}
-            Step::Moved { read, rest } => {
+            Step::Moved { moved: bytes, rest, whole } => {
                 write_rest(to, &rest).await.map_err(|_broken| to_side)?;
-                moved(read as u64);
+                moved(bytes as u64);
+                if !whole {
+                    return stopped(carried).await;
+                }
             }
             Step::ReadBroke => return Err(from_side),
             Step::WriteBroke => return Err(to_side),
@@ -116,13 +132,18 @@ async fn pump(from: (&TcpStream, Side), to: (&TcpStream, Side), moved: impl Fn(u
 enum Step {
     Ended,
     Nothing,
-    Moved { read: usize, rest: Vec<u8> },
+    /// Not the whole of what was read where the budget ends within it.
+    Moved {
+        moved: usize,
+        rest: Vec<u8>,
+        whole: bool,
+    },
     ReadBroke,
     WriteBroke,
 }
 
 /// Reads once and writes what it can; what does not fit is kept apart, so that the lent buffer is free at once.
-fn step(from: &TcpStream, to: &TcpStream) -> Step {
+fn step(from: &TcpStream, to: &TcpStream, carried: &Carried) -> Step {
     LENT.with_borrow_mut(|buffer| {
         let read = match from.try_read(buffer) {
             Ok(0) => return Step::Ended,
@@ -130,12 +151,16 @@ fn step(from: &TcpStream, to: &TcpStream) -> Step {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Nothing,
             Err(_broken) => return Step::ReadBroke,
         };
-        let written = match to.try_write(&buffer[..read]) {
+        let moved = carried.take(read);
+        if moved == 0 {
+            return Step::Moved { moved, rest: Vec::new(), whole: false };
+        }
+        let written = match to.try_write(&buffer[..moved]) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_broken) => return Step::WriteBroke,
         };
-        Step::Moved { read, rest: buffer[written..read].to_vec() }
+        Step::Moved { moved, rest: buffer[written..moved].to_vec(), whole: moved == read }
     })
 }
 

@@ -91,6 +91,7 @@ impl Watched {
 pub(super) async fn lost(live: &mut Live, carried: &Carried, limits: &Limits) -> Reason {
     tokio::select! {
         reason = live.lost() => reason,
+        () = carried.exhausted() => Reason::Budget,
         () = silence(carried, limits.idle) => Reason::Overloaded,
         () = limits.stop.cancelled() => Reason::Internal,
     }

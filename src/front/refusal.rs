@@ -91,7 +91,7 @@ impl<'a> Problem<'a> {
         let (rule, because) = match &refusal.cause {
             Cause::Rule { rule, because } => (Some(rule.to_string()), because.as_deref()),
             Cause::Address { address: _, refusal: _, rule } => (rule.as_ref().map(ToString::to_string), None),
-            Cause::Budget(Exhausted { by: LimitedBy::Rule(rule), limit: _ }) => (Some(rule.to_string()), None),
+            Cause::Budget(Exhausted { by: LimitedBy::Rule { place: rule, mark: _ }, limit: _ }) => (Some(rule.to_string()), None),
             Cause::Denied { note } => (None, note.as_deref()),
             Cause::Plain
             | Cause::Unidentified { offered: _ }

@@ -9,6 +9,7 @@ use http::StatusCode;
 use crate::egress::{Budget, Cause, Exhausted, NetworkFault, Refusal};
 use crate::policy::address::{AddressClass, AddressRefusal};
 use crate::policy::reason::Reason;
+use crate::policy::units::spelled_size;
 
 /// The longest reason phrase; some clients cut or refuse longer ones.
 const LONGEST_SENTENCE: usize = 118;
@@ -145,6 +146,14 @@ fn budget(refusal: &Refusal, agent: &str) -> (String, Option<u32>) {
         Budget::PerMinute { most, free_in } => {
             let seconds = free_in.as_millis().div_ceil(1000).try_into().unwrap_or(u32::MAX);
             (format!("{agent} began {most} within a minute, the most that {by} allow"), Some(seconds.max(1)))
+        }
+        Budget::BytesPerDay { most, free_in } => {
+            let seconds = free_in.as_millis().div_ceil(1000).try_into().unwrap_or(u32::MAX);
+            let most = spelled_size(*most);
+            (
+                format!("{agent} has moved {most} since 00:00 UTC, the most a day that {by} allow; it starts again at 00:00 UTC"),
+                Some(seconds.max(1)),
+            )
         }
     }
 }

@@ -242,7 +242,8 @@ impl Granting<'_> {
     fn listed(self, rule: &Rule, allow: &Allow) -> Grant {
         let mut limits = self.limits();
         if !allow.limits.is_none() {
-            limits.push((LimitedBy::Rule(rule.place.clone()), allow.limits));
+            let (place, mark) = (rule.place.clone(), self.agent.bounds.rules.mark(&rule.place));
+            limits.push((LimitedBy::Rule { place, mark }, allow.limits));
         }
         let basis = Basis::Listed(rule.place.clone());
         Grant { opaque: allow.opaque, websocket: allow.websocket, until: rule.until, limits, ..self.grant(basis, allow.addresses.clone()) }

@@ -1,6 +1,7 @@
 //! Rules filed so that those about a host are found at a cost that does not grow with their number.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -10,6 +11,7 @@ use super::host::Host;
 use super::index::{AddressIndex, HostIndex};
 use super::limits::Limits;
 use super::pattern::HostPattern;
+use super::policy::digest_of;
 use super::rule::{Effect, Rule, RuleRef};
 
 /// The rules of an allowlist or of the floor.
@@ -19,6 +21,8 @@ pub(super) struct Indexed {
     index: HostIndex<Entry>,
     /// Block rules about addresses.
     blocked: AddressIndex<usize>,
+    /// Of rules with limits, what they are about.
+    marks: HashMap<RuleRef, u64>,
 }
 
 /// One pattern of one rule.
@@ -54,7 +58,13 @@ impl Indexed {
             (pattern.clone(), Entry { rule, host, rank, exact })
         };
         let index = (0..).zip(patterns).map(entry).collect();
-        Self { rules, index, blocked }
+        let marks = rules.iter().filter_map(|rule| Some((rule.place.clone(), mark(rule)?))).collect();
+        Self { rules, index, blocked, marks }
+    }
+
+    /// What a rule with limits is about, in a number that stays where its line moves or its limits change.
+    pub(super) fn mark(&self, place: &RuleRef) -> u64 {
+        self.marks.get(place).copied().unwrap_or_default()
     }
 
     /// The rules about the host, on whatever port and for whatever request, in no promised order.
@@ -86,7 +96,7 @@ struct Specificity<'r> {
     opaque: bool,
     has_networks: bool,
     public: bool,
-    limits: (u32, u32),
+    limits: (u32, u32, u64),
     until: (bool, Option<SystemTime>),
     networks: String,
     place: &'r RuleRef,
@@ -110,11 +120,22 @@ impl<'r> Specificity<'r> {
             opaque,
             has_networks: !networks.is_empty(),
             public,
-            limits: (limits.open.unwrap_or(u32::MAX), limits.per_minute.unwrap_or(u32::MAX)),
+            limits: {
+                let Limits { open, per_minute, bytes_per_day } = limits;
+                (open.unwrap_or(u32::MAX), per_minute.unwrap_or(u32::MAX), bytes_per_day.unwrap_or(u64::MAX))
+            },
             until: (until.is_none(), until),
             networks,
             place: &rule.place,
         }
+    }
+}
+
+fn mark(rule: &Rule) -> Option<u64> {
+    let Rule { place: _, hosts, ports, request, effect, until: _, note: _ } = rule;
+    match effect {
+        Effect::Allow(allow) if !allow.limits.is_none() => Some(digest_of(&(hosts, ports, request))),
+        Effect::Allow(_) | Effect::Hold { addresses: _ } | Effect::Block { because: _ } => None,
     }
 }
 

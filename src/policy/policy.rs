@@ -301,6 +301,13 @@ fn digest(floor: &Floor, allowlists: &[Allowlist], guard: &Guard) -> [u8; 32] {
     digest.0.finalize().into()
 }
 
+/// A number of a value's own: equal for equal ones, and after a restart.
+pub(super) fn digest_of(value: &impl Hash) -> u64 {
+    let mut digest = RulesDigest(Sha256::new());
+    value.hash(&mut digest);
+    digest.finish()
+}
+
 /// SHA-256 over what `Hash` tells of a value: every field of it, and unlike its text a tenth as long and nowhere kept.
 struct RulesDigest(Sha256);
 

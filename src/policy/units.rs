@@ -57,6 +57,13 @@ pub fn size(text: &str) -> Result<u64, NotASize> {
     number.checked_mul(bytes).ok_or(NotASize)
 }
 
+/// Writes bytes as `size` reads them, in the largest unit of which they are a whole number.
+pub fn spelled_size(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")].into_iter().find(|(bits, _)| bytes > 0 && bytes.trailing_zeros() >= *bits);
+    let (bits, unit) = units.unwrap_or((0, "B"));
+    format!("{}{unit}", bytes >> bits)
+}
+
 fn split(text: &str) -> Option<(u64, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -85,6 +92,9 @@ mod tests {
         let table = [("512B", 512), ("32KiB", 32_768), ("64MiB", 67_108_864), ("10GiB", 10_737_418_240)];
         for (text, bytes) in table {
             assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for (text, bytes) in table.into_iter().chain([("0B", 0), ("1025B", 1025), ("1025KiB", 1025 << 10)]) {
+            assert_eq!(spelled_size(bytes), text);
         }
         for text in ["", "64", "MiB", "64MB", "64M", "64mib", "-1B", "1.5KiB", "64 MiB", "18446744073709551615GiB"] {
             assert_eq!(size(text), Err(NotASize), "{text}");

@@ -131,9 +131,11 @@ pub(super) fn within(new: &Addresses, old: &Addresses) -> bool {
 
 /// Whether the one bounds at least as much.
 pub(super) fn as_tight(new: &Limits, old: &Limits) -> bool {
-    let Limits { open, per_minute } = new;
-    let tight = |new: Option<u32>, old: Option<u32>| old.is_none_or(|old| new.is_some_and(|new| new <= old));
-    tight(*open, old.open) && tight(*per_minute, old.per_minute)
+    fn tight<N: PartialOrd>(new: Option<N>, old: Option<N>) -> bool {
+        old.is_none_or(|old| new.is_some_and(|new| new <= old))
+    }
+    let Limits { open, per_minute, bytes_per_day } = new;
+    tight(*open, old.open) && tight(*per_minute, old.per_minute) && tight(*bytes_per_day, old.bytes_per_day)
 }
 
 /// Nothing new proves the agent, and what is gone were tokens that stood alone: other conditions also kept others from being proven.
@@ -200,6 +202,10 @@ mod tests {
             ("", "[limits]\nopen = 3\n", None),
             ("[limits]\nopen = 3\n", "[limits]\nopen = 4\n", Some("[limits]")),
             ("[limits]\nopen = 3\n", "[limits]\nper_minute = 3\n", Some("[limits]")),
+            ("", "[limits]\nbytes_per_day = \"1GiB\"\n", None),
+            ("[limits]\nbytes_per_day = \"1GiB\"\n", "[limits]\nbytes_per_day = \"1023MiB\"\n", None),
+            ("[limits]\nbytes_per_day = \"1GiB\"\n", "[limits]\nbytes_per_day = \"1025MiB\"\n", Some("[limits]")),
+            ("[limits]\nopen = 3\nbytes_per_day = \"1GiB\"\n", "[limits]\nopen = 3\n", Some("[limits]")),
             ("", &digest, Some("[[identify]]")),
             ("[[identify]]\nsource = \"10.0.0.0/8\"\n", "", Some("[[identify]]")),
             (&digest, &format!("{digest}source = \"10.0.0.0/8\"\n"), Some("[[identify]]")),

@@ -129,8 +129,22 @@ fn with_none_running_a_freeze_binds_the_next_start() {
 fn a_store_that_cannot_be_read_is_no_start() {
     let p0 = P0::new();
     drop(p0.start());
+    // What is in the log beside it would mend it.
+    let _ = fs::remove_file(p0.site.state().join("approvals.db-wal"));
     fs::write(p0.site.state().join("approvals.db"), "this is no store, and was one").unwrap();
     let output = alone(&p0, &["serve"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output).contains("approvals.db cannot be used"), "{}", text(&output));
+}
+
+#[test]
+fn a_run_that_begins_obeys_the_freezes_of_its_state() {
+    let p0 = P0::new();
+    let proxy = p0.start();
+    let url = p0.url("plain.allowed.test", "/");
+    let run = || alone(&p0, &["run", "--agent", "a", "--", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", &url]);
+    assert!(text(&run()).starts_with("200"), "{}", text(&run()));
+    proxy.said(&["freeze", "--all"]);
+    let output = run();
+    assert!(text(&output).starts_with("403") && text(&output).contains("exeat: a is frozen by "), "{}", text(&output));
 }

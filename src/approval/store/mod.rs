@@ -20,6 +20,7 @@ pub use sqlite::Sqlite;
 
 use super::holds::Question;
 use super::news::Closing;
+pub use crate::egress::Spent;
 pub use crate::egress::record::Whom;
 use crate::policy::approvals::{Approval, ApprovalId, Subject};
 use crate::policy::attempt::AgentId;
@@ -140,17 +141,6 @@ pub struct Freeze {
     pub at: SystemTime,
     /// Why.
     pub note: Option<Arc<str>>,
-}
-
-/// Bytes that count against a budget of a day.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Spent {
-    /// Whose.
-    pub agent: AgentId,
-    /// Which budget, in words that are the same after a restart.
-    pub budget: Arc<str>,
-    /// How much.
-    pub bytes: u64,
 }
 
 /// Why the store did not do what it was asked. Whatever that was, it has no effect.

@@ -120,10 +120,12 @@ fn one_instance_at_its_cap_costs_no_other_its_place_and_no_question_makes_room()
     for (number, who, from, became) in rows {
         assert_eq!(ask(&mut holds, number, who, from), became, "{number}");
     }
-    assert_eq!(holds.iter().count(), 7);
-    let first =
-        holds.iter().find(|question| question.subject.instance == Instance("one".into()) && question.subject.agent == agent("coder"));
-    let id = Arc::clone(&first.unwrap().id);
+    assert_eq!(holds.ids().len(), 7);
+    let of_one = |id: &&Arc<str>| {
+        let subject = &holds.get(id).unwrap().subject;
+        subject.instance == Instance("one".into()) && subject.agent == agent("coder")
+    };
+    let id = holds.ids().iter().find(of_one).map(Arc::clone).unwrap();
     assert!(holds.close(&id).is_some());
     assert_eq!(ask(&mut holds, 3, "coder", "one"), "open");
 }

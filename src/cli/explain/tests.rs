@@ -175,14 +175,14 @@ fn a_look_says_which_requests_lead_where() {
 
 #[test]
 fn an_observed_agent_and_limits_are_told() {
-    let text = "agent = \"coder\"\nobserve_until = \"2026-09-25\"\n[limits]\nopen = 8\n[[allow]]\nhost = \"a.example.com\"\nlimits = { per_minute = 5 }\n";
+    let text = "agent = \"coder\"\nobserve_until = \"2026-09-25\"\n[limits]\nopen = 8\n[[allow]]\nhost = \"a.example.com\"\nlimits = { per_minute = 5, bytes_per_day = \"2GiB\" }\n";
     let policy = policy("[limits]\nopen = 9\n", text);
     let (code, told) = said(&policy, "b.example.com");
     assert!(code == 0 && told.contains("the agent is observed: without that it would be block\nuntil: 2026-09-25T00:00:00Z\n"), "{told}");
     assert!(told.contains("to allow it:\n  [[allow]]\n  host = \"b.example.com\"\n  port = [443]\n"), "{told}");
     let (_, told) = said(&policy, "a.example.com");
     assert!(
-        told.contains("at most: 9 open at once, by the floor's [limits]\nat most: 8 open at once, by the agent's [limits]\nat most: 5 a minute, by the limits of coder.toml:5\n"),
+        told.contains("at most: 9 open at once, by the floor's [limits]\nat most: 8 open at once, by the agent's [limits]\nat most: 5 a minute and 2GiB a day, by the limits of coder.toml:5\n"),
         "{told}"
     );
 }

@@ -155,7 +155,7 @@ impl World {
         let (changes, changed) = watch::channel(0);
         let written = Arc::new(Written::default());
         let recorder = Arc::clone(&written) as Arc<dyn Recorder>;
-        let company = Company { approvals, desk, recorder, changed };
+        let company = Company { approvals, desk, recorder, spending: Default::default(), changed };
         let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100, refusal_records: 200 };
         Self { gate: Gate::new(Arc::clone(&policy), company, settings), policy, changes, written }
     }
@@ -191,7 +191,13 @@ async fn there_is_no_permit_and_no_look_before_decided_is_durable_and_none_where
     for (rules, disk_holds) in [(WHOLE, true), (WHOLE, false), (ON_PATHS, true), (ON_PATHS, false)] {
         let slow = Arc::new(Slow::default());
         let (_changes, changed) = watch::channel(0);
-        let company = Company { approvals: Arc::default(), desk: Arc::new(NoDesk::default()), recorder: Arc::clone(&slow) as _, changed };
+        let company = Company {
+            approvals: Arc::default(),
+            desk: Arc::new(NoDesk::default()),
+            recorder: Arc::clone(&slow) as _,
+            spending: Default::default(),
+            changed,
+        };
         let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100, refusal_records: 200 };
         let gate = Gate::new(Arc::new(ArcSwap::from_pointee(policy(rules))), company, settings);
         let mut admitting = Box::pin(gate.admit(claim("api.test.example:8080", Sight::NotYet)));
@@ -315,9 +321,9 @@ async fn a_spent_budget_names_whose_it_is_and_a_permit_decided_again_takes_no_mo
     }
     let refusal = world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.unwrap_err();
     let rule = crate::policy::rule::RuleRef { file: "a.toml".into(), line: 5 };
-    let by = crate::policy::limits::LimitedBy::Rule(rule);
-    let exhausted = crate::egress::Exhausted { by, limit: crate::egress::Budget::Open { most: 1 } };
-    assert_eq!((refusal.reason, refusal.cause), (Reason::Budget, Cause::Budget(exhausted)));
+    let Cause::Budget(crate::egress::Exhausted { by, limit }) = &refusal.cause else { panic!("{refusal:?}") };
+    assert!(matches!(by, crate::policy::limits::LimitedBy::Rule { place, mark: _ } if *place == rule), "{by:?}");
+    assert_eq!((refusal.reason, limit), (Reason::Budget, &crate::egress::Budget::Open { most: 1 }));
     assert_eq!(world.decided()[1], (Ruling::Block, Reason::Budget, Some("a.toml:5".to_owned())));
     drop(first);
     assert!(world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.is_ok());
@@ -330,7 +336,8 @@ async fn a_yes_taken_back_while_decided_is_written_is_noticed_by_its_permit() {
     let approvals = Arc::new(RwLock::new(Approvals::default()));
     approvals.write().insert(yes.clone());
     let recorder = Arc::new(Revoking { approvals: Arc::clone(&approvals), changes, yes: yes.id });
-    let company = Company { desk: Arc::new(NoDesk(Arc::clone(&approvals))), approvals, recorder, changed };
+    let desk = Arc::new(NoDesk(Arc::clone(&approvals)));
+    let company = Company { desk, approvals, recorder, spending: Default::default(), changed };
     let settings = GateSettings { hold_wait: Duration::ZERO, per_agent: 1, refusal_records: 200 };
     let gate = Gate::new(Arc::new(ArcSwap::from_pointee(policy(""))), company, settings);
 
@@ -359,7 +366,13 @@ async fn a_flood_is_summed_up_but_for_what_a_question_names() {
     let policy = Arc::new(ArcSwap::from_pointee(policy(BLOCKED)));
     let (_changes, changed) = watch::channel(0);
     let written = Arc::new(Written::default());
-    let company = Company { approvals: Arc::default(), desk: Arc::new(Asks::default()), recorder: Arc::clone(&written) as _, changed };
+    let company = Company {
+        approvals: Arc::default(),
+        desk: Arc::new(Asks::default()),
+        recorder: Arc::clone(&written) as _,
+        spending: Default::default(),
+        changed,
+    };
     let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100, refusal_records: 1 };
     let gate = Gate::new(policy, company, settings);
     let knock = async |place: &str| match gate.admit(claim(place, Sight::NotYet)).await {

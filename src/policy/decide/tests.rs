@@ -152,10 +152,12 @@ fn the_floor_comes_before_the_allowlist() {
     let Decision::Allow(grant) = policy.decide(&attempt("db.example.com:5432"), &Approvals::default(), NOW) else { panic!("an allow") };
     assert!(grant.covers("10.20.0.1".parse().unwrap()) && !grant.covers("10.20.9.1".parse().unwrap()));
     let place = RuleRef { file: "a.toml".into(), line: 7 };
+    let rule = grant.limits()[2].0.clone();
+    assert!(matches!(&rule, LimitedBy::Rule { place: at, mark: _ } if *at == place));
     let wanted = [
-        (LimitedBy::Floor, Limits { open: Some(5), per_minute: None }),
-        (LimitedBy::Agent, Limits { open: None, per_minute: Some(9) }),
-        (LimitedBy::Rule(place), Limits { open: Some(2), per_minute: None }),
+        (LimitedBy::Floor, Limits { open: Some(5), ..Limits::default() }),
+        (LimitedBy::Agent, Limits { per_minute: Some(9), ..Limits::default() }),
+        (rule, Limits { open: Some(2), ..Limits::default() }),
     ];
     assert_eq!(grant.limits(), wanted);
 }
@@ -238,18 +240,45 @@ fn an_agent_that_is_frozen_gets_nothing() {
 }
 
 #[test]
+fn the_limits_of_a_rule_keep_their_key_where_the_rule_moves_and_its_limits_change() {
+    let key = |text: &str| match policy(text).decide(&attempt("a.example.com"), &Approvals::default(), NOW) {
+        Decision::Allow(grant) => grant.limits()[0].0.key(),
+        other @ (Decision::Look(_) | Decision::Hold(_) | Decision::Block(_)) => panic!("{}", word(&other)),
+    };
+    let first = key("[[allow]]\nhost = \"a.example.com\"\nlimits = { bytes_per_day = \"1GiB\" }\n");
+    for same in [
+        "# words\n\n[[allow]]\nhost = \"a.example.com\"\nlimits = { bytes_per_day = \"2GiB\", open = 3 }\n",
+        "[[allow]]\nhost = \"b.example.com\"\n[[allow]]\nlimits = { open = 1 }\nnote = \"x\"\nhost = \"a.example.com\"\nuntil = 1970-01-03\n",
+    ] {
+        assert_eq!(key(same), first, "{same}");
+    }
+    for other in
+        ["host = [\"a.example.com\", \"b.example.com\"]", "host = \"*.example.com\"", "host = \"a.example.com\"\nport = [443, 8443]"]
+    {
+        assert_ne!(key(&format!("[[allow]]\n{other}\nlimits = {{ open = 1 }}\n")), first, "{other}");
+    }
+    assert_eq!(
+        (first.split('#').next(), LimitedBy::Floor.key(), LimitedBy::Agent.key()),
+        (Some("a.toml"), "floor".to_owned(), "agent".to_owned())
+    );
+}
+
+#[test]
 fn of_two_rules_for_one_host_the_lower_limits_and_the_earlier_end_speak_in_any_order() {
     let rules = |keys: &str| format!("[[allow]]\nhost = \"a.example.com\"\n{keys}\n");
     let said = |rules: String| match policy(&rules).decide(&attempt("a.example.com"), &Approvals::default(), NOW) {
         Decision::Allow(grant) => (grant.limits().first().map(|(_, limits)| *limits), grant.until()),
         other @ (Decision::Look(_) | Decision::Hold(_) | Decision::Block(_)) => panic!("{}", word(&other)),
     };
-    let limits = |open, per_minute| Some(Limits { open, per_minute });
+    let limits = |open, per_minute| Some(Limits { open, per_minute, bytes_per_day: None });
+    let bytes = |bytes| Some(Limits { bytes_per_day: Some(bytes), ..Limits::default() });
     for (speaks, silent, wanted) in [
         ("limits = { open = 1 }", "limits = { open = 100 }", (limits(Some(1), None), None)),
         ("limits = { open = 1 }", "limits = { per_minute = 1 }", (limits(Some(1), None), None)),
         ("limits = { per_minute = 1 }", "limits = { per_minute = 2 }", (limits(None, Some(1)), None)),
         ("limits = { open = 9 }", "", (limits(Some(9), None), None)),
+        ("limits = { bytes_per_day = \"1B\" }", "", (bytes(1), None)),
+        ("limits = { bytes_per_day = \"1B\" }", "limits = { bytes_per_day = \"2B\" }", (bytes(1), None)),
         ("until = 1970-01-02", "until = 1970-01-03", (None, Some(NOW + 24 * HOUR))),
         ("until = 1970-01-02", "", (None, Some(NOW + 24 * HOUR))),
     ] {

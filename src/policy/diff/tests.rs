@@ -80,6 +80,7 @@ fn each_difference_says_whether_it_widens() {
         ("", "addresses = [\"public\", \"10.1.0.0/16\"]\n", vec!["+ addresses: was public, is public, 10.1.0.0/16"]),
         ("addresses = [\"10.1.0.0/16\"]\n", "addresses = [\"public\"]\n", vec!["~ addresses: was 10.1.0.0/16, is public"]),
         ("", "[limits]\nopen = 3\n", vec!["- [limits]: was no limit, is 3 open at once"]),
+        ("[limits]\nbytes_per_day = \"2GiB\"\n", "[limits]\nbytes_per_day = \"3GiB\"\n", vec!["+ [limits]: was 2GiB a day, is 3GiB a day"]),
         ("", "observe_until = \"2026-09-25\"\n", vec!["+ observe_until: was none, is 2026-09-25T00:00:00Z"]),
         ("", &digest, vec!["+ identify by a token (a.toml:2)"]),
         ("[[identify]]\nsource = \"10.0.0.0/8\"\n", "", vec!["~ identify no more by source 10.0.0.0/8 (a.toml:2)"]),

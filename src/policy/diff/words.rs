@@ -7,6 +7,7 @@ use crate::policy::allowlist::Identify;
 use crate::policy::limits::Limits;
 use crate::policy::request::RequestRule;
 use crate::policy::rule::{Allow, Effect, Rule};
+use crate::policy::units::spelled_size;
 
 /// The most hosts, methods or paths that are shown.
 const SHOWN_MAX: usize = 8;
@@ -39,9 +40,11 @@ pub(super) fn addresses(addresses: &Addresses) -> String {
 }
 
 pub(super) fn limits(limits: &Limits) -> String {
-    let Limits { open, per_minute } = limits;
+    let Limits { open, per_minute, bytes_per_day } = limits;
     let open = open.map(|open| format!("{open} open at once"));
-    let words: Vec<String> = open.into_iter().chain(per_minute.map(|number| format!("{number} a minute"))).collect();
+    let per_minute = per_minute.map(|number| format!("{number} a minute"));
+    let bytes = bytes_per_day.map(|bytes| format!("{} a day", spelled_size(bytes)));
+    let words: Vec<String> = open.into_iter().chain(per_minute).chain(bytes).collect();
     if words.is_empty() { "no limit".to_owned() } else { words.join(" and ") }
 }
 

@@ -7,7 +7,7 @@ use super::Ports;
 use crate::policy::destination::Port;
 use crate::policy::document::{Item, Table};
 use crate::policy::fault::{code, shown};
-use crate::policy::limits::{LIMIT_MAX, Limits};
+use crate::policy::limits::{BYTES_MAX, LIMIT_MAX, Limits};
 use crate::policy::path::PathPattern;
 use crate::policy::query::QueryPattern;
 use crate::policy::request::RequestRule;
@@ -156,13 +156,26 @@ fn query(item: Item<'_>) -> Option<QueryPattern> {
     QueryPattern::new(name, values).map_err(|why| item.fault(format!("{}, {}", shown(name), why.found()), why.wanted(), why.fix())).ok()
 }
 
+fn bytes(item: Item<'_>) -> Option<u64> {
+    let bytes = item.size()?;
+    if !(1..=BYTES_MAX).contains(&bytes) {
+        item.wrong("a size from 1B to 1048576GiB", "write one such size, or leave the key out for no limit");
+        return None;
+    }
+    Some(bytes)
+}
+
 /// Reads `limits` or `[limits]`.
 pub(in crate::policy) fn limits(table: &mut Table<'_>) -> Limits {
     let Some(mut table) = table.table("limits") else { return Limits::default() };
     let number = |item: Item<'_>| item.integer(1..=i64::from(LIMIT_MAX)).and_then(|number| u32::try_from(number).ok());
-    let limits = Limits { open: table.take("open").and_then(number), per_minute: table.take("per_minute").and_then(number) };
+    let limits = Limits {
+        open: table.take("open").and_then(number),
+        per_minute: table.take("per_minute").and_then(number),
+        bytes_per_day: table.take("bytes_per_day").and_then(bytes),
+    };
     if table.is_empty() {
-        table.fault(format!("an empty {}", table.title()), "open or per_minute", "write one of them, or remove it");
+        table.fault(format!("an empty {}", table.title()), "open, per_minute or bytes_per_day", "write one of them, or remove it");
     }
     limits
 }

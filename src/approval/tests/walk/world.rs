@@ -407,7 +407,13 @@ impl Process {
         let settings = HoldSettings { pending: PENDING, per_agent: PER_AGENT, per_source: TOTAL, total: TOTAL, quiet_after_deny: QUIET };
         let books = Books { recorder: Arc::clone(&recorder), store: Arc::clone(store) as _ };
         let desk = HoldDesk::with_clock(settings, Arc::clone(policy), Arc::clone(&approvals), books, now)?;
-        let company = Company { approvals: Arc::clone(&approvals), desk: Arc::clone(&desk) as _, recorder, changed: desk.changes() };
+        let company = Company {
+            approvals: Arc::clone(&approvals),
+            desk: Arc::clone(&desk) as _,
+            recorder,
+            spending: Default::default(),
+            changed: desk.changes(),
+        };
         let settings = GateSettings { hold_wait: WAIT, per_agent: 1_000, refusal_records: u32::MAX };
         let gate = Gate::with_clock(Arc::clone(policy), company, settings, now);
         let stop = CancellationToken::new();

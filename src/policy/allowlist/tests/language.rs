@@ -33,7 +33,7 @@ fn fault(floor: &str, files: &[(&str, &str)]) -> String {
 
 #[test]
 fn a_request_rule_reads_as_written() {
-    let text = "agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\nport = 80\nmethod = [\"GET\", \"HEAD\"]\npath = \"/v1/**\"\nquery = { service = [\"up\", \"down\"], v = \"1\" }\nuntil = 1970-02-01T00:00:00Z\nwebsocket = true\nlimits = { open = 4, per_minute = 30 }\n";
+    let text = "agent = \"a\"\n[[allow]]\nhost = \"x.example.com\"\nport = 80\nmethod = [\"GET\", \"HEAD\"]\npath = \"/v1/**\"\nquery = { service = [\"up\", \"down\"], v = \"1\" }\nuntil = 1970-02-01T00:00:00Z\nwebsocket = true\nlimits = { open = 4, per_minute = 30, bytes_per_day = \"2GiB\" }\n";
     let (allowlist, warnings) = read("", &[("a", text)]).unwrap();
     assert_eq!(warnings, []);
     let rule = &allowlist.rules[0];
@@ -42,7 +42,7 @@ fn a_request_rule_reads_as_written() {
     assert_eq!(words, ("GET HEAD".to_owned(), "/v1/**".to_owned(), 2));
     assert_eq!(rule.until, Some(NOW + Duration::from_secs(31 * 24 * 3600)));
     let Effect::Allow(allow) = &rule.effect else { panic!("an allow rule") };
-    assert_eq!((allow.websocket, allow.limits), (true, Limits { open: Some(4), per_minute: Some(30) }));
+    assert_eq!((allow.websocket, allow.limits), (true, Limits { open: Some(4), per_minute: Some(30), bytes_per_day: Some(2 << 30) }));
 }
 
 #[test]
@@ -65,8 +65,11 @@ fn a_request_rule_that_could_never_speak_is_a_fault() {
         ("[[block]]\nhost = \"10.0.0.0/8\"\nport = 80\nmethod = \"POST\"", "found method, path or query in a block rule for addresses"),
         ("[[hold]]\nhost = \"x.example.com\"\nwebsocket = true", "wanted websocket only in [[allow]]"),
         ("[[block]]\nhost = \"x.example.com\"\nlimits = { open = 1 }", "wanted limits only in [[allow]]"),
-        ("[[allow]]\nhost = \"x.example.com\"\nlimits = {}", "found an empty [allow.limits]; wanted open or per_minute"),
+        ("[[allow]]\nhost = \"x.example.com\"\nlimits = {}", "found an empty [allow.limits]; wanted open, per_minute or bytes_per_day"),
         ("[[allow]]\nhost = \"x.example.com\"\nlimits = { open = 0 }", "wanted a whole number from 1 to 100000"),
+        ("[[allow]]\nhost = \"x.example.com\"\nlimits = { bytes_per_day = 5 }", "5; wanted"),
+        ("[[allow]]\nhost = \"x.example.com\"\nlimits = { bytes_per_day = \"0B\" }", "wanted a size from 1B to 1048576GiB"),
+        ("[[allow]]\nhost = \"x.example.com\"\nlimits = { bytes_per_day = \"1048577GiB\" }", "wanted a size from 1B to 1048576GiB"),
         ("[[allow]]\nhost = \"x.example.com\"\nuntil = \"tomorrow\"", "found until \"tomorrow\"; wanted a day or a moment"),
         ("[[allow]]\nhost = \"x.example.com\"\nuntil = 1970-01-01T00:00:00", "wanted a day or a moment"),
     ] {
@@ -195,7 +198,7 @@ fn a_floor_reads_as_written_and_holds_nothing_that_lets_pass() {
     let text = "private = \"10.0.0.0/8\"\nforbid = [\"observe\", \"always\"]\nmax_for = \"8h\"\n[[block]]\nhost = \"*.example.com\"\n[[hold]]\nhost = \"x.example.org\"\n[limits]\nper_minute = 600\n";
     let (floor, warnings) = Floor::parse("floor.toml", text).unwrap();
     assert_eq!((floor.rules.len(), warnings), (2, Vec::new()));
-    assert_eq!((floor.max_for, floor.limits), (Some(Duration::from_secs(8 * 3600)), Limits { open: None, per_minute: Some(600) }));
+    assert_eq!((floor.max_for, floor.limits), (Some(Duration::from_secs(8 * 3600)), Limits { per_minute: Some(600), ..Limits::default() }));
     assert_eq!((floor.forbid.observe, floor.forbid.opaque, floor.forbid.always), (true, false, true));
     for (text, expected) in [
         ("[[allow]]\nhost = \"x.example.com\"", "wanted [[block]] and [[hold]]: the floor lets nothing pass"),
