@@ -34,6 +34,9 @@ pub struct HoldView {
     pub note: Option<String>,
     /// The agent asked for this destination for the first time since exeat started.
     pub first_time: bool,
+    /// Who said yes so far, where more than one has to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub yes_by: Vec<String>,
     /// How many attempts wait for the answer.
     pub waiting: usize,
     /// When it was opened.
@@ -54,6 +57,7 @@ impl HoldView {
             rule: question.terms.rule.as_ref().map(ToString::to_string),
             note: question.terms.note.as_ref().map(ToString::to_string),
             first_time: question.first_time,
+            yes_by: question.yeses.iter().map(|yes| yes.approver.to_string()).collect(),
             waiting: question.waiting.len(),
             opened_at: timestamp(question.opened_at),
             expires_at: timestamp(question.dies_at),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::answer::AnswerError;
-use super::news::Closing;
 use super::holds::{Holds, Limits, Told};
+use super::news::Closing;
+use super::unanswered::AnswerError;
 use crate::egress::hold::Word;
 use crate::policy::approvals::ApprovalId;
 use crate::policy::attempt::{Attempt, AttemptId};

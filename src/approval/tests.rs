@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod floor;
+mod kept;
+mod several;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +19,7 @@ use uuid::Uuid;
 
 use super::testing::*;
 use super::*;
-use crate::egress::hold::{Asked, Waiting, Word};
+use crate::egress::hold::{Asked, Claimed, Desk as _, Waiting, Word};
 use crate::egress::record::Answer;
 use crate::policy::approvals::Asking;
 use crate::policy::approvals::ONCE_WITHIN;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod limits;
+mod restart;
 mod scopes;
 
 use serde_json::Value;
