@@ -196,7 +196,7 @@ fn too_few_files(most: u64, wanted: u64) -> String {
 impl App {
     /// Starts everything but the ways in; they open with [`App::open`].
     pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), kept: Kept) -> Result<(Self, Arc<Ways>), StartError> {
-        let Kept { journal, store } = kept;
+        let Kept { journal, store, state } = kept;
         let (policy, unread) = first;
         let exporting = Exports::prepare(config, &bound.back_ends)?;
         let names = if config.telemetry.agent_label { AgentNames::Shown } else { AgentNames::Hidden };
@@ -215,10 +215,11 @@ impl App {
             total: config.hold.total,
             quiet_after_deny: config.hold.quiet_after_deny,
         };
-        let books = Books { recorder: Arc::clone(&recorder), store: Arc::clone(&store) };
+        let books = Books { recorder: Arc::clone(&recorder), store: Arc::clone(&store), state };
         let desk = HoldDesk::new(settings, Arc::clone(&policy), Arc::clone(&approvals), books)?;
         tasks.spawn(Arc::clone(&desk).run(stop.drain.clone()));
 
+        tasks.spawn(kept::forget(Arc::clone(&desk), config.journal.keep, stop.now.clone()));
         let cursors = Cursors::new(&config.state, &export::sinks(config));
         tasks.spawn(keep_journal(Arc::clone(&recording), cursors, stop.now.clone()));
         tasks.spawn(count_pending(Arc::clone(&desk), Arc::clone(&recording.metrics), stop.now.clone()));

@@ -59,7 +59,7 @@ pub(crate) fn company(
 ) -> (Arc<HoldDesk>, Company) {
     let settings = HoldSettings { pending: LONG, per_agent, per_source: total, total, quiet_after_deny: LONG };
     let (approvals, store) = (Arc::default(), Arc::new(Sqlite::open(state.path(), false).unwrap()));
-    let books = Books { recorder: Arc::clone(&recorder), store };
+    let books = Books { recorder: Arc::clone(&recorder), store, state: None };
     let desk = HoldDesk::new(settings, Arc::clone(policy), Arc::clone(&approvals), books).unwrap();
     let changed = desk.changes();
     let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder, spending: Default::default(), changed };

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{AdminHooks, watch};
 use crate::approval::store::{Freeze, Whom};
-use crate::approval::{AnswerError, HoldDesk, Lasting, Reply, RevokeError};
+use crate::approval::{AnswerError, HoldDesk, Lasting, Reply, RevokeError, is_not_public};
 use crate::policy::attempt::AgentId;
 
 /// The largest body that is read.
@@ -36,6 +36,9 @@ pub struct Approve {
     /// What it may resolve to, in place of what the question was asked under.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub addresses: Option<Vec<IpNet>>,
+    /// Said once more, where one of them is not public.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub addresses_confirmed: bool,
     /// The approver's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -155,7 +158,7 @@ fn thaw(whom: &Whom, caller: &Caller) -> Result<Answer, Refused> {
 }
 
 async fn approve(id: &str, body: Approve, caller: &Caller) -> Result<Answer, Refused> {
-    let Approve { scope, seconds, addresses, note } = body;
+    let Approve { scope, seconds, addresses, addresses_confirmed, note } = body;
     let lasting = match (scope, seconds) {
         (ScopeWord::Once, None) => Lasting::Once,
         (ScopeWord::Always, None) => Lasting::Always,
@@ -165,6 +168,10 @@ async fn approve(id: &str, body: Approve, caller: &Caller) -> Result<Answer, Ref
             return Err(Refused(StatusCode::BAD_REQUEST, "`seconds` goes with scope `for` only".to_owned()));
         }
     };
+    if let Some(network) = addresses.iter().flatten().find(|network| !addresses_confirmed && is_not_public(network)) {
+        let detail = format!("{network} is not public: send `addresses_confirmed`: true as well to let the name resolve to it");
+        return Err(Refused(StatusCode::BAD_REQUEST, detail));
+    }
     let answered = caller.desk.answer(id, Reply::Yes { lasting, addresses }, &caller.approver, note.as_deref())?;
     caller.desk.durable().wait().await.map_err(|_| AnswerError::Unwritable)?;
     json(&answered)
@@ -222,8 +229,12 @@ impl From<AnswerError> for Refused {
     fn from(error: AnswerError) -> Self {
         let status = match error {
             AnswerError::Unknown | AnswerError::Died | AnswerError::Withdrawn => StatusCode::NOT_FOUND,
-            AnswerError::Approved | AnswerError::Denied | AnswerError::Used | AnswerError::Elsewhere => StatusCode::CONFLICT,
-            AnswerError::Duration | AnswerError::Note | AnswerError::Networks => StatusCode::BAD_REQUEST,
+            AnswerError::Approved
+            | AnswerError::Denied
+            | AnswerError::Used
+            | AnswerError::Elsewhere
+            | AnswerError::SaidAlready { of: _ } => StatusCode::CONFLICT,
+            AnswerError::Duration | AnswerError::Note | AnswerError::Networks | AnswerError::NothingInCommon => StatusCode::BAD_REQUEST,
             AnswerError::Floor(_) => StatusCode::FORBIDDEN,
             AnswerError::Unwritable | AnswerError::Unrecorded | AnswerError::Unkept(_) | AnswerError::Unlasting(_) => {
                 StatusCode::SERVICE_UNAVAILABLE

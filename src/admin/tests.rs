@@ -90,7 +90,7 @@ async fn a_question_is_listed_answered_and_the_approval_revoked() {
     let Asked::Unattended(info) = room.ask(&attempt(1, "coder", 1)) else { panic!("attended") };
     let (status, holds) = ask(&state, "GET", "/api/v1/holds", "").await;
     assert_eq!((status, holds[0]["id"].as_str(), holds[0]["host"].as_str()), (200, Some(info.id.as_ref()), Some("192.0.2.1")));
-    let body = r#"{"scope": "for", "seconds": 60, "addresses": ["10.0.0.0/8"], "note": "ok"}"#;
+    let body = r#"{"scope": "for", "seconds": 60, "addresses": ["10.0.0.0/8"], "addresses_confirmed": true, "note": "ok"}"#;
     let (status, answered) = ask(&state, "POST", &format!("/api/v1/holds/{}/approve", info.id), body).await;
     assert_eq!((status, &answered["scope"], &answered["addresses"][0]), (200, &"for".into(), &"10.0.0.0/8".into()));
     let (status, approvals) = ask(&state, "GET", "/api/v1/approvals", "").await;
@@ -124,6 +124,8 @@ async fn what_is_wrong_is_said_as_a_problem() {
         ("POST", &approve, r#"{"scope": "for"}"#, 400),
         ("POST", &approve, r#"{"scope": "once", "seconds": 3}"#, 400),
         ("POST", &approve, r#"{"approver": "root"}"#, 400),
+        ("POST", &approve, r#"{"addresses": ["8.8.8.8/32", "10.0.0.7/32"]}"#, 400),
+        ("POST", &approve, r#"{"addresses": ["10.0.0.7/32"], "addresses_confirmed": false}"#, 400),
         ("POST", &deny, &large, 413),
         ("POST", &deny, "", 200),
         ("POST", &approve, "", 409),

@@ -1,14 +1,22 @@
 //! What a process of exeat keeps, opened before it starts: the journal, and the store of approvals and all that belongs to them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio_util::sync::CancellationToken;
 
 use jiff::civil::Date;
 
 use super::StartError;
+use crate::approval::HoldDesk;
 use crate::approval::store::{Sqlite, Store};
 use crate::config::{self, Config, state};
 use crate::egress::{Ledger, Spending, Spent};
 use crate::journal::{Durability, Journal, Settings};
+
+/// How often what is old is forgotten.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Both of them.
 #[derive(Debug)]
@@ -17,19 +25,39 @@ pub struct Kept {
     pub journal: Journal,
     /// The store.
     pub store: Arc<dyn Store>,
+    /// The folder in which what outlives this process stands as text besides.
+    pub state: Option<PathBuf>,
 }
 
 impl Kept {
     /// What `serve` keeps: its approvals outlive it. The store is one process's, so a second one stops here and leaves no session in the journal.
     pub fn lasting(config: &Config) -> Result<Self, StartError> {
         let store = store(config)?;
-        Ok(Self { journal: journal(config)?, store })
+        Ok(Self { journal: journal(config)?, store, state: Some(config.state.clone()) })
     }
 
     /// What `run` keeps: its approvals end with it.
     pub fn passing(config: &Config) -> Result<Self, StartError> {
         state::make(&config.state)?;
-        Ok(Self { journal: journal(config)?, store: Arc::new(Sqlite::in_memory()?) })
+        Ok(Self { journal: journal(config)?, store: Arc::new(Sqlite::in_memory()?), state: None })
+    }
+}
+
+/// Forgets each day what of questions and approvals ended longer ago than records are kept.
+pub(super) async fn forget(desk: Arc<HoldDesk>, keep: Duration, stop: CancellationToken) {
+    let mut days = tokio::time::interval(DAY);
+    loop {
+        tokio::select! {
+            _ = days.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let desk = Arc::clone(&desk);
+        let before = SystemTime::now().checked_sub(keep).unwrap_or(SystemTime::UNIX_EPOCH);
+        match tokio::task::spawn_blocking(move || desk.forget(before)).await {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(count)) => tracing::debug!(count, "old questions and approvals are forgotten"),
+            Ok(Err(error)) => tracing::warn!(%error, "old questions and approvals are not forgotten"),
+        }
     }
 }
 

@@ -8,23 +8,22 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::holds::Question;
+use super::holds::{Question, Yes};
 use super::shown::{PlaceView, timestamp};
-use super::store::StoreError;
+use super::unanswered::AnswerError;
 use crate::egress::record::Answer;
 use crate::policy::address::Addresses;
 use crate::policy::approvals::{Approval, ApprovalId, ONCE_WITHIN, Scope, Subject};
 use crate::policy::attempt::AgentId;
-use crate::policy::floor::Floor;
 
 /// The longest a yes with an end may last.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// The longest note, in characters.
-const LONGEST_NOTE: usize = 500;
+pub(super) const LONGEST_NOTE: usize = 500;
 
 /// The most networks one yes may name.
-const MOST_NETWORKS: usize = 64;
+pub(super) const MOST_NETWORKS: usize = 64;
 
 /// How long a yes lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +34,17 @@ pub enum Lasting {
     For(Duration),
     /// Without end.
     Always,
+}
+
+impl Lasting {
+    /// As records and listings spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Lasting::Once => "once",
+            Lasting::For(_) => "for",
+            Lasting::Always => "always",
+        }
+    }
 }
 
 /// A person's answer.
@@ -65,6 +75,12 @@ pub struct Answered {
     pub place: PlaceView,
     /// `yes` or `no`.
     pub answer: Answer,
+    /// How many people have to say yes, where that is more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u8>,
+    /// Who said yes so far, where that is not enough: nothing passes yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub yes_by: Vec<String>,
     /// The approval a yes made, or a no took back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Uuid>,
@@ -135,140 +151,6 @@ impl ApprovalView {
     }
 }
 
-/// Why an answer had no effect.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AnswerError {
-    /// Never asked, or long over.
-    #[error("no question has that id; `exeat holds` lists them")]
-    Unknown,
-    /// Nobody answered in time.
-    #[error("the question died unanswered; it is asked again when the agent tries again")]
-    Died,
-    /// The policy changed meanwhile.
-    #[error("the question is not asked any more: the policy changed")]
-    Withdrawn,
-    /// A yes was given.
-    #[error("the question was answered yes already")]
-    Approved,
-    /// A no was given, and a no wins.
-    #[error("the question was answered no already")]
-    Denied,
-    /// A no came after every use of the yes.
-    #[error("the question was answered yes and the yes was used; revoke it to cut what is open")]
-    Used,
-    /// The duration is zero or longer than a year.
-    #[error("a yes lasts longer than nothing and at most 366 days")]
-    Duration,
-    /// Too long, or not text of one line.
-    #[error("a note is one line of at most {LONGEST_NOTE} characters")]
-    Note,
-    /// None, or too many.
-    #[error("a yes names 1 to {MOST_NETWORKS} networks, or none to keep those of the question")]
-    Networks,
-    /// The floor gives no such yes.
-    #[error(transparent)]
-    Floor(#[from] BeyondFloor),
-    /// The journal does not take it.
-    #[error("the journal cannot be written, so the answer has no effect")]
-    Unwritable,
-    /// A no after a yes is the safe side: it took effect all the same.
-    #[error("the yes is taken back, but the journal cannot be written and does not say so")]
-    Unrecorded,
-    /// Another process was quicker.
-    #[error("the question was answered elsewhere already, so the answer has no effect")]
-    Elsewhere,
-    /// The store does not take a yes.
-    #[error("{0}; so the answer has no effect")]
-    Unkept(StoreError),
-    /// The store does not take a no, which is the safe side: it took effect all the same.
-    #[error("the no holds until exeat ends, and is not kept: {0}")]
-    Unlasting(StoreError),
-}
-
-/// Why the floor gives no such yes, and which it gives.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BeyondFloor {
-    /// A yes without end, or longer than `max_for`.
-    #[error("{floor} lets no yes last {}; answer {}", asked.map_or_else(|| "without end".to_owned(), |asked| format!("{} s", asked.as_secs())), allowed(.longest))]
-    Longer {
-        /// The floor's file.
-        floor: Arc<str>,
-        /// How long was asked for; `None` without end.
-        asked: Option<Duration>,
-        /// Its `max_for`.
-        longest: Option<Duration>,
-    },
-    /// A network that is not in `private`.
-    #[error("{floor} opens no address in {network}: `private` there lists {}; leave --address out, or write one within them", listed(.private))]
-    Outside {
-        /// The floor's file.
-        floor: Arc<str>,
-        /// What was asked for.
-        network: IpNet,
-        /// What it lists.
-        private: Vec<IpNet>,
-    },
-}
-
-fn allowed(longest: &Option<Duration>) -> String {
-    match longest {
-        Some(longest) => format!("--once, or --for {} or less", spelled(*longest)),
-        None => "--once, or --for DURATION".to_owned(),
-    }
-}
-
-fn listed(private: &[IpNet]) -> String {
-    let words: Vec<String> = private.iter().map(ToString::to_string).collect();
-    if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
-}
-
-/// A duration as --for takes it.
-fn spelled(duration: Duration) -> String {
-    match duration.as_secs() {
-        seconds if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
-        seconds if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
-        seconds => format!("{seconds}s"),
-    }
-}
-
-/// Refuses a yes that the floor would not have in force, or not as long as its words say.
-pub(super) fn within_floor(floor: &Floor, reply: &Reply) -> Result<(), BeyondFloor> {
-    let Reply::Yes { lasting, addresses } = reply else { return Ok(()) };
-    let file = || Arc::clone(&floor.file);
-    let longer = |asked| Err(BeyondFloor::Longer { floor: file(), asked, longest: floor.max_for });
-    match lasting {
-        Lasting::Once => {}
-        Lasting::For(asked) if floor.max_for.is_some_and(|longest| *asked > longest) => return longer(Some(*asked)),
-        Lasting::For(_) => {}
-        Lasting::Always if floor.forbid.always || floor.max_for.is_some() => return longer(None),
-        Lasting::Always => {}
-    }
-    match addresses.iter().flatten().find(|network| !floor.permits_network(network)) {
-        None => Ok(()),
-        Some(network) => {
-            let private = floor.private.as_deref().unwrap_or_default().to_vec();
-            Err(BeyondFloor::Outside { floor: file(), network: *network, private })
-        }
-    }
-}
-
-/// Why a revocation failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RevokeError {
-    /// No approval goes by it.
-    #[error("no approval has that id; `exeat approvals` lists them")]
-    Unknown,
-    /// More than one begins so.
-    #[error("more than one approval begins with that id; write more of it")]
-    Ambiguous,
-    /// Taking back is the safe side: it took effect all the same.
-    #[error("the approval is revoked, but the journal cannot be written and does not say so")]
-    Unrecorded,
-    /// The store does not take it, and will bring the approval back; until exeat ends it is gone all the same.
-    #[error("the approval is revoked until exeat ends, and comes back with the next start: {0}; then revoke it again")]
-    Unlasting(StoreError),
-}
-
 /// A reply and a note that are fit to be weighed.
 #[derive(Clone, Debug)]
 pub(super) struct Weighed {
@@ -295,18 +177,14 @@ pub(super) fn weigh(reply: Reply, note: Option<&str>) -> Result<Weighed, AnswerE
 }
 
 /// The approval a yes to the question makes.
-pub(super) fn approval(question: &Question, lasting: Lasting, addresses: Option<Vec<IpNet>>, said: Said) -> Approval {
-    let Said { approver, note, at } = said;
+pub(super) fn approval(question: &Question, yes: Yes, at: SystemTime) -> Approval {
+    let Yes { approver, lasting, addresses, note } = yes;
     let scope = match lasting {
         Lasting::Once => {
             Scope::Once { next_until: question.waiting.is_empty().then_some(at + ONCE_WITHIN), waiting: question.waiting.clone() }
         }
         Lasting::For(duration) => Scope::For { until: at + duration },
         Lasting::Always => Scope::Always,
-    };
-    let addresses = match addresses {
-        Some(networks) => Arc::new(Addresses { public: false, networks }),
-        None => Arc::clone(&question.terms.addresses),
     };
     Approval {
         id: ApprovalId(Uuid::now_v7()),
@@ -318,6 +196,15 @@ pub(super) fn approval(question: &Question, lasting: Lasting, addresses: Option<
         note,
         claimed: std::collections::BTreeSet::new(),
     }
+}
+
+/// A yes as it is said to the question.
+pub(super) fn yes(question: &Question, lasting: Lasting, addresses: Option<Vec<IpNet>>, said: &Said) -> Yes {
+    let addresses = match addresses {
+        Some(networks) => Arc::new(Addresses { public: false, networks }),
+        None => Arc::clone(&question.terms.addresses),
+    };
+    Yes { approver: Arc::clone(&said.approver), lasting, addresses, note: said.note.clone() }
 }
 
 /// Who said it, in what words, when.
@@ -339,6 +226,18 @@ impl Answered {
         }
     }
 
+    /// One yes of several.
+    pub(super) fn not_yet(hold: &str, question: &Question, yes: &Yes, of: u8) -> Self {
+        let said = question.yeses.iter().chain([yes]);
+        Self {
+            of: Some(of),
+            yes_by: said.map(|yes| yes.approver.to_string()).collect(),
+            scope: Some(yes.lasting.word().to_owned()),
+            addresses: spelt(&yes.addresses),
+            ..Self::bare(hold, &question.subject, Answer::Yes, 0)
+        }
+    }
+
     pub(super) fn no(hold: &str, subject: &Subject, withdrawn: Option<ApprovalId>, released: usize) -> Self {
         Self { approval: withdrawn.map(|id| id.0), ..Self::bare(hold, subject, Answer::No, released) }
     }
@@ -350,6 +249,8 @@ impl Answered {
             instance: subject.instance.to_string(),
             place: PlaceView::about(subject),
             answer,
+            of: None,
+            yes_by: Vec::new(),
             approval: None,
             scope: None,
             until: None,

@@ -1,12 +1,15 @@
 //! Answers and revocations at the desk: written down, put in force, then told to those who wait.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use super::answer::{self, AnswerError, Answered, ApprovalView, Reply, RevokeError, Said};
+use super::agreeing::{self, Agreed};
+use super::answer::{self, Answered, ApprovalView, Reply, Said};
 use super::desk::HoldDesk;
-use super::holds::{Question, typed};
+use super::holds::{Question, Yes, typed};
 use super::news::{Closed, Closing, News};
 use super::state::State;
+use super::unanswered::{self, AnswerError, RevokeError};
 use crate::egress::hold::Word;
 use crate::egress::record::{self, Place, Record};
 use crate::policy::approvals::{Approval, ApprovalId, Subject, Withdrawn};
@@ -19,7 +22,7 @@ impl HoldDesk {
     /// Answers a question. The answer is written down, then takes effect, then those who wait are told.
     pub fn answer(&self, id: &str, reply: Reply, approver: &str, note: Option<&str>) -> Result<Answered, AnswerError> {
         let answer::Weighed { reply, note } = answer::weigh(reply, note)?;
-        answer::within_floor(self.policy.load().floor(), &reply)?;
+        unanswered::within_floor(self.policy.load().floor(), &reply)?;
         let id = typed(id);
         let said = Said { approver: approver.into(), note, at: (self.clock)() };
         let mut state = self.state.lock();
@@ -27,22 +30,47 @@ impl HoldDesk {
         let done = match reply {
             Reply::Yes { lasting, addresses } => {
                 let question = state.holds.get(&id).ok_or_else(|| state.what_became_of(&id))?;
-                let approval = answer::approval(question, lasting, addresses, said);
-                self.yes(&mut state, &id, approval)
+                let of = self.policy.load().approvers(&question.subject.agent);
+                let said_now = answer::yes(question, lasting, addresses, &said);
+                match agreeing::weigh(question, said_now, of)? {
+                    Agreed::NotYet(yes) => self.agree(&mut state, &id, yes, (of, said.at)),
+                    Agreed::All(yes) => {
+                        let approval = answer::approval(question, yes, said.at);
+                        self.yes(&mut state, &id, approval, (&said.approver, of))
+                    }
+                }
             }
             Reply::No => self.no(&mut state, &id, said),
         };
         drop(state);
         self.wake.notify_one();
+        if let Ok(answered) = &done {
+            self.spell_out(&answered.agent);
+        }
         done
     }
 
-    fn yes(&self, state: &mut State, id: &str, approval: Approval) -> Result<Answered, AnswerError> {
+    /// One yes of several: it is kept with its question, which stays.
+    fn agree(&self, state: &mut State, id: &str, yes: Yes, (of, at): (u8, SystemTime)) -> Result<Answered, AnswerError> {
+        let question = state.holds.get(id).ok_or(AnswerError::Unknown)?;
+        let answered = Answered::not_yet(id, question, &yes, of);
+        self.recorder.record(&record_of(&answered, &question.subject, &yes.approver, &yes.note)).map_err(|_| AnswerError::Unwritable)?;
+        match self.store.agree(id, &yes, at) {
+            Ok(true) => {}
+            Ok(false) => return Err(AnswerError::Elsewhere),
+            Err(error) => return Err(AnswerError::Unkept(error)),
+        }
+        state.holds.agree(id, yes);
+        if let Some(hold) = state.holds.view(id) {
+            let _ = self.news.send(News::Changed { hold });
+        }
+        Ok(answered)
+    }
+
+    fn yes(&self, state: &mut State, id: &str, approval: Approval, (last, of): (&str, u8)) -> Result<Answered, AnswerError> {
         let waiting = state.holds.get(id).map_or(0, |question| question.waiting.len());
-        let answered = Answered::yes(id, &approval, waiting);
-        self.recorder
-            .record(&record_of(&answered, &approval.subject, &approval.approver, &approval.note))
-            .map_err(|_| AnswerError::Unwritable)?;
+        let answered = Answered { of: (of > 1).then_some(of), ..Answered::yes(id, &approval, waiting) };
+        self.recorder.record(&record_of(&answered, &approval.subject, last, &approval.note)).map_err(|_| AnswerError::Unwritable)?;
         self.keep(id, &approval)?;
         let Some(question) = state.holds.close(id) else { return Err(AnswerError::Unknown) };
         let (approval_id, approver) = (approval.id, approval.approver.to_string());
@@ -151,7 +179,10 @@ impl HoldDesk {
         self.changes.send_modify(|count| *count += 1);
         let kept = self.store.end(found, (self.clock)());
         let view = ApprovalView::of(&approval, state.hold_of(found));
-        self.recorder.record(&revoked(&approval, who)).map_err(|_| RevokeError::Unrecorded)?;
+        let recorded = self.recorder.record(&revoked(&approval, who));
+        drop(state);
+        self.spell_out(&view.agent);
+        recorded.map_err(|_| RevokeError::Unrecorded)?;
         kept.map(|_| view).map_err(RevokeError::Unlasting)
     }
 
@@ -191,6 +222,7 @@ fn record_of(answered: &Answered, subject: &Subject, approver: &str, note: &Opti
         answer: answered.answer,
         approver: approver.to_owned(),
         approver_kind: "person".to_owned(),
+        of: answered.of,
         scope: answered.scope.clone(),
         expiry: answered.until,
         note: note.as_ref().map(ToString::to_string),

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::ApprovalView;
 use super::facts::{Facts, Familiar};
+use super::granted::Granted;
 use super::holds::{Limits, Question, Weighed, remembered, typed};
 use super::news::{Closed, Closing, News};
 use super::shown::HoldView;
@@ -60,6 +62,7 @@ pub struct HoldDesk {
     pub(super) familiar: Familiar,
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) granted: Option<Granted>,
     pub(super) clock: fn() -> SystemTime,
     pub(super) state: Mutex<State>,
     pub(super) changes: watch::Sender<u64>,
@@ -75,6 +78,8 @@ pub struct Books {
     pub recorder: Arc<dyn Recorder>,
     /// The store.
     pub store: Arc<dyn Store>,
+    /// The state folder in which approvals without end stand as text besides; `None` writes none.
+    pub state: Option<PathBuf>,
 }
 
 impl fmt::Debug for HoldDesk {
@@ -103,7 +108,7 @@ impl HoldDesk {
         clock: fn() -> SystemTime,
     ) -> Result<Arc<Self>, StoreError> {
         let HoldSettings { pending, per_agent, per_source, total, quiet_after_deny } = settings;
-        let Books { recorder, store } = books;
+        let Books { recorder, store, state } = books;
         let desk = Arc::new(Self {
             quiet_after_deny,
             policy,
@@ -111,6 +116,7 @@ impl HoldDesk {
             familiar: Familiar::default(),
             recorder,
             store,
+            granted: state.as_deref().map(Granted::new),
             clock,
             state: Mutex::new(State::new(Limits { pending, per_agent, per_source, total })),
             changes: watch::Sender::new(0),
@@ -280,7 +286,7 @@ impl HoldDesk {
     }
 
     /// Whether an id stands for a question already. What the store cannot say, it refuses to keep twice.
-    fn is_taken(&self, state: &State, id: &str) -> bool {
+    pub(super) fn is_taken(&self, state: &State, id: &str) -> bool {
         state.is_taken(id) || self.store.fate(id).is_ok_and(|fate| fate.is_some())
     }
 

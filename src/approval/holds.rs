@@ -10,12 +10,13 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
-use super::facts::Facts;
-use super::facts::Similar;
+use super::answer::Lasting;
+use super::facts::{Facts, Similar};
 use super::shown::HoldView;
 use super::similar::Groups;
 use crate::egress::hold::Word;
 use crate::egress::record::masked;
+use crate::policy::address::Addresses;
 use crate::policy::approvals::{Asking, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Instance, RequestLine, Seen, Sight};
 use crate::policy::decide::HoldTerms;
@@ -40,6 +41,19 @@ pub struct Limits {
     pub total: usize,
 }
 
+/// One yes to a question that needs more than one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Yes {
+    /// Who said it.
+    pub approver: Arc<str>,
+    /// How long it is to last.
+    pub lasting: Lasting,
+    /// What it may resolve to.
+    pub addresses: Arc<Addresses>,
+    /// The approver's words.
+    pub note: Option<Arc<str>>,
+}
+
 /// A pending question.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -57,6 +71,8 @@ pub struct Question {
     pub facts: Arc<Facts>,
     /// The agent had not asked for the destination before.
     pub first_time: bool,
+    /// The yeses so far, where one is not enough.
+    pub yeses: Vec<Yes>,
     /// Attempts that wait for the answer.
     pub waiting: BTreeSet<AttemptId>,
     /// When it was opened.
@@ -78,7 +94,8 @@ impl Question {
         let sight = subject.request.as_ref().map_or(Sight::NotYet, seen);
         let (first_time, [opened_at, dies_at]) = when;
         let facts = Arc::default();
-        Self { id, subject, request, sight, terms, facts, first_time, waiting: BTreeSet::new(), opened_at, dies_at }
+        let (yeses, waiting) = (Vec::new(), BTreeSet::new());
+        Self { id, subject, request, sight, terms, facts, first_time, yeses, waiting, opened_at, dies_at }
     }
 
     /// An attempt that would ask the same.
@@ -199,6 +216,7 @@ impl Holds {
             terms: terms.clone(),
             facts,
             first_time,
+            yeses: Vec::new(),
             waiting: BTreeSet::new(),
             opened_at: now,
             dies_at,
@@ -242,6 +260,11 @@ impl Holds {
         let left = self.questions.get_mut(id).is_some_and(|question| question.waiting.remove(&attempt));
         self.waiting -= usize::from(left);
         left
+    }
+
+    /// One yes of several that are needed.
+    pub(super) fn agree(&mut self, id: &str, yes: Yes) {
+        self.questions.get_mut(id).into_iter().for_each(|question| question.yeses.push(yes.clone()));
     }
 
     /// Closes a question that is answered, with those who wait; the answer is the caller's to tell them.

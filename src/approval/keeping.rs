@@ -1,14 +1,16 @@
 //! The desk and its store: what a start takes up again, and the use of a yes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::desk::HoldDesk;
+use super::granted::Granted;
 use super::news::Closing;
 use super::store::{Kept, StoreError};
 use crate::egress::hold::Claimed;
 use crate::policy::approvals::{ApprovalId, Scope};
-use crate::policy::attempt::Attempt;
+use crate::policy::attempt::{AgentId, Attempt};
 
 impl HoldDesk {
     /// Takes up what the store kept. What the policy in force does not ask, or asks otherwise, is over.
@@ -31,7 +33,23 @@ impl HoldDesk {
         drop(approvals);
         drop(state);
         self.policy_changed(&self.policy.load());
+        let named = self.granted.iter().flat_map(Granted::agents);
+        let agents: BTreeSet<AgentId> = named.chain(self.approvals().into_iter().map(|approval| approval.agent)).collect();
+        agents.iter().for_each(|agent| self.spell_out(agent));
         Ok(())
+    }
+
+    /// Writes an agent's approvals without end as text.
+    pub(super) fn spell_out(&self, agent: &AgentId) {
+        let Some(granted) = &self.granted else { return };
+        if let Err(error) = granted.write(agent, || self.approvals()) {
+            tracing::warn!(%error, "the approvals without end could not be written as text");
+        }
+    }
+
+    /// Forgets what ended before then.
+    pub fn forget(&self, before: SystemTime) -> Result<usize, StoreError> {
+        self.store.forget(before)
     }
 
     /// Uses a yes for one attempt. A use that is counted is counted by the store before anything rests on it.

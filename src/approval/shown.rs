@@ -59,7 +59,7 @@ pub struct HoldView {
     /// How many people have to say yes.
     #[serde(default = "one")]
     pub approvers: usize,
-    /// Who said yes, where that takes more than one.
+    /// Who said yes so far, where more than one has to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub yes_by: Vec<String>,
     /// How many attempts wait for the answer.
@@ -81,7 +81,7 @@ fn one() -> usize {
 impl HoldView {
     /// The question as it stands, beside `similar` ones.
     pub(super) fn of(question: &Question, similar: Option<Similar>) -> Self {
-        let Facts { process, risk, preset, lookalike } = question.facts.as_ref().clone();
+        let Facts { process, risk, preset, lookalike, approvers } = question.facts.as_ref().clone();
         let view = Self {
             id: question.id.as_ref().to_owned(),
             agent: question.subject.agent.clone(),
@@ -97,8 +97,8 @@ impl HoldView {
             risk,
             similar,
             first_time: question.first_time,
-            approvers: one(),
-            yes_by: Vec::new(),
+            approvers: usize::from(approvers).max(one()),
+            yes_by: question.yeses.iter().map(|yes| yes.approver.to_string()).collect(),
             waiting: question.waiting.len(),
             opened_at: timestamp(question.opened_at),
             expires_at: timestamp(question.dies_at),

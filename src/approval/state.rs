@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::answer::AnswerError;
 use super::holds::{Holds, Limits, Told};
 use super::news::Closing;
+use super::unanswered::AnswerError;
 use crate::egress::hold::Word;
 use crate::policy::approvals::{ApprovalId, Approvals};
 use crate::policy::attempt::{Attempt, AttemptId};

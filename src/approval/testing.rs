@@ -5,6 +5,7 @@
 use std::cell::Cell;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -65,13 +66,21 @@ impl Room {
     }
 
     pub(crate) fn with_clock(clock: fn() -> SystemTime) -> Self {
+        Self::made(Arc::new(Sqlite::in_memory().unwrap()), under(Floor::none()), None, clock)
+    }
+
+    /// A room with a store that was there before it.
+    pub(crate) fn over(store: Arc<Sqlite>, policy: Policy, state: Option<PathBuf>) -> Self {
+        Self::made(store, policy, state, now)
+    }
+
+    fn made(store: Arc<Sqlite>, policy: Policy, state: Option<PathBuf>, clock: fn() -> SystemTime) -> Self {
         let approvals = Arc::new(RwLock::new(Approvals::default()));
         let journal = Arc::new(Journal::default());
         let settings = HoldSettings { pending: PENDING, per_agent: 3, per_source: 3, total: 4, quiet_after_deny: QUIET };
         let recorder = Arc::clone(&journal) as Arc<dyn Recorder>;
-        let policy = Arc::new(ArcSwap::from_pointee(under(Floor::none())));
-        let store = Arc::new(Sqlite::in_memory().unwrap());
-        let books = Books { recorder, store: Arc::clone(&store) as Arc<dyn Store> };
+        let policy = Arc::new(ArcSwap::from_pointee(policy));
+        let books = Books { recorder, store: Arc::clone(&store) as Arc<dyn Store>, state };
         let desk = HoldDesk::with_clock(settings, Arc::clone(&policy), Arc::clone(&approvals), books, clock).unwrap();
         Self { desk, policy, approvals, journal, store }
     }

@@ -4,6 +4,8 @@
 
 mod facts;
 mod floor;
+mod kept;
+mod several;
 mod threads;
 mod walk;
 
@@ -18,7 +20,7 @@ use uuid::Uuid;
 
 use super::testing::*;
 use super::*;
-use crate::egress::hold::{Asked, Word};
+use crate::egress::hold::{Asked, Claimed, Desk as _, Waiting, Word};
 use crate::egress::record::Answer;
 use crate::policy::approvals::Asking;
 use crate::policy::approvals::ONCE_WITHIN;

@@ -3,14 +3,15 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, NotRunning};
 use super::approve::{local, shown};
-use crate::approval::ApprovalView;
+use crate::approval::{ApprovalView, granted, store};
 use crate::text::{ascii_json, plain};
 
 /// List the approvals in force.
@@ -19,12 +20,23 @@ pub struct ApprovalsArgs {
     /// Print a JSON array.
     #[arg(long)]
     pub json: bool,
+    /// Print those without end as rules to move into an allowlist; without a running exeat as well.
+    #[arg(long, conflicts_with = "json")]
+    pub toml: bool,
 }
 
 /// Lists, the oldest first.
 pub async fn run(args: ApprovalsArgs, state: &Path, out: &mut impl Write) -> Result<ExitCode> {
-    let ApprovalsArgs { json } = args;
-    let approvals: Vec<ApprovalView> = AdminClient::new(state).get("approvals").await?;
+    let ApprovalsArgs { json, toml } = args;
+    let approvals: Vec<ApprovalView> = match AdminClient::new(state).get("approvals").await {
+        Err(error) if toml && error.is::<NotRunning>() => store::kept_approvals(state, SystemTime::now())?,
+        answered => answered?,
+    };
+    if toml {
+        let rules = granted::as_rules(&approvals);
+        write!(out, "{}", if rules.is_empty() { "# no approval without end is in force\n" } else { &rules })?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if json {
         writeln!(out, "{}", ascii_json(&serde_json::to_string_pretty(&approvals)?))?;
     } else if approvals.is_empty() {

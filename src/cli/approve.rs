@@ -31,7 +31,7 @@ pub struct ApproveArgs {
     /// For a while, such as 15m, 1h or 8h; open tunnels are cut at its end.
     #[arg(long = "for", group = "scope", value_name = "DURATION", value_parser = duration, num_args = 0..=1, default_missing_value = "1h")]
     pub lasting: Option<Duration>,
-    /// Without end, for the agent on whatever instance, until revoked or exeat restarts.
+    /// Without end, for the agent on whatever instance, until revoked.
     #[arg(long, group = "scope")]
     pub always: bool,
     /// Why, for the records.
@@ -54,7 +54,9 @@ pub async fn run(args: ApproveArgs, state: &Path, out: &mut impl Write) -> Resul
         (None, false) => ScopeWord::Once,
     };
     let seconds = lasting.map(|lasting| lasting.as_secs());
-    let body = Approve { scope, seconds, addresses: (!addresses.is_empty()).then_some(addresses), note };
+    // Whoever typed --address said it.
+    let addresses_confirmed = !addresses.is_empty();
+    let body = Approve { scope, seconds, addresses: addresses_confirmed.then_some(addresses), addresses_confirmed, note };
     let client = AdminClient::new(state);
     each(&ids, async |id| {
         let answered: Answered = client.post(&format!("holds/{}/approve", segment(id)), &body).await?;
@@ -71,7 +73,15 @@ pub async fn run(args: ApproveArgs, state: &Path, out: &mut impl Write) -> Resul
 
 /// What a yes grants, in words.
 pub fn granted(answered: &Answered) -> String {
-    let Answered { hold, agent, instance, place, answer: _, approval: _, scope, until, addresses, released } = answered;
+    let Answered { hold, agent, instance, place, answer: _, of, yes_by, approval, scope, until, addresses, released } = answered;
+    if let (None, Some(of)) = (approval, of) {
+        let (count, names) = (yes_by.len(), yes_by.iter().map(|name| plain(name, 60)).collect::<Vec<_>>().join(", "));
+        return format!(
+            "{}: {count} of {of} yes ({names}): {agent} may not reach {} until somebody else says yes as well",
+            plain(hold, 20),
+            shown(place, None)
+        );
+    }
     let who =
         if scope.as_deref() == Some("always") { format!("{agent}, any instance") } else { format!("{agent} ({})", plain(instance, 60)) };
     let how_long = match (scope.as_deref(), until) {

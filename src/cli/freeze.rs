@@ -111,7 +111,7 @@ pub(super) fn me() -> String {
 /// Changes the freezes of a state folder that no exeat runs with. The store says so if one does, and does not answer.
 pub(super) fn alone<T>(config: &Config, change: impl FnOnce(&mut Freezing, &Standing, &Recording) -> Result<T>) -> Result<T> {
     let standing = loaded::to_look_at(config).standing;
-    let Kept { journal, store } = Kept::lasting(config)?;
+    let Kept { journal, store, state: _ } = Kept::lasting(config)?;
     let mut freezing = Freezing::kept(store)?;
     let recording = Recording::new(journal);
     let changed = change(&mut freezing, &standing, &recording);

@@ -164,8 +164,10 @@ pub fn line(hold: &HoldView) -> String {
         count @ (0 | 1) => format!("{count} waiting"),
         count => format!("{count} waiting, a yes releases all of them"),
     };
+    let yes_by: Vec<String> = hold.yes_by.iter().map(|name| plain(name, 60)).collect();
+    let yes_by = if yes_by.is_empty() { String::new() } else { format!("  yes by {}, waits for another", yes_by.join(", ")) };
     let (opened, expires) = (local(hold.opened_at), local(hold.expires_at));
-    format!("{id}  {agent} ({instance})  {place}{extra}{known}  {waiting}{first}  asked {opened}, until {expires}")
+    format!("{id}  {agent} ({instance})  {place}{extra}{known}  {waiting}{first}{yes_by}  asked {opened}, until {expires}")
 }
 
 #[cfg(test)]

@@ -202,6 +202,7 @@ fn allowlist() -> Value {
         ("addresses", some(&text()), "What such a destination may resolve to once approved."),
         ("observe_until", moment(), "Until then what is unlisted or held passes and is recorded; 14 days at most."),
         ("limits", limits_of_policy(), "Bounds the agent as a whole."),
+        ("approvers", number(9), "How many people have to say yes."),
         ("identify", list(&identify), "How the agent is known: any one of these tables."),
     ];
     keys.extend(of_files_with_rules());
@@ -224,6 +225,7 @@ fn floor() -> Value {
         ("private", any(&text()), "The only networks beside \"public\" that `addresses` may open."),
         ("forbid", some(&one_of(&["observe", "opaque", "always"])), "What no allowlist and no person may do."),
         ("max_for", duration(), "The longest a yes may last."),
+        ("approvers", number(9), "How many people have to say yes at least."),
         ("limits", limits_of_policy(), "Bounds each agent, beside its own."),
         hold(vec![shared_ok()]),
         block(),
@@ -309,6 +311,11 @@ fn exeat() -> Value {
             ("guard", table(&[], vec![("never", any(&text()), "Addresses and networks that are never dialled.")]), "What no rule opens."),
             ("limits", table(&[], limits), "What everything is bounded by."),
             ("journal", table(&[], journal()), "How records are kept."),
+            (
+                "store",
+                table(&[], vec![("url", one_of(&["sqlite"]), "Where questions and approvals are kept: in `state`.")]),
+                "Where approvals are kept.",
+            ),
             ("telemetry", table(&[], telemetry()), "Where records and metrics are exported."),
         ],
     )

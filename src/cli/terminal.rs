@@ -222,7 +222,12 @@ impl Asking {
             };
             let Some(reply) = reply else { continue };
             return match self.desk.answer(&hold.id, reply, &self.approver, None) {
-                Ok(_) => Ok(()),
+                Ok(answered) if answered.yes_by.is_empty() => Ok(()),
+                // Nobody else can say so here, and asking again would be no other person.
+                Ok(_) => {
+                    self.unanswerable.insert(hold.id.clone());
+                    self.say("exeat: your yes counts; somebody else would have to say so as well, and here nobody can\n").await
+                }
                 Err(AnswerError::Floor(refused)) => {
                     self.say(&format!("exeat: {refused}\n")).await?;
                     continue;

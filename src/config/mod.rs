@@ -370,7 +370,6 @@ file = "/var/log/ocsf.jsonl"
             "[admin]",
             "[inspect]",
             "[upstream]",
-            "[store]\nurl = \"sqlite\"",
             "[listen.main]\naddress = \"127.0.0.1:1\"\ntls = {}",
             "[listen.main]\naddress = \"127.0.0.1:1\"\nproxy_protocol = []",
             "[listen.main]\naddress = \"127.0.0.1:1\"\ntransparent = false",
@@ -381,6 +380,19 @@ file = "/var/log/ocsf.jsonl"
         ] {
             let said = faults(text, &[]);
             assert!(said.len() == 1 && said[0].contains("comes with a later version"), "{text}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn approvals_are_kept_in_sqlite_and_nowhere_else_yet() {
+        let plain = load("", &[]).unwrap();
+        assert_eq!(load("[store]\nurl = \"sqlite\"", &[]).unwrap(), plain);
+        assert_eq!(load("", &[("EXEAT_STORE_URL", "sqlite")]).unwrap(), plain);
+        for (text, found) in
+            [("[store]\nurl = \"postgres://db\"", "postgres://db"), ("[store]\nurl = 1", "1"), ("[store]\npath = \"x\"", "path")]
+        {
+            let said = faults(text, &[]);
+            assert!(said.len() == 1 && said[0].contains(found) && said[0].contains("exeat.toml:2"), "{said:?}");
         }
     }
 

@@ -58,7 +58,7 @@ impl Origin<'_> {
 
 /// Reads one document: the file, or what one variable stands for. What it says replaces what the draft has.
 pub(super) fn read(mut root: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
-    root.not_yet(&["admin", "inspect", "upstream", "store"]);
+    root.not_yet(&["admin", "inspect", "upstream"]);
     if let Some(path) = path(&mut root, "allowlists", origin) {
         draft.allowlists = Some(path);
     }
@@ -96,6 +96,11 @@ pub(super) fn read(mut root: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) 
     }
     if let Some(table) = root.table("journal") {
         export::journal(table, origin, draft);
+    }
+    if let Some(item) = root.table("store").and_then(|mut table| table.take("url"))
+        && item.text().is_some_and(|url| url != "sqlite")
+    {
+        item.wrong("sqlite", "write url = \"sqlite\", or leave it out: approvals are kept in `state`");
     }
     if let Some(table) = root.table("telemetry") {
         export::telemetry(table, origin, draft);

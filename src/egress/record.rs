@@ -215,6 +215,9 @@ pub struct Answered {
     pub approver: String,
     /// What kind of approver: `person`.
     pub approver_kind: String,
+    /// How many people have to say yes, where that is more than one. A yes of one of them without an approval lets nothing pass yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u8>,
     /// `once`, `for` or `always`, of a yes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,

@@ -46,6 +46,8 @@ pub struct Allowlist {
     pub observe_line: u32,
     /// Bounds the agent as a whole.
     pub limits: Limits,
+    /// How many people have to say yes.
+    pub approvers: u8,
     /// How the agent is known: any one of these.
     pub identify: Vec<Identify>,
     /// The rules, its own and those it includes; their order means nothing.
@@ -158,6 +160,7 @@ impl Allowlist {
             observe_until: None,
             observe_line: 0,
             limits: Limits::default(),
+            approvers: 1,
             identify: Vec::new(),
             rules: Vec::new(),
             expectations: Vec::new(),

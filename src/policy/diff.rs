@@ -90,6 +90,7 @@ fn of_heads(old: &Allowlist, new: &Allowlist) -> Vec<Difference> {
         let what = format!("observe_until: was {}, is {}", words::moment(old.observe_until), words::moment(new.observe_until));
         found.push(Difference { change: Change::of(new.observe_until > old.observe_until, new.observe_until < old.observe_until), what });
     }
+    found.extend(of_approvers(old.approvers, new.approvers));
     found.extend(of_identities(&old.identify, &new.identify));
     let said = |allowlist: &Allowlist| -> Vec<String> {
         let expectations = allowlist.expectations.iter();
@@ -100,6 +101,10 @@ fn of_heads(old: &Allowlist, new: &Allowlist) -> Vec<Difference> {
     let come = after.iter().filter(|one| !before.contains(one)).map(|one| format!("expect: {one}"));
     found.extend(gone.chain(come).map(|what| Difference { change: Change::Neither, what }));
     found
+}
+
+fn of_approvers(old: u8, new: u8) -> Option<Difference> {
+    (old != new).then(|| Difference { change: Change::of(new < old, new > old), what: format!("approvers: was {old}, is {new}") })
 }
 
 fn of_addresses(key: &str, old: &Addresses, new: &Addresses) -> Option<Difference> {

@@ -30,6 +30,8 @@ pub struct Floor {
     pub forbid: Forbid,
     /// The longest a yes may last.
     pub max_for: Option<Duration>,
+    /// How many people have to say yes at least.
+    pub approvers: u8,
 }
 
 /// `forbid` of the floor.
@@ -55,7 +57,7 @@ impl Floor {
     /// Binds nobody.
     pub fn none() -> Self {
         let (limits, forbid) = (Limits::default(), Forbid::default());
-        Self { file: "no floor".into(), rules: Vec::new(), limits, private: None, forbid, max_for: None }
+        Self { file: "no floor".into(), rules: Vec::new(), limits, private: None, forbid, max_for: None, approvers: 1 }
     }
 
     /// The same, with rules that never end.

@@ -105,6 +105,7 @@ impl Agent {
                 observe_until,
                 observe_line,
                 limits,
+                approvers,
                 identify,
                 rules: _,
                 expectations,
@@ -112,7 +113,7 @@ impl Agent {
             } = allowlist;
             let it = &self.written;
             (file, agent, agent_line, unlisted, addresses) == (&it.file, &it.agent, &it.agent_line, &it.unlisted, &it.addresses)
-                && (observe_until, observe_line, limits) == (&it.observe_until, &it.observe_line, &it.limits)
+                && (observe_until, observe_line, limits, approvers) == (&it.observe_until, &it.observe_line, &it.limits, &it.approvers)
                 && (identify, expectations, includes) == (&it.identify, &it.expectations, &it.includes)
         }
     }
@@ -214,6 +215,11 @@ impl Policy {
         &self.inner.floor
     }
 
+    /// How many people have to say yes to what the agent asks.
+    pub fn approvers(&self, agent: &AgentId) -> u8 {
+        self.agent(agent).map_or(1, |agent| agent.written.approvers).max(self.floor().approvers)
+    }
+
     /// The agents that have rules, in the order of their names.
     pub fn agents(&self) -> impl Iterator<Item = &AgentId> {
         self.inner.agents.keys()
@@ -295,8 +301,8 @@ fn digest(floor: &Floor, allowlists: &[Allowlist], guard: &Guard) -> [u8; 32] {
     let mut digest = RulesDigest(Sha256::new());
     (guard, floor).hash(&mut digest);
     for allowlist in sorted {
-        let Allowlist { file, agent, unlisted, addresses, observe_until, limits, rules, .. } = allowlist;
-        (file, agent, unlisted, addresses, observe_until, limits, rules).hash(&mut digest);
+        let Allowlist { file, agent, unlisted, addresses, observe_until, limits, approvers, rules, .. } = allowlist;
+        (file, agent, unlisted, addresses, observe_until, limits, approvers, rules).hash(&mut digest);
     }
     digest.0.finalize().into()
 }

@@ -13,7 +13,7 @@ use super::destination::Port;
 use super::limits::Limits;
 use super::pattern::HostPattern;
 use super::request::RequestRule;
-pub(super) use keys::limits;
+pub(super) use keys::{approvers, limits};
 pub(super) use usable::{addresses, fix_of_network, usable};
 
 /// The place of a rule, as records, refusals and `explain` cite it: `coder.toml:12`.

@@ -13,7 +13,7 @@ const PAIRS_MAX: usize = 1_000_000;
 
 /// What is wider in `new` than in `old`, in a few words, or `None` where nothing is.
 pub fn widens(old: &Allowlist, new: &Allowlist) -> Option<&'static str> {
-    let Allowlist { unlisted, addresses, observe_until, limits, identify, rules, .. } = new;
+    let Allowlist { unlisted, addresses, observe_until, limits, approvers, identify, rules, .. } = new;
     if old.unlisted == Unlisted::Block && *unlisted == Unlisted::Hold {
         return Some("unlisted, which was block");
     }
@@ -22,6 +22,9 @@ pub fn widens(old: &Allowlist, new: &Allowlist) -> Option<&'static str> {
     }
     if observe_until.is_some_and(|until| old.observe_until.is_none_or(|before| until > before)) {
         return Some("observe_until");
+    }
+    if *approvers < old.approvers {
+        return Some("approvers");
     }
     if !as_tight(limits, &old.limits) {
         return Some("[limits]");
@@ -196,6 +199,8 @@ mod tests {
             ("unlisted = \"hold\"\n", "", None),
             ("", "addresses = [\"public\", \"10.0.0.0/8\"]\n", Some("addresses")),
             ("addresses = [\"public\", \"10.0.0.0/8\"]\n", "addresses = [\"10.1.0.0/16\"]\n", None),
+            ("", "approvers = 2\n", None),
+            ("approvers = 2\n", "", Some("approvers")),
             ("", "observe_until = \"2026-09-25\"\n", Some("observe_until")),
             ("observe_until = \"2026-09-25\"\n", "observe_until = \"2026-09-24\"\n", None),
             ("observe_until = \"2026-09-25\"\n", "observe_until = \"2026-09-26\"\n", Some("observe_until")),

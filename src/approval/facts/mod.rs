@@ -37,6 +37,8 @@ pub struct Facts {
     pub preset: Option<Arc<str>>,
     /// A name it could be taken for.
     pub lookalike: Option<Lookalike>,
+    /// How many people have to say yes, by the policy it was asked under.
+    pub approvers: u8,
 }
 
 /// One thing that speaks against a destination.
@@ -98,6 +100,7 @@ impl Familiar {
             risk: risk::risks(subject),
             preset: named(&preset::about(&subject.destination, PresetEffect::Allow)),
             lookalike: self.lookalike(policy, subject),
+            approvers: policy.approvers(&subject.agent),
         }
     }
 

@@ -4,12 +4,13 @@
 //! the store says who made it: that is what lets several processes share one later.
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod contract;
 mod sqlite;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -18,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 pub use sqlite::Sqlite;
 
-use super::holds::Question;
+use super::answer::ApprovalView;
+use super::holds::{Question, Yes};
 use super::news::Closing;
 pub use crate::egress::Spent;
 pub use crate::egress::record::Whom;
@@ -43,6 +45,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// A question is over without an answer. `false`: it was over before, or never was.
     fn close(&self, hold: &str, how: Closing, at: SystemTime) -> Result<bool, StoreError>;
+
+    /// One yes of several that are needed: the question stays. `false`: it was over before, or he had said so.
+    fn agree(&self, hold: &str, yes: &Yes, at: SystemTime) -> Result<bool, StoreError>;
 
     /// A yes: the question is over and the approval in force, both or neither. `false`: the question was over before.
     fn approve(&self, hold: &str, approval: &Approval) -> Result<bool, StoreError>;
@@ -88,6 +93,15 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Adds to what was spent on a day, all of it or nothing, and forgets the days before the one before it.
     fn spend(&self, day: Date, spent: &[Spent]) -> Result<(), StoreError>;
+}
+
+/// The approvals in force that a state folder keeps, where no exeat has it open.
+pub fn kept_approvals(state: &Path, now: SystemTime) -> Result<Vec<ApprovalView>, StoreError> {
+    if !Sqlite::is_in(state) {
+        return Ok(Vec::new());
+    }
+    let kept = Sqlite::open(state, false)?.kept(now)?;
+    Ok(kept.approvals.iter().map(|(hold, approval)| ApprovalView::of(approval, Some(hold.to_string()))).collect())
 }
 
 /// What a start finds.
@@ -153,7 +167,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// There is no room for it.
-    #[error("{} cannot be written: no room is left; make some", path.display())]
+    #[error("{} cannot be written: there is no room, or the disk fails; make room", path.display())]
     Full {
         /// The file.
         path: PathBuf,

@@ -13,11 +13,12 @@ use std::time::{Duration, SystemTime};
 
 use jiff::civil::Date;
 use parking_lot::Mutex;
+use rusqlite::ffi::SQLITE_IOERR_WRITE;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use super::{Approver, Freeze, Kept, Spent, Store, StoreError, Whom};
 use crate::approval::Closing;
-use crate::approval::holds::Question;
+use crate::approval::holds::{Question, Yes};
 use crate::policy::approvals::{Approval, ApprovalId, Subject};
 use crate::policy::attempt::AgentId;
 use crate::policy::destination::Destination;
@@ -50,6 +51,8 @@ impl Sqlite {
         if mode & 0o077 != 0 {
             return Err(StoreError::Exposed { path, mode });
         }
+        // Before SQLite has it: closing any descriptor of a file gives up the process's POSIX locks on it (fcntl(2)), and so the store.
+        drop(made);
         let path = fs::canonicalize(&path).map_err(broken)?;
         let connection = Connection::open(&path).map_err(|error| told(&path, &error))?;
         Self::ready(connection, path, disk)
@@ -119,6 +122,12 @@ impl Sqlite {
         done.map_err(|error| told(&self.path, &error))
     }
 
+    /// From now on nothing can be written, or again.
+    #[cfg(test)]
+    pub(crate) fn break_it(&self, broken: bool) {
+        self.connection.lock().pragma_update(None, "query_only", broken).expect("a pragma of SQLite");
+    }
+
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         read(&self.connection.lock()).map_err(|error| told(&self.path, &error))
     }
@@ -139,6 +148,10 @@ impl Store for Sqlite {
 
     fn close(&self, hold: &str, how: Closing, at: SystemTime) -> Result<bool, StoreError> {
         self.change(|change| holds::close(change, hold, how, at))
+    }
+
+    fn agree(&self, hold: &str, yes: &Yes, at: SystemTime) -> Result<bool, StoreError> {
+        self.change(|change| holds::agree(change, hold, yes, at))
     }
 
     fn approve(&self, hold: &str, approval: &Approval) -> Result<bool, StoreError> {
@@ -214,7 +227,15 @@ fn told(path: &Path, error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked { path },
         Some(ErrorCode::DiskFull) => StoreError::Full { path },
+        // A quota or a limit of the file size is told so, and not as a full disk.
+        Some(ErrorCode::SystemIoFailure) if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_WRITE) => {
+            StoreError::Full { path }
+        }
         // The words of SQLite and of its wrapper; they repeat no value.
         Some(_) | None => StoreError::Broken { path, why: crate::text::plain(&error.to_string(), 200) },
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

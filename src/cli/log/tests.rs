@@ -258,6 +258,7 @@ fn answered() -> Answered {
         answer: Answer::Yes,
         approver: "ada".into(),
         approver_kind: "person".into(),
+        of: None,
         scope: Some("once".into()),
         expiry: None,
         note: Some("go on".into()),

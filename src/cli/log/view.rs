@@ -170,6 +170,7 @@ impl Row {
 
     fn answered(answered: &Answered) -> Self {
         let word = match answered.answer {
+            Answer::Yes if answered.of.is_some() && answered.approval.is_none() => "agreed",
             Answer::Yes => "approved",
             Answer::No => "denied",
         };

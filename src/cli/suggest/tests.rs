@@ -229,6 +229,7 @@ fn what_a_person_or_a_hold_rule_spoke_against_is_not_in_force() {
         answer: Answer::No,
         approver: "ann".into(),
         approver_kind: "person".into(),
+        of: None,
         scope: None,
         expiry: None,
         note: None,

@@ -408,6 +408,18 @@ async fn a_flood_is_summed_up_but_for_what_a_question_names() {
     assert_eq!(told, wanted);
 }
 
+#[tokio::test]
+async fn an_attempt_whose_use_of_a_yes_cannot_be_kept_does_not_pass_and_is_recorded_as_internal() {
+    let approvals = Arc::new(RwLock::new(Approvals::default()));
+    approvals.write().insert(yes(Destination::parse("held.test.example:443").unwrap()));
+    let world = World::sharing(approvals, Arc::new(ArcSwap::from_pointee(policy(""))), Arc::new(Asks::default()));
+    let refusal = world.gate.admit(claim("held.test.example:443", Sight::NotYet)).await.unwrap_err();
+    assert_eq!(refusal.reason, Reason::Internal);
+    let written = world.written.0.lock();
+    let [Record::Decided(decided), Record::Ended(_)] = &written[..] else { panic!("{written:?}") };
+    assert_eq!((decided.decision, decided.reason), (Ruling::Block, Reason::Internal));
+}
+
 /// Nobody answers; the first to ask opens the question.
 #[derive(Debug, Default)]
 struct Asks(std::sync::atomic::AtomicBool);

@@ -12,12 +12,12 @@ use crate::policy::document::{Document, Item, Table, one_of};
 use crate::policy::fault::code;
 use crate::policy::preset;
 use crate::policy::rule::read::rules;
-use crate::policy::rule::{Rule, RuleRef, addresses, fix_of_network, limits};
+use crate::policy::rule::{Rule, RuleRef, addresses, approvers, fix_of_network, limits};
 use crate::policy::token::TokenDigest;
 use crate::policy::tried::Tried;
 
 /// Keys that no file has that is there to be included.
-const AGENTS_OWN: [&str; 6] = ["agent", "identify", "unlisted", "addresses", "observe_until", "limits"];
+const AGENTS_OWN: [&str; 7] = ["agent", "approvers", "identify", "unlisted", "addresses", "observe_until", "limits"];
 
 /// What an allowlist shares with the files it includes.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ pub(super) fn allowlist(document: &Document<'_>) -> (Option<Allowlist>, Vec<Incl
     let observe_until = root.take("observe_until");
     let observe = observe_until.and_then(|item| Some((item.moment()?, item.line())));
     let limits = limits(&mut root);
+    let approvers = approvers(&mut root);
     root.not_yet(&["inject", "exclude"]);
     let identify = root.tables("identify").filter_map(|table| identify(document, table)).collect();
     let Body { includes, rules, expectations } = body(document, &mut root);
@@ -50,6 +51,7 @@ pub(super) fn allowlist(document: &Document<'_>) -> (Option<Allowlist>, Vec<Incl
         observe_until: observe.map(|(until, _)| until),
         observe_line: observe.map_or(0, |(_, line)| line),
         limits,
+        approvers,
         identify,
         rules,
         expectations,

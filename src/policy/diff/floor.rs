@@ -2,14 +2,14 @@
 
 use ipnet::IpNet;
 
-use super::{Change, Difference, of_limits, rules, words};
+use super::{Change, Difference, of_approvers, of_limits, rules, words};
 use crate::policy::allowlist::{Allowlist, Unlisted};
 use crate::policy::attempt::AgentId;
 use crate::policy::floor::{Floor, Forbid};
 
 /// All differences of two floors, what widens first.
 pub fn of_floors(old: &Floor, new: &Floor) -> Vec<Difference> {
-    let Floor { file: _, rules: _, limits, private, forbid, max_for } = new;
+    let Floor { file: _, rules: _, limits, private, forbid, max_for, approvers } = new;
     let mut found: Vec<Difference> = of_limits(&old.limits, limits).into_iter().collect();
     found.extend(of_private(old.private.as_deref(), private.as_deref()));
     let Forbid { observe, opaque, always } = forbid;
@@ -27,6 +27,7 @@ pub fn of_floors(old: &Floor, new: &Floor) -> Vec<Difference> {
         let what = format!("max_for: was {}, is {}", shown(old.max_for), shown(*max_for));
         found.push(Difference { change: Change::of(wider, !wider), what });
     }
+    found.extend(of_approvers(old.approvers, *approvers));
     found.extend(rules::of_rules(&as_allowlist(old), &as_allowlist(new)));
     found.sort();
     found

@@ -6,7 +6,7 @@ use super::{Floor, Forbid};
 use crate::policy::address::{Addresses, AddressesFault};
 use crate::policy::document::{Document, Item};
 use crate::policy::rule::read::floor_rules;
-use crate::policy::rule::{fix_of_network, limits};
+use crate::policy::rule::{approvers, fix_of_network, limits};
 
 /// Reads the whole file. What is wrong stands in the document.
 pub(super) fn floor(document: &Document<'_>) -> Floor {
@@ -24,7 +24,8 @@ pub(super) fn floor(document: &Document<'_>) -> Floor {
         Some(longest)
     });
     let limits = limits(&mut root);
-    Floor { file: document.file().clone(), rules: floor_rules(document, &mut root), limits, private, forbid, max_for }
+    let approvers = approvers(&mut root);
+    Floor { file: document.file().clone(), rules: floor_rules(document, &mut root), limits, private, forbid, max_for, approvers }
 }
 
 fn network(item: Item<'_>) -> Option<IpNet> {

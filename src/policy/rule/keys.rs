@@ -179,3 +179,9 @@ pub(in crate::policy) fn limits(table: &mut Table<'_>) -> Limits {
     }
     limits
 }
+
+/// Reads `approvers`: how many people have to say yes.
+pub(in crate::policy) fn approvers(table: &mut Table<'_>) -> u8 {
+    let number = table.take("approvers").and_then(|item| item.integer(1..=9));
+    number.and_then(|number| u8::try_from(number).ok()).unwrap_or(1)
+}

@@ -46,6 +46,10 @@ impl Questions {
     }
 
     pub(super) fn answered(&self, agent: &AgentLabel, answered: &Answered) {
+        if answered.of.is_some() && answered.approval.is_none() && answered.answer == Answer::Yes {
+            // One yes of several: the question stays.
+            return;
+        }
         let (answer, kind) = match answered.answer {
             Answer::Yes => ("yes", kind(answered.scope.as_deref())),
             Answer::No => ("no", "-"),

@@ -306,6 +306,7 @@ fn questions_and_answers_are_counted_by_agent_and_kind() {
             destination: destination.clone(),
             request: None,
             waiting: 0,
+            of: None,
         })
     };
     for hold in ["one", "two", "three"] {

@@ -134,12 +134,14 @@ fn say_held(held: &Held, to: &mut Attributes) {
 }
 
 fn say_answered(answered: &Answered, to: &mut Attributes) {
-    let Answered { hold, approval, answer, approver, approver_kind, scope, expiry, note, agent, destination, request, waiting } = answered;
+    let Answered { hold, approval, answer, approver, approver_kind, of, scope, expiry, note, agent, destination, request, waiting } =
+        answered;
     to.text("exeat.hold.id", hold);
     to.some("exeat.approval.id", approval.as_ref());
     to.word("exeat.answer", answer);
     to.text(names::USER, approver);
     to.text("exeat.approver.kind", approver_kind);
+    of.iter().for_each(|of| to.count("exeat.approvers", u64::from(*of)));
     to.some("exeat.approval.scope", scope.as_ref());
     to.some("exeat.approval.expiry", expiry.as_ref());
     to.some("exeat.note", note.as_ref());

@@ -4,6 +4,7 @@ mod answers;
 mod facts;
 mod floods;
 mod limits;
+mod restart;
 mod scopes;
 
 use serde_json::Value;

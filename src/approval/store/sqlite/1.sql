@@ -21,6 +21,18 @@ CREATE INDEX holds_pending ON holds (state) WHERE state = 'pending';
 CREATE INDEX holds_place ON holds (agent, host, port);
 CREATE INDEX holds_closed ON holds (closed_at) WHERE closed_at IS NOT NULL;
 
+-- Yeses to a pending question that needs more than one.
+CREATE TABLE yeses (
+    hold      TEXT NOT NULL,
+    approver  TEXT NOT NULL,
+    scope     TEXT NOT NULL,
+    seconds   INTEGER,
+    addresses TEXT NOT NULL,
+    note      TEXT,
+    at        INTEGER NOT NULL,
+    PRIMARY KEY (hold, approver)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE approvals (
     id        TEXT PRIMARY KEY,
     hold      TEXT NOT NULL,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use uuid::Uuid;
@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::super::Kept;
 use super::row::{self, Columns, Terms};
 use crate::approval::Closing;
-use crate::approval::holds::Question;
+use crate::approval::Lasting;
+use crate::approval::holds::{Question, Yes};
 use crate::policy::approvals::{Approval, ApprovalId, ONCE_WITHIN, Scope, Subject};
 use crate::policy::attempt::{AgentId, RequestLine};
 use crate::policy::destination::Destination;
@@ -31,7 +32,9 @@ pub(super) fn kept(change: &Connection, now: SystemTime) -> rusqlite::Result<Kep
          FROM holds WHERE state = 'pending' ORDER BY opened_at DESC",
     )?;
     for found in questions.query_map([], question)? {
-        kept.questions.push(found?);
+        let mut question = found?;
+        question.yeses = yeses(change, &question.id)?;
+        kept.questions.push(question);
     }
     let mut approvals = change.prepare(
         "SELECT hold, id, agent, instance, host, port, scheme, method, path, scope, until, addresses, approver, at, note \
@@ -104,6 +107,35 @@ pub(super) fn open(change: &Connection, question: &Question) -> rusqlite::Result
             row::micros(question.dies_at)
         ])
         .map(drop)
+}
+
+/// The yeses to a question that needs more of them, the first first.
+fn yeses(change: &Connection, hold: &str) -> rusqlite::Result<Vec<Yes>> {
+    let mut found = change.prepare_cached("SELECT approver, scope, seconds, addresses, note FROM yeses WHERE hold = ?1 ORDER BY at")?;
+    let rows = found.query_map([hold], |row| {
+        let lasting = match (row.get::<_, String>(1)?.as_str(), row.get::<_, Option<u32>>(2)?) {
+            ("once", None) => Lasting::Once,
+            ("for", Some(seconds)) => Lasting::For(Duration::from_secs(seconds.into())),
+            ("always", None) => Lasting::Always,
+            _ => return Err(row::unreadable(1, "a scope")),
+        };
+        let addresses = row::read_addresses(&row::from_json::<Vec<String>>(&row.get::<_, String>(3)?, 3)?, 3)?;
+        Ok(Yes { approver: row.get(0)?, lasting, addresses, note: row.get(4)? })
+    })?;
+    rows.collect()
+}
+
+pub(super) fn agree(change: &Connection, hold: &str, yes: &Yes, at: SystemTime) -> rusqlite::Result<bool> {
+    let Yes { approver, lasting, addresses, note } = yes;
+    let (word, seconds) = match lasting {
+        Lasting::Once => ("once", None),
+        Lasting::For(duration) => ("for", Some(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX))),
+        Lasting::Always => ("always", None),
+    };
+    let sql = "INSERT INTO yeses (hold, approver, scope, seconds, addresses, note, at) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 \
+               WHERE EXISTS (SELECT 1 FROM holds WHERE id = ?1 AND state = 'pending') ON CONFLICT DO NOTHING";
+    let addresses = row::json(&row::spelt(addresses))?;
+    Ok(change.prepare_cached(sql)?.execute(params![hold, approver, word, seconds, addresses, note, row::micros(at)])? == 1)
 }
 
 pub(super) fn extend(change: &Connection, hold: &str, dies_at: SystemTime) -> rusqlite::Result<()> {
@@ -194,10 +226,20 @@ pub(super) fn asked_before(connection: &Connection, agent: &AgentId, destination
 
 pub(super) fn forget(change: &Connection, before: SystemTime) -> rusqlite::Result<usize> {
     let before = row::micros(before);
+    let within = i64::try_from(ONCE_WITHIN.as_micros()).unwrap_or(i64::MAX);
+    // What ends by itself is not written down when it does.
+    change.execute(
+        "UPDATE approvals SET ended_at = coalesce(until, at + ?2) \
+         WHERE ended_at IS NULL AND (until < ?1 OR scope = 'once' AND at + ?2 < ?1)",
+        [before, within],
+    )?;
+    change.execute("DELETE FROM silences WHERE until < ?1", [before])?;
     let approvals = change.execute("DELETE FROM approvals WHERE ended_at < ?1", [before])?;
     let holds = change.execute(
         "DELETE FROM holds WHERE closed_at < ?1 AND NOT EXISTS (SELECT 1 FROM approvals WHERE approvals.hold = holds.id)",
         [before],
     )?;
+    change
+        .execute("DELETE FROM yeses WHERE NOT EXISTS (SELECT 1 FROM holds WHERE holds.id = yeses.hold AND holds.state = 'pending')", [])?;
     Ok(approvals + holds)
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use jiff::civil::Date;
 
 use super::*;
-use crate::approval::holds::Question;
+use crate::approval::holds::{Question, Yes};
 use crate::approval::store::{Approver, Freeze, Kept, Spent, Sqlite, Store, StoreError, Whom};
 use crate::policy::approvals::{Approval, ApprovalId, Subject};
 use crate::policy::attempt::AgentId;
@@ -51,6 +51,10 @@ impl Store for Flaky {
 
     fn close(&self, hold: &str, how: Closing, at: SystemTime) -> Result<bool, StoreError> {
         self.works()?.close(hold, how, at)
+    }
+
+    fn agree(&self, hold: &str, yes: &Yes, at: SystemTime) -> Result<bool, StoreError> {
+        self.works()?.agree(hold, yes, at)
     }
 
     fn approve(&self, hold: &str, approval: &Approval) -> Result<bool, StoreError> {

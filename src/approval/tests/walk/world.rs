@@ -405,7 +405,7 @@ impl Process {
         let approvals = Arc::new(RwLock::new(Approvals::default()));
         let recorder = Arc::clone(journal) as Arc<dyn Recorder>;
         let settings = HoldSettings { pending: PENDING, per_agent: PER_AGENT, per_source: TOTAL, total: TOTAL, quiet_after_deny: QUIET };
-        let books = Books { recorder: Arc::clone(&recorder), store: Arc::clone(store) as _ };
+        let books = Books { recorder: Arc::clone(&recorder), store: Arc::clone(store) as _, state: None };
         let desk = HoldDesk::with_clock(settings, Arc::clone(policy), Arc::clone(&approvals), books, now)?;
         let company = Company {
             approvals: Arc::clone(&approvals),

@@ -24,6 +24,7 @@ fn answered() -> Answered {
         answer: Answer::Yes,
         approver: "ada".into(),
         approver_kind: "person".into(),
+        of: None,
         scope: Some("for".into()),
         expiry: Some(at(60)),
         note: Some("go\non".into()),

@@ -47,10 +47,10 @@ fn every_kind_of_record_is_an_event_that_says_what_the_record_says() {
                 "network.policy.decision": "hold", "exeat.hold.only": true, "security_rule.name": "f:1"}),
         ),
         (
-            json!({"kind": "answered", "hold": "h", "approval": id, "answer": "yes", "approver": "ann", "approver_kind": "person", "scope": "for", "expiry": "2026-11-22T13:00:00Z",
+            json!({"kind": "answered", "hold": "h", "approval": id, "answer": "yes", "approver": "ann", "approver_kind": "person", "of": 2, "scope": "for", "expiry": "2026-11-22T13:00:00Z",
                 "note": "n", "agent": "coder", "destination": place, "waiting": 2}),
             "INFO",
-            json!({"exeat.hold.id": "h", "exeat.approval.id": id, "exeat.answer": "yes", "user.name": "ann", "exeat.approver.kind": "person", "exeat.approval.scope": "for",
+            json!({"exeat.hold.id": "h", "exeat.approval.id": id, "exeat.answer": "yes", "user.name": "ann", "exeat.approver.kind": "person", "exeat.approvers": 2, "exeat.approval.scope": "for",
                 "exeat.approval.expiry": "2026-11-22T13:00:00Z", "exeat.note": "n", "gen_ai.agent.name": "coder", "server.address": "api.example", "server.port": 443,
                 "exeat.waiting": 2}),
         ),

@@ -187,6 +187,8 @@ fn held(held: &Held) -> Said {
 
 fn answered(answered: &Answered, entry: &Entry) -> Said {
     let operation = match answered.answer {
+        // One of several that are needed, which lets nothing pass yet.
+        Answer::Yes if answered.of.is_some() && answered.approval.is_none() => "agree",
         Answer::Yes => "approve",
         Answer::No => "deny",
     };

@@ -25,15 +25,14 @@ fn place_of() -> Place {
     Place { host: "api.example".into(), port: 443, scheme: None }
 }
 
-/// One record of each kind, and more of those that are told in several ways.
-fn records() -> Vec<Record> {
-    let at = Timestamp::UNIX_EPOCH;
-    let answered = Answered {
+fn answered() -> Answered {
+    Answered {
         hold: "abc234".into(),
         approval: None,
         answer: Answer::No,
         approver: "ann".into(),
         approver_kind: "person".into(),
+        of: None,
         scope: None,
         expiry: None,
         note: None,
@@ -41,7 +40,13 @@ fn records() -> Vec<Record> {
         destination: place_of(),
         request: None,
         waiting: 1,
-    };
+    }
+}
+
+/// One record of each kind, and more of those that are told in several ways.
+fn records() -> Vec<Record> {
+    let at = Timestamp::UNIX_EPOCH;
+    let answered = answered();
     let revoked = Revoked { approval: Uuid::from_u128(5), agent: coder(), destination: place_of(), request: None, who: "ann".into() };
     let held = Held {
         id: decided(7).id,
