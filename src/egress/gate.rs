@@ -91,7 +91,7 @@ pub struct Company {
     pub desk: Arc<dyn Desk>,
     /// Where records go.
     pub recorder: Arc<dyn Recorder>,
-    /// What agents have spent of their bytes a day.
+    /// What agents have spent today.
     pub spending: Spending,
     /// Moves whenever an answer that was allow may be none any more.
     pub changed: watch::Receiver<u64>,
@@ -102,8 +102,8 @@ impl Gate {
     pub fn new(policy: Arc<ArcSwap<Policy>>, company: Company, settings: GateSettings) -> Arc<Self> {
         let Company { approvals, desk, recorder, spending, changed } = company;
         let GateSettings { hold_wait, per_agent, refusal_records } = settings;
-        let (seats, budgets) = (Seats::new(per_agent), Budgets::new(spending));
-        let refusals = Refusals::new(refusal_records, Arc::clone(&recorder));
+        let (seats, budgets, refusals) =
+            (Seats::new(per_agent), Budgets::new(spending), Refusals::new(refusal_records, Arc::clone(&recorder)));
         Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, hold_wait })
     }
 
@@ -286,16 +286,14 @@ impl Gate {
     }
 
     /// The decision on an attempt that is open already: its new end while it may go on, or why it may not.
-    pub(super) fn still_admits(&self, asker: &Asker, admitted: Admitted, doing: Doing) -> Result<Admitted, Reason> {
+    pub(super) fn still_admits(&self, Asker { attempt, who }: &Asker, admitted: Admitted, doing: Doing) -> Result<Admitted, Reason> {
         let policy = self.policy.load();
-        let Asker { attempt, who } = asker;
         if identify(&policy, who).as_ref() != Ok(&attempt.agent) {
             return Err(Reason::PolicyChanged);
         }
         let decision = policy.decide(attempt, &self.approvals.read(), SystemTime::now());
         if let Decision::Allow(grant) = &decision {
-            // What is open obeys the limits as they are from here on.
-            let _ = self.budgets.drawing(&attempt.agent, grant.limits());
+            self.budgets.bind(&attempt.agent, grant.limits());
         }
         match (decision, admitted) {
             (Decision::Allow(grant), Admitted::Pass { until: _ }) if doing.is_within(&grant) => Ok(Admitted::Pass { until: grant.until() }),
