@@ -1,6 +1,7 @@
 //! Wires a configuration into gate, neck, journal and listeners, and takes them down in order.
 
 pub mod export;
+mod files;
 pub mod freezing;
 mod kept;
 pub mod reload;
@@ -16,7 +17,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use parking_lot::{Mutex, RwLock};
-use rustix::process::{Resource, Rlimit};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -38,6 +38,7 @@ use crate::telemetry::serve::{Readiness, Ready};
 use crate::telemetry::sinks::{Beside, Cursors};
 use crate::telemetry::{Metrics, Recording};
 use export::Exports;
+pub use files::raise_open_files;
 pub use kept::{Kept, store};
 
 /// How long open attempts may take to end once the process is told to stop.
@@ -48,9 +49,6 @@ const TURN: Duration = Duration::from_secs(1);
 
 /// After so many turns what of the journal need not be kept is removed; after a segment's end at the next.
 const TURNS_OF_RETENTION: u32 = 60;
-
-/// Open files that are kept for other things than the two sides of each connection.
-const FILES_BESIDE: u64 = 2048;
 
 /// What listens: sockets bound before the policy is made, as the policy must know them.
 #[derive(Debug)]
@@ -169,28 +167,6 @@ impl Bound {
 
 async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| StartError::Listen { name: name.to_owned(), address, error })
-}
-
-/// Raises the limit of open files as far as it goes, and says so where that is too few for the configured connections.
-pub fn raise_open_files(config: &Config) {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit of open files could not be raised");
-    }
-    // An agent's side and the origin's side, parked connections, and what the process itself has open.
-    let wanted = 2 * config.limits.connections as u64 + FILES_BESIDE;
-    if let Some(most) = limit.maximum.filter(|most| *most < wanted) {
-        tracing::warn!("{}", too_few_files(most, wanted));
-    }
-}
-
-fn too_few_files(most: u64, wanted: u64) -> String {
-    let mend = match most.saturating_sub(FILES_BESIDE) / 2 {
-        0 => String::new(),
-        connections => format!(", or limits.connections = {connections}"),
-    };
-    format!("{most} open files are too few for limits.connections: ulimit -n {wanted}{mend}")
 }
 
 impl App {
@@ -389,19 +365,4 @@ async fn count_pending(desk: Arc<HoldDesk>, metrics: Arc<Metrics>, stop: Cancell
 pub fn readiness(recording: &Recording, mut standing: Readiness) -> Readiness {
     standing.problems.extend(recording.ready().err());
     standing
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn too_few_open_files_are_told_with_what_to_write() {
-        for (most, wanted, said) in [
-            (4096, 10_240, "4096 open files are too few for limits.connections: ulimit -n 10240, or limits.connections = 1024"),
-            (1024, 10_240, "1024 open files are too few for limits.connections: ulimit -n 10240"),
-        ] {
-            assert_eq!(too_few_files(most, wanted), said);
-        }
-    }
 }

@@ -134,7 +134,7 @@ enum Command {
     Approvals(approvals::ApprovalsArgs),
     /// Take approvals back
     Revoke(revoke::RevokeArgs),
-    /// Stop an agent, or all of them: what they try is refused, and what they have open is cut
+    /// Stop an agent, or all of them: what they try is refused, what they have open is cut
     Freeze(freeze::FreezeArgs),
     /// Let an agent go on, or all of them
     Thaw(thaw::ThawArgs),

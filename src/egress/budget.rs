@@ -103,7 +103,12 @@ impl Budgets {
         Arc::new(Self { taken: Mutex::default(), spending })
     }
 
-    /// What the bytes of an attempt are taken from, where a limit counts them; also makes what is open under these limits obey them as they are.
+    /// What is open under these limits obeys them as they are.
+    pub(super) fn bind(&self, agent: &AgentId, limits: &[(LimitedBy, Limits)]) {
+        let _drawing = self.spending.drawing(agent, limits);
+    }
+
+    /// What the bytes of an attempt are taken from, where a limit counts them.
     pub(super) fn drawing(&self, agent: &AgentId, limits: &[(LimitedBy, Limits)]) -> Option<Drawing> {
         self.spending.drawing(agent, limits)
     }

@@ -94,7 +94,7 @@ pub struct Company {
     pub desk: Arc<dyn Desk>,
     /// Where records go.
     pub recorder: Arc<dyn Recorder>,
-    /// What agents have spent of their bytes a day.
+    /// What agents have spent today.
     pub spending: Spending,
     /// Moves whenever an answer that was allow may be none any more.
     pub changed: watch::Receiver<u64>,
@@ -291,17 +291,15 @@ impl Gate {
     }
 
     /// The decision on an attempt that is open already: its new end while it may go on, or why it may not.
-    pub(super) fn still_admits(&self, asker: &Asker, admitted: Admitted, doing: Doing) -> Result<Admitted, Reason> {
+    pub(super) fn still_admits(&self, Asker { attempt, who }: &Asker, admitted: Admitted, doing: Doing) -> Result<Admitted, Reason> {
         let policy = self.policy.load();
-        let Asker { attempt, who } = asker;
         if identify(&policy, who).as_ref() != Ok(&attempt.agent) {
             return Err(Reason::PolicyChanged);
         }
         let approvals = self.approvals.read();
         let decision = policy.decide(attempt, &approvals, (self.clock)());
         if let Decision::Allow(grant) = &decision {
-            // What is open obeys the limits as they are from here on.
-            let _ = self.budgets.drawing(&attempt.agent, grant.limits());
+            self.budgets.bind(&attempt.agent, grant.limits());
         }
         match (decision, admitted) {
             (Decision::Allow(grant), _) if matches!(grant.basis(), Basis::Approved(id) if !approvals.carries(*id, attempt)) => {
