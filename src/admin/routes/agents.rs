@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::json;
 use crate::admin::Api;
-use crate::admin::body::Sent;
+use crate::admin::body::{Segment, Sent};
 use crate::admin::caller::Caller;
 use crate::admin::problem::{Answer, Refused};
 use crate::approval::store::{Freeze, Role, Whom};
@@ -94,7 +94,7 @@ pub(super) struct Changed {
 pub(super) async fn freeze(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     Sent(body): Sent<FreezeBody>,
 ) -> Answer<Response> {
     caller.at_least(Role::Admin)?;
@@ -107,7 +107,7 @@ pub(super) async fn freeze(
 pub(super) async fn thaw(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     Sent(ThawBody {}): Sent<ThawBody>,
 ) -> Answer<Response> {
     caller.at_least(Role::Admin)?;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 
 use super::json;
 use crate::admin::Api;
+use crate::admin::body::Segment;
 use crate::admin::caller::Caller;
 use crate::admin::problem::Answer;
 use crate::approval::store::Role;
@@ -26,7 +27,7 @@ pub(in crate::admin) fn shown(api: &Api, caller: &Caller) -> Vec<ApprovalView> {
 #[utoipa::path(delete, path = "/approvals/{id}", tag = "approvals",
     params(("id" = String, Path, description = "its id, 8 characters of its beginning at least, or the short id of its question")),
     responses((status = 200, description = "what it was", body = ApprovalView)))]
-pub(super) async fn revoke(State(api): State<Arc<Api>>, caller: Caller, Path(id): Path<String>) -> Answer<Response> {
+pub(super) async fn revoke(State(api): State<Arc<Api>>, caller: Caller, Segment(id): Segment) -> Answer<Response> {
     caller.at_least(Role::Approver)?;
     let id = if caller.agents.is_some() { own(&api, &caller, &id)? } else { id };
     let revoked = api.desk.revoke(&id, &caller.name)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::json;
 use crate::admin::Api;
-use crate::admin::body::Sent;
+use crate::admin::body::{Segment, Sent};
 use crate::admin::caller::Caller;
 use crate::admin::people;
 use crate::admin::problem::{Answer, Refused};
@@ -150,7 +150,7 @@ pub(super) async fn add(State(api): State<Arc<Api>>, caller: Caller, Sent(body):
 /// Removes one: his token is worth nothing, and his streams end.
 #[utoipa::path(delete, path = "/approvers/{name}", tag = "approvers", params(("name" = String, Path, description = "his name")),
     responses((status = 200, description = "who he was", body = ApproverView)))]
-pub(super) async fn remove(State(api): State<Arc<Api>>, caller: Caller, Path(name): Path<String>) -> Answer<Response> {
+pub(super) async fn remove(State(api): State<Arc<Api>>, caller: Caller, Segment(name): Segment) -> Answer<Response> {
     caller.rules()?;
     let found = api.people.list()?.into_iter().find(|known| *known.name == *name).ok_or(NotChanged::Unknown)?;
     api.recorder.record(&removed(&name, &caller.name))?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::json;
-use crate::admin::body::Sent;
+use crate::admin::body::{Segment, Sent};
 use crate::admin::caller::Caller;
 use crate::admin::problem::{Answer, Refused};
 use crate::admin::{Api, watch};
@@ -87,7 +87,7 @@ pub(in crate::admin) fn shown(api: &Api, caller: &Caller) -> Vec<HoldView> {
 /// One pending question.
 #[utoipa::path(get, path = "/holds/{id}", tag = "holds", params(("id" = String, Path, description = "its short id")),
     responses((status = 200, description = "the question", body = HoldView)))]
-pub(super) async fn one(State(api): State<Arc<Api>>, caller: Caller, Path(id): Path<String>) -> Answer<Response> {
+pub(super) async fn one(State(api): State<Arc<Api>>, caller: Caller, Segment(id): Segment) -> Answer<Response> {
     json(find(&api, &caller, &id)?)
 }
 
@@ -97,7 +97,7 @@ pub(super) async fn one(State(api): State<Arc<Api>>, caller: Caller, Path(id): P
 pub(super) async fn approve(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     Sent(body): Sent<Approve>,
 ) -> Answer<Response> {
     let Approve { scope, seconds, addresses, note, facts } = body;
@@ -114,7 +114,7 @@ pub(super) async fn approve(
 /// Answers no. A no that comes after a yes takes back what of it is unused.
 #[utoipa::path(post, path = "/holds/{id}/deny", tag = "holds", params(("id" = String, Path, description = "its short id")),
     request_body = Deny, responses((status = 200, description = "what it did", body = Answered)))]
-pub(super) async fn deny(State(api): State<Arc<Api>>, caller: Caller, Path(id): Path<String>, Sent(body): Sent<Deny>) -> Answer<Response> {
+pub(super) async fn deny(State(api): State<Arc<Api>>, caller: Caller, Segment(id): Segment, Sent(body): Sent<Deny>) -> Answer<Response> {
     let Deny { note, facts } = body;
     answer(&api, &caller, (&id, facts), (Reply::No, note)).await
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::json;
 use crate::admin::Api;
+use crate::admin::body::Segment;
 use crate::admin::caller::Caller;
 use crate::admin::problem::{Answer, Refused};
 use crate::approval::store::Role;
@@ -76,7 +77,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller) -> Answer<
 /// Cuts one, at once.
 #[utoipa::path(delete, path = "/tunnels/{id}", tag = "tunnels", params(("id" = String, Path, description = "the attempt's id")),
     responses((status = 200, description = "what is cut", body = TunnelView)))]
-pub(super) async fn cut(State(api): State<Arc<Api>>, caller: Caller, Path(id): Path<String>) -> Answer<Response> {
+pub(super) async fn cut(State(api): State<Arc<Api>>, caller: Caller, Segment(id): Segment) -> Answer<Response> {
     caller.at_least(Role::Admin)?;
     let unknown = || Refused::new(StatusCode::NOT_FOUND, "nothing of that id is open");
     let id = AttemptId(id.parse::<Uuid>().map_err(|_| unknown())?);
