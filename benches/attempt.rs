@@ -239,7 +239,7 @@ fn ways(origin: SocketAddr, recorder: Arc<dyn Recorder>) -> Arc<Ways> {
         Allowlist::parse("bench.toml", &format!("agent = \"bench\"\n[[identify]]\nlistener = \"main\"\n{rule}")).unwrap();
     let policy = Arc::new(ArcSwap::from_pointee(Policy::new(vec![allowlist], Guard::default()).unwrap()));
     let (stop, long) = (Stop::default(), Duration::from_secs(60));
-    let holds = HoldSettings { pending: long, per_agent: 1, total: 1, quiet_after_deny: long };
+    let holds = HoldSettings { pending: long, per_agent: 1, per_source: 1, total: 1, quiet_after_deny: long };
     let approvals = Arc::default();
     let books = Books { recorder: Arc::clone(&recorder), store: Arc::new(Sqlite::in_memory().unwrap()) };
     let desk = HoldDesk::new(holds, Arc::clone(&policy), Arc::clone(&approvals), books).unwrap();

@@ -1,6 +1,7 @@
 //! Wires a configuration into gate, neck, journal and listeners, and takes them down in order.
 
 pub mod export;
+pub mod freezing;
 mod kept;
 pub mod reload;
 pub mod standing;
@@ -38,7 +39,7 @@ use crate::telemetry::serve::{Readiness, Ready};
 use crate::telemetry::sinks::{Beside, Cursors};
 use crate::telemetry::{Metrics, Recording};
 use export::Exports;
-pub use kept::Kept;
+pub use kept::{Kept, store};
 
 /// How long open attempts may take to end once the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -236,6 +237,7 @@ impl App {
         let settings = HoldSettings {
             pending: config.hold.pending,
             per_agent: config.hold.per_agent,
+            per_source: config.hold.per_source,
             total: config.hold.total,
             quiet_after_deny: config.hold.quiet_after_deny,
         };

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use exeat::egress::hold::{Asked, Claimed, Desk, HoldInfo};
+use exeat::egress::hold::{Asked, Claimed, Desk, HoldInfo, Process};
 use exeat::egress::record::{Ended, Outcome, Record, Recorder, Ruling, Unwritable};
 use exeat::egress::{Company, Gate, GateSettings};
 use exeat::policy::Policy;
@@ -125,7 +125,11 @@ impl Recorder for Ledger {
 }
 
 impl Desk for Ledger {
-    fn ask(self: Arc<Self>, _attempt: &Attempt, _terms: &HoldTerms) -> Asked {
+    fn would_open(&self, _attempt: &Attempt, _terms: &HoldTerms) -> bool {
+        false
+    }
+
+    fn ask(self: Arc<Self>, _attempt: &Attempt, _terms: &HoldTerms, _process: Option<Process>) -> Asked {
         self.0.lock().asked += 1;
         Asked::Unattended(HoldInfo { id: "h".into(), expires_at: SystemTime::UNIX_EPOCH, opened: true })
     }

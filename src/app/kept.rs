@@ -19,9 +19,7 @@ pub struct Kept {
 impl Kept {
     /// What `serve` keeps: its approvals outlive it. The store is one process's, so a second one stops here and leaves no session in the journal.
     pub fn lasting(config: &Config) -> Result<Self, StartError> {
-        state::make(&config.state)?;
-        let disk = config.journal.durability == config::Durability::Disk;
-        let store = Arc::new(Sqlite::open(&config.state, disk)?);
+        let store = store(config)?;
         Ok(Self { journal: journal(config)?, store })
     }
 
@@ -30,6 +28,12 @@ impl Kept {
         state::make(&config.state)?;
         Ok(Self { journal: journal(config)?, store: Arc::new(Sqlite::in_memory()?) })
     }
+}
+
+/// Opens the store of a state folder.
+pub fn store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+    state::make(&config.state)?;
+    Ok(Arc::new(Sqlite::open(&config.state, config.journal.durability == config::Durability::Disk)?))
 }
 
 /// Opens the journal of this process, and says what of the last one had to be repaired.

@@ -9,9 +9,11 @@ use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::freezing::{Freezing, FrozenBy, NotFrozen, NotThawed};
 use super::standing::{Reloaded, Standing, in_short};
 use super::watch::{Moves, Watch};
 use super::{Change, InForce};
+use crate::approval::store::{Freeze, Whom};
 use crate::config::tokens::{TokenError, TokenStore};
 use crate::policy::Policy;
 use crate::policy::attempt::AgentId;
@@ -43,6 +45,7 @@ pub struct Reloader {
 struct Held {
     standing: Arc<Standing>,
     digests: Vec<(TokenDigest, AgentId)>,
+    freezing: Freezing,
 }
 
 /// What came of reading again.
@@ -71,11 +74,11 @@ pub struct Calls {
 
 impl Reloader {
     /// Holds what stands, with the tokens in state; nothing is read again before [`Reloader::run`].
-    pub fn new(in_force: InForce, standing: Standing, tokens: TokenStore) -> (Arc<Self>, Calls) {
+    pub fn new(in_force: InForce, standing: Standing, tokens: TokenStore, freezing: Freezing) -> (Arc<Self>, Calls) {
         let (asks, asked) = mpsc::channel(ASKED);
         in_force.recording.metrics.set_policy_broken(&standing.broken_agents());
         let (watch, moves) = standing.source().cloned().map(Watch::new).unzip();
-        let held = Held { standing: Arc::new(standing), digests: Vec::new() };
+        let held = Held { standing: Arc::new(standing), digests: Vec::new(), freezing };
         let reloader = Self { in_force, held: Mutex::new(held), tokens: Mutex::new(tokens), watch: Mutex::new(watch), asks };
         (Arc::new(reloader), Calls { asks: asked, moves })
     }
@@ -133,7 +136,39 @@ impl Reloader {
 
     /// Whether attempts can be served, as far as policy goes.
     pub fn readiness(&self) -> Readiness {
-        self.standing().readiness()
+        let held = self.held.lock();
+        let mut readiness = held.standing.readiness();
+        readiness.notes.extend(held.freezing.notes());
+        readiness
+    }
+
+    /// Stops somebody at once, and for as long as nobody thaws him. `false`: that was so before.
+    pub fn freeze(&self, freeze: Freeze) -> Result<bool, NotFrozen> {
+        let mut held = self.held.lock();
+        let Held { standing, digests: _, freezing } = &mut *held;
+        let frozen = freezing.freeze(freeze, standing, self.in_force.recording.as_ref());
+        // Also where it could not be written down: of what narrows, less is not safer.
+        self.in_force.replace(held.policy(), Change { who: "freeze", unread: held.standing.told(), even_if_same: false });
+        frozen
+    }
+
+    /// Lets somebody go on whom a freeze of these stopped. `false`: none did.
+    pub fn thaw(&self, whom: &Whom, by: &str) -> Result<bool, NotThawed> {
+        let mut held = self.held.lock();
+        let thawed = held.freezing.thaw(whom, by, self.in_force.recording.as_ref())?;
+        self.in_force.replace(held.policy(), Change { who: "thaw", unread: held.standing.told(), even_if_same: false });
+        Ok(thawed)
+    }
+
+    /// Who is stopped by command or API.
+    pub fn freezes(&self) -> Vec<Freeze> {
+        self.held.lock().freezing.list()
+    }
+
+    /// By whom each agent is stopped, the file included.
+    pub fn agents(&self) -> Vec<(AgentId, Vec<FrozenBy>)> {
+        let held = self.held.lock();
+        held.standing.policy.agents().map(|agent| (agent.clone(), held.freezing.stops(agent, held.standing.frozen()))).collect()
     }
 
     async fn moved_unseen(self: &Arc<Self>) -> bool {
@@ -186,7 +221,7 @@ impl Reloader {
 
 impl Held {
     fn policy(&self) -> Policy {
-        self.standing.policy.with_tokens(self.digests.iter().cloned())
+        self.standing.policy.with_tokens(self.digests.iter().cloned()).with_frozen(self.freezing.with(self.standing.frozen()))
     }
 }
 

@@ -153,6 +153,16 @@ impl Standing {
         self.apart.iter().chain(of_agents).cloned().chain(self.strangers()).collect::<BTreeSet<Fault>>().into_iter().collect()
     }
 
+    /// Whom the file `freeze` stops.
+    pub fn frozen(&self) -> &Frozen {
+        &self.frozen
+    }
+
+    /// Whoever has an allowlist, in force or broken.
+    pub fn knows(&self, agent: &AgentId) -> bool {
+        self.policy.agents().any(|known| known == agent) || self.broken.iter().any(|broken| broken.agent.as_ref() == Some(agent))
+    }
+
     /// One allowlist alone, bound and stopped as all here are. The errors are why nothing may pass.
     pub fn alone(&self, allowlist: Allowlist) -> Result<Policy, Vec<Fault>> {
         let unbound = match (&self.bound, &self.files.source) {
@@ -219,10 +229,10 @@ impl Standing {
         }
         match &self.frozen {
             Frozen::Nobody => {}
-            Frozen::Everyone => readiness.notes.push("everyone is frozen".to_owned()),
+            Frozen::Everyone => readiness.notes.push("everyone is frozen by the file freeze".to_owned()),
             Frozen::These(agents) => readiness.notes.extend(agents.iter().map(|agent| {
                 let is_known = self.policy.agents().any(|known| known == agent);
-                if is_known { format!("agent {agent} is frozen") } else { freezes_nobody(agent) }
+                if is_known { format!("agent {agent} is frozen by the file freeze") } else { freezes_nobody(agent) }
             })),
         }
         readiness

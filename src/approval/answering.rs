@@ -51,6 +51,7 @@ impl HoldDesk {
             approvals.insert(approval);
             state.given.retain(|_, given| approvals.get(*given).is_some());
         }
+        self.familiar.approved(&question.subject);
         state.given.insert(Arc::clone(&question.id), approval_id);
         let (scope, until) = (answered.scope.clone(), answered.until);
         let yes = |question: &Question| Closed {

@@ -12,21 +12,20 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::answer::ApprovalView;
-use super::facts::Facts;
-use super::holds::{Limits, Question, Told, Weighed, remembered, typed};
+use super::facts::{Facts, Familiar};
+use super::holds::{Limits, Question, Told, Weighed, alike, remembered, typed};
 use super::news::{Closed, Closing, News};
 use super::shown::HoldView;
-use super::state::{State, Waiter};
+use super::state::{State, Waiter, chance};
 use super::store::{Store, StoreError};
-use crate::egress::hold::{Asked, Claimed, Desk, HoldInfo, Waiting, Word};
+use crate::egress::hold::{Asked, Claimed, Desk, HoldInfo, Process, Waiting, Word};
 use crate::egress::record::{self, Durable, Place, Record, Recorder};
-use crate::policy::Policy;
 use crate::policy::approvals::{ApprovalId, Approvals, Asking, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId};
 use crate::policy::decide::{Decision, HoldTerms};
+use crate::policy::{Frozen, Policy};
 
 /// News kept for a subscriber that is behind; past that he lists the questions anew.
 const NEWS: usize = 256;
@@ -44,6 +43,8 @@ pub struct HoldSettings {
     pub pending: Duration,
     /// Questions of one agent.
     pub per_agent: usize,
+    /// Questions of one running instance of an agent.
+    pub per_source: usize,
     /// Questions in all.
     pub total: usize,
     /// How long a denied question is not asked again.
@@ -55,6 +56,8 @@ pub struct HoldDesk {
     pub(super) quiet_after_deny: Duration,
     pub(super) policy: Arc<ArcSwap<Policy>>,
     pub(super) approvals: Arc<RwLock<Approvals>>,
+    /// What names are known to each agent.
+    pub(super) familiar: Familiar,
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: fn() -> SystemTime,
@@ -98,16 +101,17 @@ impl HoldDesk {
         books: Books,
         clock: fn() -> SystemTime,
     ) -> Result<Arc<Self>, StoreError> {
-        let HoldSettings { pending, per_agent, total, quiet_after_deny } = settings;
+        let HoldSettings { pending, per_agent, per_source, total, quiet_after_deny } = settings;
         let Books { recorder, store } = books;
         let desk = Arc::new(Self {
             quiet_after_deny,
             policy,
             approvals,
+            familiar: Familiar::default(),
             recorder,
             store,
             clock,
-            state: Mutex::new(State::new(Limits { pending, per_agent, total })),
+            state: Mutex::new(State::new(Limits { pending, per_agent, per_source, total })),
             changes: watch::Sender::new(0),
             news: broadcast::Sender::new(NEWS),
             wake: Notify::new(),
@@ -174,6 +178,8 @@ impl HoldDesk {
     /// The policy changed: what is open is decided again, and so is what waits. Questions that this policy does not ask, or asks otherwise, are over.
     pub fn policy_changed(&self, policy: &Policy) {
         self.changes.send_modify(|count| *count += 1);
+        // A freeze takes nothing back that was asked: who is thawed finds his questions as they were.
+        let policy = policy.with_frozen(Frozen::Nobody);
         let mut state = self.state.lock();
         let now = (self.clock)();
         let (mut over, mut told) = (Vec::new(), Told::new());
@@ -304,7 +310,13 @@ impl HoldDesk {
 }
 
 impl Desk for HoldDesk {
-    fn ask(self: Arc<Self>, attempt: &Attempt, terms: &HoldTerms) -> Asked {
+    fn would_open(&self, attempt: &Attempt, terms: &HoldTerms) -> bool {
+        self.familiar.read(&self.policy.load(), &attempt.agent);
+        let (state, subject) = (self.state.lock(), Subject::asked(attempt, terms.asking));
+        matches!(state.holds.weigh(&subject, attempt.id, 0, |_| false), Weighed::Open(_))
+    }
+
+    fn ask(self: Arc<Self>, attempt: &Attempt, terms: &HoldTerms, process: Option<Process>) -> Asked {
         let now = (self.clock)();
         let (tell, word) = oneshot::channel();
         let mut state = self.state.lock();
@@ -322,8 +334,11 @@ impl Desk for HoldDesk {
             Weighed::Join(id) => (id, false),
             Weighed::Open(id) => (id, true),
         };
-        if opened && self.open(&mut state, &id, (attempt, terms), Arc::default()).is_err() {
-            return Asked::Unrecorded;
+        if opened {
+            let facts = self.familiar.facts(&self.policy.load(), &Subject::asked(attempt, terms.asking), process);
+            if self.open(&mut state, &id, (attempt, terms), Arc::new(facts)).is_err() {
+                return Asked::Unrecorded;
+            }
         }
         let before = state.holds.get(&id).map_or(now, |question| question.dies_at);
         let waits = state.holds.join(&id, attempt.id, now);
@@ -372,15 +387,4 @@ impl Drop for Presence {
         let told = state.holds.depart(self.agent.as_ref());
         state.tell(told);
     }
-}
-
-/// Whether a yes under the one would grant what was shown under the other. A rule that only moved is the same rule.
-fn alike(one: &HoldTerms, other: &HoldTerms) -> bool {
-    let HoldTerms { rule: _, note, addresses, asking } = one;
-    (note, addresses, asking) == (&other.note, &other.addresses, &other.asking)
-}
-
-/// The low bits of a UUIDv7 are random (RFC 9562 section 5.7).
-fn chance() -> u32 {
-    Uuid::now_v7().as_u128() as u32
 }

@@ -3,6 +3,7 @@
 //! No clock, no tokio, no chance: times and random bits are arguments, and who is to be told what is returned. A question
 //! outlives its waiters; each attempt that waits is told exactly one word, or leaves.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,7 +16,7 @@ use super::similar::Groups;
 use crate::egress::hold::Word;
 use crate::egress::record::masked;
 use crate::policy::approvals::{Asking, Subject};
-use crate::policy::attempt::{AgentId, Attempt, AttemptId, RequestLine, Seen, Sight};
+use crate::policy::attempt::{AgentId, Attempt, AttemptId, Instance, RequestLine, Seen, Sight};
 use crate::policy::decide::HoldTerms;
 use crate::policy::destination::Destination;
 
@@ -32,6 +33,8 @@ pub struct Limits {
     pub pending: Duration,
     /// Questions of one agent.
     pub per_agent: usize,
+    /// Questions of one running instance of an agent.
+    pub per_source: usize,
     /// Questions in all, and attempts that wait in all.
     pub total: usize,
 }
@@ -93,6 +96,12 @@ pub fn remembered(attempt: &Attempt, asking: Asking) -> Attempt {
     Attempt { sight, ..attempt.clone() }
 }
 
+/// Whether a yes under the one would grant what was shown under the other. A rule that only moved is the same rule.
+pub(super) fn alike(one: &HoldTerms, other: &HoldTerms) -> bool {
+    let HoldTerms { rule: _, note, addresses, asking } = one;
+    (note, addresses, asking) == (&other.note, &other.addresses, &other.asking)
+}
+
 /// What becomes of an attempt that asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Weighed {
@@ -115,6 +124,7 @@ pub struct Holds {
     by_subject: HashMap<Subject, Arc<str>>,
     deaths: BTreeSet<(SystemTime, Arc<str>)>,
     by_agent: BTreeMap<AgentId, usize>,
+    by_source: HashMap<(AgentId, Instance), usize>,
     waiting: usize,
     asked: HashMap<AgentId, HashSet<Destination>>,
     groups: Groups,
@@ -131,6 +141,7 @@ impl Holds {
             by_subject: HashMap::new(),
             deaths: BTreeSet::new(),
             by_agent: BTreeMap::new(),
+            by_source: HashMap::new(),
             waiting: 0,
             asked: HashMap::new(),
             groups: Groups::default(),
@@ -150,6 +161,9 @@ impl Holds {
         }
         if self.by_agent.get(&subject.agent).is_some_and(|count| *count >= self.limits.per_agent) || self.limits.per_agent == 0 {
             return Weighed::Full("hold.per_agent");
+        }
+        if self.by_source.get(&source(subject)).copied().unwrap_or_default() >= self.limits.per_source {
+            return Weighed::Full("hold.per_source");
         }
         if self.questions.len() >= self.limits.total || self.waiting >= self.limits.total {
             return Weighed::Full("hold.total");
@@ -172,6 +186,7 @@ impl Holds {
         let request = attempt.sight.meant().as_ref().map(masked);
         let dies_at = now + self.limits.pending;
         *self.by_agent.entry(subject.agent.clone()).or_default() += 1;
+        *self.by_source.entry(source(&subject)).or_default() += 1;
         self.by_subject.insert(subject.clone(), Arc::clone(&id));
         self.deaths.insert((dies_at, Arc::clone(&id)));
         self.groups.insert(&subject, &id);
@@ -198,9 +213,11 @@ impl Holds {
         }
         let id = Arc::clone(&question.id);
         *self.by_agent.entry(question.subject.agent.clone()).or_default() += 1;
+        *self.by_source.entry(source(&question.subject)).or_default() += 1;
         self.by_subject.insert(question.subject.clone(), Arc::clone(&id));
         self.deaths.insert((question.dies_at, Arc::clone(&id)));
         self.asked.entry(question.subject.agent.clone()).or_default().insert(question.subject.destination.clone());
+        self.groups.insert(&question.subject, &id);
         self.questions.insert(id, question);
         true
     }
@@ -237,6 +254,12 @@ impl Holds {
             *count -= 1;
             if *count == 0 {
                 self.by_agent.remove(&question.subject.agent);
+            }
+        }
+        if let Entry::Occupied(mut count) = self.by_source.entry(source(&question.subject)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
         }
         Some(question)
@@ -330,6 +353,11 @@ impl Holds {
     pub fn by_agent(&self) -> &BTreeMap<AgentId, usize> {
         &self.by_agent
     }
+}
+
+/// Where a question comes from: an instance of an agent, so that one that floods leaves the others theirs, also where all share an address.
+fn source(subject: &Subject) -> (AgentId, Instance) {
+    (subject.agent.clone(), subject.instance.clone())
 }
 
 /// Six characters of 30 of the bits.

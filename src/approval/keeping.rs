@@ -15,13 +15,15 @@ impl HoldDesk {
     pub(super) fn take_up(&self) -> Result<(), StoreError> {
         let Kept { questions, approvals: given, silences } = self.store.kept((self.clock)())?;
         let mut state = self.state.lock();
-        for question in questions {
+        for mut question in questions {
+            question.facts = Arc::new(self.familiar.facts(&self.policy.load(), &question.subject, None));
             let id = Arc::clone(&question.id);
             if !state.holds.restore(question) {
                 // Its end was not kept, and it was asked anew since.
                 self.store.close(&id, Closing::Withdrawn, (self.clock)())?;
             }
         }
+        given.iter().for_each(|(_, approval)| self.familiar.approved(&approval.subject));
         state.given.extend(given.iter().map(|(hold, approval)| (Arc::clone(hold), approval.id)));
         let mut approvals = self.approvals.write();
         given.into_iter().for_each(|(_, approval)| approvals.insert(approval));

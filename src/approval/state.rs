@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::answer::AnswerError;
 use super::holds::{Holds, Limits, Told};
@@ -69,4 +70,9 @@ impl State {
     pub(super) fn hold_of(&self, approval: ApprovalId) -> Option<String> {
         self.given.iter().find(|(_, given)| **given == approval).map(|(hold, _)| hold.to_string())
     }
+}
+
+/// The low bits of a UUIDv7 are random (RFC 9562 section 5.7).
+pub(super) fn chance() -> u32 {
+    Uuid::now_v7().as_u128() as u32
 }

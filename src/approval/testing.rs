@@ -63,7 +63,7 @@ impl Room {
     pub(crate) fn new() -> Self {
         let approvals = Arc::new(RwLock::new(Approvals::default()));
         let journal = Arc::new(Journal::default());
-        let settings = HoldSettings { pending: PENDING, per_agent: 3, total: 4, quiet_after_deny: QUIET };
+        let settings = HoldSettings { pending: PENDING, per_agent: 3, per_source: 3, total: 4, quiet_after_deny: QUIET };
         let recorder = Arc::clone(&journal) as Arc<dyn Recorder>;
         let policy = Arc::new(ArcSwap::from_pointee(under(Floor::none())));
         let store = Arc::new(Sqlite::in_memory().unwrap());
@@ -74,7 +74,7 @@ impl Room {
 
     pub(crate) fn ask(&self, attempt: &Attempt) -> Asked {
         let addresses = Arc::new(Addresses { public: true, networks: Vec::new() });
-        Arc::clone(&self.desk).ask(attempt, &HoldTerms { rule: None, note: None, addresses, asking: Asking::EveryRequest })
+        Arc::clone(&self.desk).ask(attempt, &HoldTerms { rule: None, note: None, addresses, asking: Asking::EveryRequest }, None)
     }
 
     pub(crate) fn ask_waiting(&self, attempt: &Attempt) -> Waiting {
@@ -104,8 +104,12 @@ impl Room {
 
 /// A policy of no agent under a floor.
 pub(crate) fn under(floor: Floor) -> Policy {
-    let guard = Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() };
-    Policy::under(Arc::new(floor), Vec::new(), guard).unwrap()
+    Policy::under(Arc::new(floor), Vec::new(), no_guard()).unwrap()
+}
+
+/// Guards nothing.
+pub(crate) fn no_guard() -> Guard {
+    Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() }
 }
 
 thread_local! {
@@ -132,10 +136,6 @@ pub(crate) fn yes(lasting: Lasting) -> Reply {
 
 pub(crate) fn agent(name: &str) -> AgentId {
     AgentId::parse(name).unwrap()
-}
-
-pub(crate) fn named(number: u8) -> AgentId {
-    agent(if number == 0 { "coder" } else { "other" })
 }
 
 pub(crate) fn attempt(number: u128, who: &str, place: u8) -> Attempt {

@@ -6,7 +6,6 @@ mod floor;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use uuid::Uuid;
 
 use super::testing::*;
 use super::*;
-use crate::egress::hold::{Asked, Waiting, Word};
+use crate::egress::hold::{Asked, Word};
 use crate::egress::record::Answer;
 use crate::policy::approvals::Asking;
 use crate::policy::approvals::ONCE_WITHIN;

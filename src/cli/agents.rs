@@ -8,6 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::app::freezing::FrozenBy;
 use crate::config::NO_FILE;
 use crate::config::tokens::TokenStore;
 use crate::policy::attempt::AgentId;
@@ -40,16 +41,23 @@ struct Row<'a> {
     /// When the newest of them was issued.
     issued: Option<Timestamp>,
     last_seen: Option<Timestamp>,
+    /// By whom it is stopped; absent where that could not be found out.
+    frozen: Option<&'a [FrozenBy]>,
+}
+
+/// What was found out beside the configuration.
+#[derive(Debug)]
+pub struct Looked {
+    /// When each agent was last seen.
+    pub seen: io::Result<BTreeMap<AgentId, Timestamp>>,
+    /// By whom each is stopped.
+    pub stopped: anyhow::Result<BTreeMap<AgentId, Vec<FrozenBy>>>,
 }
 
 /// Lists the agents. A journal that cannot be read leaves open when they were last seen.
-pub fn list<O: Write, E: Write>(
-    json: bool,
-    known: Known<'_>,
-    seen: io::Result<BTreeMap<AgentId, Timestamp>>,
-    streams: Streams<'_, O, E>,
-) -> anyhow::Result<()> {
+pub fn list<O: Write, E: Write>(json: bool, known: Known<'_>, looked: Looked, streams: Streams<'_, O, E>) -> anyhow::Result<()> {
     let Streams { out, err } = streams;
+    let Looked { seen, stopped } = looked;
     let issued = TokenStore::open(&known.config.state)?.list()?;
     if let Err(error) = &seen {
         let (state, trouble) = (plain(&known.config.state.display().to_string(), LONGEST), trouble(error.kind()));
@@ -58,7 +66,10 @@ pub fn list<O: Write, E: Write>(
             "warning: the journal in {state} cannot be read ({trouble}), so nothing is known of when agents were last seen; run this as the user who runs exeat, or name its configuration with --config"
         )?;
     }
-    let seen = seen.ok();
+    if let Err(error) = &stopped {
+        writeln!(err, "warning: nothing is known of who is frozen: {}", super::chain(error))?;
+    }
+    let (seen, stopped) = (seen.ok(), stopped.ok());
     let every: BTreeSet<&AgentId> = known.agents.iter().chain(issued.keys()).collect();
     let rows = every.into_iter().map(|agent| Row {
         agent,
@@ -66,6 +77,7 @@ pub fn list<O: Write, E: Write>(
         tokens: issued.get(agent).map_or(0, Vec::len),
         issued: issued.get(agent).and_then(|issued| issued.iter().map(|one| one.at).max()),
         last_seen: seen.as_ref().and_then(|seen| seen.get(agent).copied()),
+        frozen: stopped.as_ref().map(|stopped| stopped.get(agent).map_or(&[][..], Vec::as_slice)),
     });
     let rows: Vec<Row<'_>> = rows.collect();
     if json {
@@ -80,16 +92,25 @@ fn table(rows: &[Row<'_>], built_in: bool, unseen: &str, out: &mut impl Write) -
     let width = rows.iter().map(|row| row.agent.as_str().len()).max().unwrap_or(0).max("AGENT".len());
     let spelled = |at: Option<Timestamp>, none: &str| at.map_or_else(|| none.to_owned(), |at| format!("{at:.0}"));
     writeln!(out, "{:width$}  TOKENS  {:20}  LAST SEEN", "AGENT", "ISSUED")?;
-    for Row { agent, configured, tokens, issued, last_seen } in rows {
+    for Row { agent, configured, tokens, issued, last_seen, frozen } in rows {
         let note = match (configured, built_in) {
             (true, true) => format!("  (built in: {NO_FILE})"),
             (true, false) => String::new(),
             (false, _) => "  (no allowlist: refused)".to_owned(),
         };
+        let note = note + &frozen.unwrap_or_default().iter().map(stop).collect::<String>();
         let issued = spelled(*issued, "-");
         writeln!(out, "{:width$}  {tokens:>6}  {issued:20}  {}{note}", agent.as_str(), spelled(*last_seen, unseen))?;
     }
     Ok(())
+}
+
+fn stop(frozen: &FrozenBy) -> String {
+    let FrozenBy { by, since, note, everyone } = frozen;
+    let whom = if *everyone { "everyone frozen" } else { "frozen" };
+    let since = since.map(|since| format!(" since {since:.0}")).unwrap_or_default();
+    let note = note.as_deref().map(|note| format!(": {}", plain(note, LONGEST))).unwrap_or_default();
+    format!("  ({whom} by {}{since}{note})", plain(by, LONGEST))
 }
 
 /// Takes back every token of an agent. `notify` tells a running exeat, after they are gone.
@@ -143,6 +164,12 @@ mod tests {
             Self { _folder: folder, config, notified: Cell::new(false) }
         }
 
+        fn stopped(&self) -> BTreeMap<AgentId, Vec<FrozenBy>> {
+            let by = |by: &str, since, everyone| FrozenBy { by: by.to_owned(), since, note: since.map(|_| "loops".to_owned()), everyone };
+            let twice = vec![by("alice", Timestamp::from_second(90).ok(), false), by("the file freeze", None, true)];
+            BTreeMap::from([(agent("coder"), Vec::new()), (agent("tester"), twice)])
+        }
+
         fn run(&self, json: bool, revoke: Option<&str>) -> anyhow::Result<String> {
             let known = [agent("tester"), agent("coder")];
             let seen = BTreeMap::from([(agent("coder"), Timestamp::from_second(60).unwrap())]);
@@ -158,7 +185,9 @@ mod tests {
                     },
                     &mut out,
                 )?,
-                None => list(json, known, Ok(seen), Streams { out: &mut out, err: &mut err })?,
+                None => {
+                    list(json, known, Looked { seen: Ok(seen), stopped: Ok(self.stopped()) }, Streams { out: &mut out, err: &mut err })?
+                }
             }
             assert_eq!(err, b"");
             Ok(String::from_utf8(out)?)
@@ -171,7 +200,7 @@ mod tests {
 AGENT   TOKENS  ISSUED                LAST SEEN
 coder        2  1970-01-01T00:00:00Z  1970-01-01T00:01:00Z
 gone         1  1970-01-01T00:00:00Z  never  (no allowlist: refused)
-tester       0  -                     never
+tester       0  -                     never  (frozen by alice since 1970-01-01T00:01:30Z: loops)  (everyone frozen by the file freeze)
 ";
         assert_eq!(Set::new().run(false, None).unwrap(), expected);
     }
@@ -192,9 +221,12 @@ tester       0  -                     never
     fn json_has_stable_fields() {
         let value: serde_json::Value = serde_json::from_str(&Set::new().run(true, None).unwrap()).unwrap();
         let expected = serde_json::json!([
-            { "agent": "coder", "configured": true, "tokens": 2, "issued": "1970-01-01T00:00:00Z", "last_seen": "1970-01-01T00:01:00Z" },
-            { "agent": "gone", "configured": false, "tokens": 1, "issued": "1970-01-01T00:00:00Z", "last_seen": null },
-            { "agent": "tester", "configured": true, "tokens": 0, "issued": null, "last_seen": null },
+            { "agent": "coder", "configured": true, "tokens": 2, "issued": "1970-01-01T00:00:00Z", "last_seen": "1970-01-01T00:01:00Z", "frozen": [] },
+            { "agent": "gone", "configured": false, "tokens": 1, "issued": "1970-01-01T00:00:00Z", "last_seen": null, "frozen": [] },
+            { "agent": "tester", "configured": true, "tokens": 0, "issued": null, "last_seen": null, "frozen": [
+                { "by": "alice", "since": "1970-01-01T00:01:30Z", "note": "loops", "everyone": false },
+                { "by": "the file freeze", "everyone": true },
+            ] },
         ]);
         assert_eq!(value, expected);
     }

@@ -23,6 +23,7 @@ pub mod completions;
 pub mod deny;
 pub mod diff;
 pub mod env;
+pub mod freeze;
 pub mod holds;
 pub mod init;
 mod loaded;
@@ -37,6 +38,7 @@ pub mod schema;
 pub mod serve;
 pub mod suggest;
 pub mod terminal;
+pub mod thaw;
 pub mod token;
 pub mod verify;
 
@@ -132,6 +134,10 @@ enum Command {
     Approvals(approvals::ApprovalsArgs),
     /// Take approvals back
     Revoke(revoke::RevokeArgs),
+    /// Stop an agent, or all of them: what they try is refused, and what they have open is cut
+    Freeze(freeze::FreezeArgs),
+    /// Let an agent go on, or all of them
+    Thaw(thaw::ThawArgs),
     /// Read the journal
     Log(log::LogArgs),
     /// Check that the journal is what was written
@@ -263,6 +269,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Deny(args) => wait_for(deny::run(args, &state, out)),
         Command::Approvals(args) => wait_for(approvals::run(args, &state, out)),
         Command::Revoke(args) => wait_for(revoke::run(args, &state, out)),
+        Command::Freeze(args) => wait_for(freeze::run(args, &config, out)),
+        Command::Thaw(args) => wait_for(thaw::run(args, &config, out)),
         Command::Log(args) => log::log(&state, &args, out, &mut io::stderr()).map(|()| ExitCode::SUCCESS),
         Command::Verify(args) => verify::run(&args, &state, out),
         Command::Prove(args) => prove::run(&args, &state, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
@@ -337,7 +345,10 @@ fn listed(args: &agents::AgentsArgs, config: &Config, out: &mut impl Write) -> a
     let streams = token::Streams { out, err: &mut io::stderr() };
     match &args.revoke {
         Some(agent) => agents::revoke(agent, known, || reload(&config.state), streams.out)?,
-        None => agents::list(args.json, known, loaded::last_seen(config), streams)?,
+        None => {
+            let stopped = wait_for(freeze::stopped(config));
+            agents::list(args.json, known, agents::Looked { seen: loaded::last_seen(config), stopped }, streams)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -163,6 +163,8 @@ impl Missing {
             | Record::Revoked(_)
             | Record::Approver(_)
             | Record::Cut(_)
+            | Record::Frozen(_)
+            | Record::Thawed(_)
             | Record::Decided(_)
             | Record::Ended(_)
             | Record::Progress(_)

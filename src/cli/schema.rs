@@ -272,6 +272,7 @@ fn exeat() -> Value {
         ("wait", duration(), "How long an attempt waits for an answer."),
         ("pending", duration(), "How long a question lives."),
         ("per_agent", number(million), "Questions of one agent that may be pending."),
+        ("per_source", number(million), "Questions of one running instance of an agent that may be pending."),
         ("total", number(million), "Questions that may be pending in all."),
         ("quiet_after_deny", duration(), "How long the same question is not asked again after a no."),
     ];

@@ -14,9 +14,10 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::loaded::{self, Loaded};
+use super::loaded;
 use crate::admin::{self, AdminHooks, Api, People, Streams};
-use crate::app::reload::{Reloader, Told};
+use crate::app::freezing::Freezing;
+use crate::app::reload::{Calls, Reloader, Told};
 use crate::app::{self, App, Bound, Kept};
 use crate::approval::store::{Freeze, Store, Whom};
 use crate::config::Config;
@@ -48,13 +49,15 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let kept = Kept::lasting(&config)?;
     let store = Arc::clone(&kept.store);
     let tokens = TokenStore::open(&config.state)?;
-    let policy = loaded.with_tokens(&tokens)?;
+    let freezing = Freezing::kept(Arc::clone(&kept.store))?;
+    let policy = loaded.with_tokens(&tokens)?.with_frozen(freezing.with(loaded.standing.frozen()));
     let mut addresses = addresses(&bound)?;
 
     let (app, ways) = App::start(&config, &bound, (policy, loaded.standing.told()), kept)?;
     let not_in_force = loaded.standing.not_in_force();
     let page = bound.admin.take();
-    let (reloader, api) = policy_of(&app, (&config, store), loaded, tokens, hang_ups)?;
+    let reloading = Reloader::new(app.in_force.clone(), loaded.standing, tokens, freezing);
+    let (reloader, api) = policy_of(&app, (&config, store), reloading, hang_ups)?;
     if let Some(listener) = page {
         addresses.push_str(&page_at(&config, &listener, on_terminal.then_some(&*api))?);
         app.beside(admin::serve_page(listener, api, app.stop.now.clone()));
@@ -106,13 +109,12 @@ fn page_at(config: &Config, listener: &TcpListener, on_terminal: Option<&Api>) -
 fn policy_of(
     app: &App,
     kept: (&Config, Arc<dyn Store>),
-    loaded: Loaded,
-    tokens: TokenStore,
+    reloading: (Arc<Reloader>, Calls),
     hang_ups: Signal,
 ) -> anyhow::Result<(Arc<Reloader>, Arc<Api>)> {
     let (config, store) = kept;
     let listener = admin::bind(&config.state).with_context(|| admin_advice(&config.state))?;
-    let (reloader, calls) = Reloader::new(app.in_force.clone(), loaded.standing, tokens);
+    let (reloader, calls) = reloading;
     // Once more: what was revoked before there was a socket to tell us of it.
     reloader.reload_tokens()?;
     app.beside(Arc::clone(&reloader).run(calls, hang_ups, app.stop.drain.clone()));
@@ -158,19 +160,19 @@ impl AdminHooks for Hooks {
     }
 
     fn agents(&self) -> Value {
-        self.0.standing().policy.agents().map(|agent| serde_json::json!({ "agent": agent })).collect()
+        self.0.agents().into_iter().map(|(agent, frozen)| serde_json::json!({ "agent": agent, "frozen": frozen })).collect()
     }
 
-    fn freeze(&self, _: Freeze) -> Result<bool, String> {
-        Err("not built yet".to_owned())
+    fn freeze(&self, freeze: Freeze) -> Result<bool, String> {
+        self.0.freeze(freeze).map_err(|error| error.to_string())
     }
 
-    fn thaw(&self, _: &Whom, _: &str) -> Result<bool, String> {
-        Err("not built yet".to_owned())
+    fn thaw(&self, whom: &Whom, by: &str) -> Result<bool, String> {
+        self.0.thaw(whom, by).map_err(|error| error.to_string())
     }
 
     fn freezes(&self) -> Vec<Freeze> {
-        Vec::new()
+        self.0.freezes()
     }
 }
 

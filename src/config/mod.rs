@@ -111,6 +111,8 @@ pub struct Hold {
     pub pending: Duration,
     /// Questions of one agent that may be pending.
     pub per_agent: usize,
+    /// Questions of one running instance of an agent that may be pending.
+    pub per_source: usize,
     /// Questions that may be pending, and attempts that may wait, in all; never more than `limits.connections`.
     pub total: usize,
     /// How long the same question is not asked again after a no.
@@ -229,7 +231,14 @@ mod tests {
             }],
             admin: Admin::default(),
             metrics: None,
-            hold: Hold { wait: 45 * second, pending: 900 * second, per_agent: 64, total: 10_000, quiet_after_deny: 600 * second },
+            hold: Hold {
+                wait: 45 * second,
+                pending: 900 * second,
+                per_agent: 64,
+                per_source: 64,
+                total: 10_000,
+                quiet_after_deny: 600 * second,
+            },
             dns: Dns { servers: Vec::new(), timeout: 5 * second },
             never: Vec::new(),
             limits: Limits {
@@ -277,6 +286,7 @@ address = "127.0.0.1:9464"
 wait = "1s"
 pending = "2m"
 per_agent = 3
+per_source = 2
 total = 4
 quiet_after_deny = "0s"
 [dns]
@@ -339,7 +349,7 @@ file = "/var/log/ocsf.jsonl"
                 ],
             },
             metrics: Some("127.0.0.1:9464".parse().unwrap()),
-            hold: Hold { wait: second, pending: 120 * second, per_agent: 3, total: 4, quiet_after_deny: Duration::ZERO },
+            hold: Hold { wait: second, pending: 120 * second, per_agent: 3, per_source: 2, total: 4, quiet_after_deny: Duration::ZERO },
             dns: Dns {
                 servers: vec!["10.0.0.2:53".parse().unwrap(), "[fd00::2]:5353".parse().unwrap(), "[fd00::3]:53".parse().unwrap()],
                 timeout: second / 4,

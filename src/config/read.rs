@@ -139,6 +139,7 @@ fn hold(mut table: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
     set(&mut hold.wait, duration(&mut table, "wait", MILLI, HOUR));
     set(&mut hold.pending, duration(&mut table, "pending", MILLI, 30 * DAY));
     set(&mut hold.per_agent, number(&mut table, "per_agent", MILLION));
+    set(&mut hold.per_source, number(&mut table, "per_source", MILLION));
     set(&mut hold.quiet_after_deny, duration(&mut table, "quiet_after_deny", Duration::ZERO, 30 * DAY));
     if let Some(item) = table.take("total")
         && let Some(total) = whole(item, MILLION)

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::flood::neighbourhood;
+use super::process::Ends;
 use super::record::Front;
 use super::trace::TraceParent;
 use crate::policy::attempt::{AgentId, AttemptId, Evidence, Instance, Scheme, Sight};
@@ -45,6 +46,8 @@ pub enum Objection {
 #[derive(Clone, Debug)]
 pub(super) struct Who {
     pub(super) evidence: Evidence,
+    /// Both ends of the connection, where it is from this machine.
+    pub(super) ends: Option<Ends>,
     pub(super) tunnel: Option<Tunnel>,
 }
 
@@ -68,8 +71,14 @@ impl Claim {
             objection: None,
             on_this_machine: peer.ip().to_canonical().is_loopback(),
             trace: None,
-            who: Who { evidence, tunnel: None },
+            who: Who { evidence, ends: None, tunnel: None },
         }
+    }
+
+    /// Says at which address of ours the connection came in: one from that very address is from this machine.
+    pub fn came_in_at(&mut self, local: SocketAddr) {
+        self.on_this_machine |= local.ip() == self.peer.ip();
+        self.who.ends = self.on_this_machine.then_some(Ends { peer: self.peer, local });
     }
 
     /// The scheme follows from the sight: only plain HTTP is in plain sight.

@@ -15,6 +15,7 @@ use super::hold::{Asked, Claimed, Desk, Waiting, Word};
 use super::live::{Admitted, Doing, Live};
 use super::look::Unseen;
 use super::open::{Backing, Granted, OnEnd, Open};
+use super::process::{Ends, Observer};
 use super::record::{self, Decided, Durable, Place, Recorder, Ruling, Unwritable, masked};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seats;
@@ -52,7 +53,9 @@ pub struct Gate {
     budgets: Arc<Budgets>,
     refusals: Arc<Refusals>,
     pub(super) tunnels: Arc<Tunnels>,
+    observer: Observer,
     hold_wait: Duration,
+    clock: fn() -> SystemTime,
 }
 
 /// What an attempt is admitted to. `decided` is in the journal when it exists.
@@ -102,9 +105,10 @@ impl Gate {
     pub fn new(policy: Arc<ArcSwap<Policy>>, company: Company, settings: GateSettings) -> Arc<Self> {
         let Company { approvals, desk, recorder, changed } = company;
         let GateSettings { hold_wait, per_agent, refusal_records } = settings;
-        let (seats, budgets, tunnels) = (Seats::new(per_agent), Arc::default(), Arc::default());
+        let (seats, budgets, tunnels, observer) = (Seats::new(per_agent), Arc::default(), Arc::default(), Observer::default());
         let refusals = Refusals::new(refusal_records, Arc::clone(&recorder));
-        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, tunnels, hold_wait })
+        let clock = SystemTime::now;
+        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, tunnels, observer, hold_wait, clock })
     }
 
     /// Writes what is counted of refusals that were not written one by one.
@@ -189,7 +193,7 @@ impl Gate {
         let deadline = tokio::time::Instant::now() + self.hold_wait;
         let mut lost_races = 0;
         while lost_races < MOST_LOST_RACES {
-            let now = SystemTime::now();
+            let now = (self.clock)();
             // Before the decision: what is taken back from here on is noticed by the attempt once it is open.
             let mut changed = self.changed.clone();
             changed.mark_unchanged();
@@ -205,7 +209,7 @@ impl Gate {
                 Decision::Block(block) => return Err(refuse(open, block)),
                 Decision::Look(look) => return self.look(open, look, Asker { attempt, who }, changed).await.map(Admission::Look),
                 Decision::Hold(terms) => {
-                    let waiting = match self.ask(&attempt, &terms) {
+                    let waiting = match self.ask(&attempt, &terms, who.ends).await {
                         Ok(waiting) => waiting,
                         Err((reason, cause)) => return Err(open.refuse(reason, cause)),
                     };
@@ -274,8 +278,8 @@ impl Gate {
     }
 
     /// Puts the question of an attempt.
-    fn ask(&self, attempt: &Attempt, terms: &HoldTerms) -> Result<Waiting, (Reason, Cause)> {
-        match Arc::clone(&self.desk).ask(attempt, terms) {
+    async fn ask(&self, attempt: &Attempt, terms: &HoldTerms, ends: Option<Ends>) -> Result<Waiting, (Reason, Cause)> {
+        match Arc::clone(&self.desk).ask(attempt, terms, self.observer.look(ends, || self.desk.would_open(attempt, terms)).await) {
             Asked::Waiting(waiting) => Ok(waiting),
             Asked::Unattended(hold) => Err((Reason::Unattended, Cause::Hold(hold))),
             Asked::Unrecorded => Err((Reason::Internal, Cause::Journal)),
@@ -293,7 +297,11 @@ impl Gate {
         if identify(&policy, who).as_ref() != Ok(&attempt.agent) {
             return Err(Reason::PolicyChanged);
         }
-        match (policy.decide(attempt, &self.approvals.read(), SystemTime::now()), admitted) {
+        let approvals = self.approvals.read();
+        match (policy.decide(attempt, &approvals, (self.clock)()), admitted) {
+            (Decision::Allow(grant), _) if matches!(grant.basis(), Basis::Approved(id) if !approvals.carries(*id, attempt)) => {
+                Err(Reason::PolicyChanged)
+            }
             (Decision::Allow(grant), Admitted::Pass { until: _ }) if doing.is_within(&grant) => Ok(Admitted::Pass { until: grant.until() }),
             // Its requests are judged one by one, whatever the tunnel itself would get.
             (Decision::Allow(grant), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: grant.until() }),
@@ -395,6 +403,9 @@ fn refuse(open: Open, block: Block) -> Refusal {
     };
     open.refuse(block.reason, cause)
 }
+
+#[cfg(test)]
+mod testing;
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]

@@ -112,8 +112,11 @@ impl Drop for Waiting {
 
 /// Where questions are put. Implemented by `approval`.
 pub trait Desk: Send + Sync + fmt::Debug {
-    /// Puts a question, or joins the one with the same subject.
-    fn ask(self: Arc<Self>, attempt: &Attempt, terms: &HoldTerms) -> Asked;
+    /// Whether asking would open a question, which is worth a look at who asks. It may be otherwise by the time it is asked.
+    fn would_open(&self, attempt: &Attempt, terms: &HoldTerms) -> bool;
+
+    /// Puts a question, or joins the one with the same subject. `process` is who asks, where it was observed; it is shown and decides nothing.
+    fn ask(self: Arc<Self>, attempt: &Attempt, terms: &HoldTerms, process: Option<Process>) -> Asked;
 
     /// An attempt waits no more.
     fn leave(&self, hold: &str, attempt: AttemptId);

@@ -37,7 +37,7 @@ impl Interception {
     pub fn claim(&self, peer: SocketAddr, sight: Sight, named: Result<Destination, Malformed>) -> Claim {
         let Asker { attempt, who } = &self.asker;
         let tunnel = Tunnel { id: attempt.id, agent: attempt.agent.clone(), instance: attempt.instance.clone() };
-        let who = Who { evidence: who.evidence.clone(), tunnel: Some(tunnel) };
+        let who = Who { evidence: who.evidence.clone(), ends: who.ends, tunnel: Some(tunnel) };
         let objection = named.as_ref().is_ok_and(|named| *named != attempt.destination).then_some(Objection::OtherHost);
         let wanted = named.map(|_same| attempt.destination.clone());
         let on_this_machine = peer.ip().to_canonical().is_loopback();

@@ -5,6 +5,7 @@
 mod durable;
 mod ended;
 mod flow;
+mod freezing;
 mod keeping;
 mod mask;
 mod people;
@@ -21,6 +22,7 @@ use crate::policy::reason::Reason;
 pub use durable::Durable;
 pub use ended::{Ended, Millis, Outcome, TlsSeen};
 pub use flow::{Progress, RefusedCount, RefusedHost, RefusedSummary};
+pub use freezing::{Frozen, Thawed, Whom};
 pub use keeping::{Gap, GapWhy, Sealed, Segment};
 pub use mask::{LONGEST_METHOD, masked};
 pub use people::{ApproverChange, ApproverChanged, Cut};
@@ -46,6 +48,10 @@ pub enum Record {
     Approver(ApproverChanged),
     /// A person ends an open attempt.
     Cut(Cut),
+    /// Somebody is stopped by command or API.
+    Frozen(Frozen),
+    /// He may go on.
+    Thawed(Thawed),
     /// What an attempt got; written before any effect.
     Decided(Decided),
     /// How it ended; exactly one for each `decided`.
@@ -74,6 +80,8 @@ impl Record {
             Record::Revoked(_) => "revoked",
             Record::Approver(_) => "approver",
             Record::Cut(_) => "cut",
+            Record::Frozen(_) => "frozen",
+            Record::Thawed(_) => "thawed",
             Record::Decided(_) => "decided",
             Record::Ended(_) => "ended",
             Record::Progress(_) => "progress",

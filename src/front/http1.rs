@@ -55,7 +55,9 @@ impl<'a> Line<'a> {
 
     /// Asks the gate, for as long as the agent is there: one that hangs up while it waits takes its attempt along.
     pub(super) async fn admit(&self, mut claim: Claim) -> Result<Admission, Refusal> {
-        claim.on_this_machine |= self.stream.local_addr().is_ok_and(|local| local.ip() == claim.peer.ip());
+        if let Ok(local) = self.stream.local_addr() {
+            claim.came_in_at(local);
+        }
         let admitted = tokio::select! {
             admitted = self.ways.gate.admit(claim) => admitted,
             () = hung_up(self.stream) => {

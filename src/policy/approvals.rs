@@ -109,6 +109,17 @@ impl Approvals {
         self.all.get(&id).map(|listed| &listed.approval)
     }
 
+    /// Whether what is open may rest on the yes: a `once` carries who claimed it, and is left to the attempt it is for by everybody else.
+    pub fn carries(&self, id: ApprovalId, attempt: &Attempt) -> bool {
+        let claimed = |approval: &Approval| {
+            approval.claimed.contains(&attempt.id) || attempt.within.is_some_and(|tunnel| approval.claimed.contains(&tunnel))
+        };
+        self.get(id).is_some_and(|approval| match &approval.scope {
+            Scope::Once { waiting: _, next_until: _ } => claimed(approval),
+            Scope::For { until: _ } | Scope::Always => true,
+        })
+    }
+
     /// Every approval, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Approval> {
         self.all.values().map(|listed| &listed.approval)

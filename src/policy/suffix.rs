@@ -1,6 +1,6 @@
 //! Who rents names: public suffixes, and the shared hosting the public suffix list does not know.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use psl::Psl;
@@ -44,12 +44,13 @@ pub(super) fn has_public_suffix_below(name: &str) -> bool {
 
 /// Whether `shared-hosts.txt` lists the name, or a name below it.
 pub(super) fn is_shared(name: &str) -> bool {
-    SHARED.listed.contains(name) || SHARED.above.contains(name)
+    SHARED.listed.contains_key(name) || SHARED.above.contains(name)
 }
 
 /// The place of `shared-hosts.txt` that the name is, or lies in.
 pub fn shared_zone(name: &Name) -> Option<&str> {
-    std::iter::successors(Some(name.as_str()), |zone| zone.split_once('.').map(|(_, rest)| rest)).find(|zone| SHARED.listed.contains(zone))
+    std::iter::successors(Some(name.as_str()), |zone| zone.split_once('.').map(|(_, rest)| rest))
+        .find(|zone| SHARED.listed.contains_key(zone))
 }
 
 /// The suffix under which the name lies, where it is one that its owner rents out: the private section of the public suffix list.
@@ -58,16 +59,32 @@ pub fn private_suffix(name: &Name) -> Option<&str> {
     if suffix.typ() == Some(psl::Type::Private) { psl::suffix_str(name.as_str()) } else { None }
 }
 
+/// As `shared_zone`, with the words of the list for its kind.
+pub fn shared_words(name: &Name) -> Option<(&str, &'static str)> {
+    let zone = shared_zone(name)?;
+    SHARED.listed.get(zone).map(|words| (zone, *words))
+}
+
 struct Shared {
-    listed: HashSet<&'static str>,
+    /// Each name and what its kind is called.
+    listed: HashMap<&'static str, &'static str>,
     above: HashSet<&'static str>,
 }
 
 impl Shared {
     fn read(text: &'static str) -> Self {
-        let listed: HashSet<_> =
-            text.lines().map(|line| line.split('#').next().unwrap_or(line).trim()).filter(|name| !name.is_empty()).collect();
-        let above = listed.iter().flat_map(|name| above(name)).collect();
+        let (mut listed, mut words) = (HashMap::new(), "");
+        for line in text.lines() {
+            let name = line.split('#').next().unwrap_or(line).trim();
+            match line.strip_prefix('#') {
+                Some(heading) => words = heading.trim(),
+                None if name.is_empty() => {}
+                None => {
+                    listed.insert(name, words);
+                }
+            }
+        }
+        let above = listed.keys().flat_map(|name| above(name)).collect();
         Self { listed, above }
     }
 }

@@ -26,7 +26,7 @@ use crate::egress::record::{Durable, Ended, Record, Recorder, Ruling, Unwritable
 use crate::journal::{Followers, Journal};
 use crate::policy::attempt::AttemptId;
 
-/// Policies that came into force while the journal could not be written and are remembered for it; of more, the first are forgotten.
+/// Policies and freezes that came into force while the journal could not be written and are remembered for it; of more, the first are forgotten.
 const MOST_OWED: usize = 256;
 
 /// Where this process's records go: the journal first, the metrics once a record is written.
@@ -41,7 +41,7 @@ pub struct Recording {
     /// The last of them.
     pub recent: Arc<Recent>,
     written: watch::Sender<()>,
-    /// Policies that are in force, or were, and are in no record yet.
+    /// Policies and freezes that are in force, or were, and are in no record yet.
     owed: Mutex<VecDeque<Record>>,
 }
 
@@ -99,7 +99,7 @@ impl Recording {
         ready
     }
 
-    /// A policy comes into force whether or not that can be recorded: its record is owed until it can.
+    /// A policy or a freeze comes into force whether or not that can be recorded: its record is owed until it can.
     fn owe(&self, policy: &Record) {
         let mut owed = self.owed.lock();
         if owed.len() >= MOST_OWED {
@@ -132,7 +132,7 @@ impl Recorder for Recording {
         let written = self.count(self.journal.record(record, &mut |record| self.recorded(record)));
         match (written, record) {
             (Err(Unwritable), Record::Decided(_)) => self.metrics.undecidable(),
-            (Err(Unwritable), Record::Policy(_)) => self.owe(record),
+            (Err(Unwritable), Record::Policy(_) | Record::Frozen(_)) => self.owe(record),
             (Err(Unwritable) | Ok(()), _) => {}
         }
         written

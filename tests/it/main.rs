@@ -14,6 +14,7 @@ mod differential;
 mod every_front;
 mod floods;
 mod forgery;
+mod freeze;
 mod fuzz;
 mod hello;
 mod hold;

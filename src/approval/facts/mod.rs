@@ -1,13 +1,30 @@
 //! What exeat knows of a question beside what is asked. It is shown and hashed, and decides nothing.
 
 pub(super) mod cover;
+mod lookalike;
+mod preset;
 mod risk;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::egress::hold::Process;
+use crate::policy::Policy;
+use crate::policy::approvals::Subject;
+use crate::policy::attempt::AgentId;
+use crate::policy::host::Host;
+use crate::policy::preset::PresetEffect;
+use crate::policy::rule::Effect;
+use lookalike::Names;
+
+/// What the presets list.
+static SHIPPED: LazyLock<Names> = LazyLock::new(|| Names::of(preset::patterns()));
+
+/// Names approved for an agent that are remembered.
+const APPROVED: usize = 4096;
 
 /// What is known of a question. It is put together when the question is opened, and stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,4 +67,61 @@ pub struct Similar {
 /// Whether a label looks as if nobody had thought of it: long, and of many different letters and digits without order.
 pub(super) fn random_label(label: &str) -> bool {
     risk::is_random(label)
+}
+
+/// The names each agent has to do with, to tell what looks like one of them.
+#[derive(Debug, Default)]
+pub(super) struct Familiar {
+    /// What an agent's rules name, of the policy of that hash.
+    listed: Mutex<HashMap<AgentId, (Arc<str>, Arc<Names>)>>,
+    /// What was approved for it since exeat started.
+    approved: Mutex<HashMap<AgentId, Names>>,
+}
+
+impl Familiar {
+    /// What is known of a question. The process is as it was observed.
+    pub(super) fn facts(&self, policy: &Policy, subject: &Subject, process: Option<Process>) -> Facts {
+        Facts {
+            process,
+            risk: risk::risks(subject),
+            preset: preset::about(&subject.destination, PresetEffect::Allow).map(|preset| preset.name.into()),
+            lookalike: self.lookalike(policy, subject),
+        }
+    }
+
+    /// Reads the names of an agent's rules, unless that was done.
+    pub(super) fn read(&self, policy: &Policy, agent: &AgentId) -> Arc<Names> {
+        if let Some((_, names)) = self.listed.lock().get(agent).filter(|(hash, _)| hash == policy.hash()) {
+            return Arc::clone(names);
+        }
+        let granted = |rule: &&crate::policy::rule::Rule| match rule.effect {
+            Effect::Allow(_) | Effect::Hold { addresses: _ } => true,
+            Effect::Block { because: _ } => false,
+        };
+        let rules = policy.rules(agent).into_iter().flatten();
+        let names = Arc::new(Names::of(rules.filter(granted).flat_map(|rule| &rule.hosts)));
+        self.listed.lock().insert(agent.clone(), (Arc::clone(policy.hash()), Arc::clone(&names)));
+        names
+    }
+
+    /// A yes was given: what looks like its host from now on is marked.
+    pub(super) fn approved(&self, subject: &Subject) {
+        let Host::Name(name) = &subject.destination.host else { return };
+        let mut approved = self.approved.lock();
+        let names = approved.entry(subject.agent.clone()).or_default();
+        if names.len() < APPROVED {
+            names.insert(name);
+        }
+    }
+
+    fn lookalike(&self, policy: &Policy, subject: &Subject) -> Option<Lookalike> {
+        let Host::Name(name) = &subject.destination.host else { return None };
+        let listed = self.read(policy, &subject.agent);
+        let approved = || self.approved.lock().get(&subject.agent).and_then(|names| names.like(name));
+        if listed.knows(name) || SHIPPED.knows(name) {
+            return None;
+        }
+        let of = listed.like(name).or_else(approved).or_else(|| SHIPPED.like(name))?;
+        Some(Lookalike { of: of.to_string() })
+    }
 }

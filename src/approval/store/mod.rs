@@ -20,6 +20,7 @@ pub use sqlite::Sqlite;
 
 use super::holds::Question;
 use super::news::Closing;
+pub use crate::egress::record::Whom;
 use crate::policy::approvals::{Approval, ApprovalId, Subject};
 use crate::policy::attempt::AgentId;
 use crate::policy::destination::Destination;
@@ -126,15 +127,6 @@ pub struct Approver {
     pub at: SystemTime,
     /// Who added him.
     pub by: Arc<str>,
-}
-
-/// Who is stopped.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Whom {
-    /// Every agent.
-    Everyone,
-    /// One agent.
-    Agent(AgentId),
 }
 
 /// That somebody is stopped.

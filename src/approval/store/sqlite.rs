@@ -55,11 +55,22 @@ impl Sqlite {
         Self::ready(connection, path, disk)
     }
 
+    /// Whether the state folder has one.
+    pub fn is_in(state: &Path) -> bool {
+        state.join(FILE).exists()
+    }
+
     /// A store that ends with the process.
     pub fn in_memory() -> Result<Self, StoreError> {
         let path = PathBuf::from("the store in memory");
         let connection = Connection::open_in_memory().map_err(|error| told(&path, &error))?;
         Self::ready(connection, path, false)
+    }
+
+    /// Loses a table, so that what needs it fails.
+    #[cfg(test)]
+    pub(crate) fn lose(&self, table: &str) {
+        self.connection.lock().execute_batch(&format!("DROP TABLE {table}")).expect("the table is there");
     }
 
     fn ready(connection: Connection, path: PathBuf, disk: bool) -> Result<Self, StoreError> {

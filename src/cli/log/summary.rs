@@ -124,6 +124,8 @@ fn concerns(record: &Record, agent: Option<&AgentId>, host: Option<&str>) -> boo
         Record::Held(held) => (Some(&held.agent), Some(Some(&held.destination))),
         Record::Answered(answered) => (Some(&answered.agent), Some(Some(&answered.destination))),
         Record::Revoked(revoked) => (Some(&revoked.agent), Some(Some(&revoked.destination))),
+        // Not what an agent did.
+        Record::Frozen(_) | Record::Thawed(_) => return false,
         Record::Ended(ended) => (ended.agent.as_ref(), None),
         Record::Progress(progress) => (progress.agent.as_ref(), None),
         Record::Cut(cut) => (cut.agent.as_ref(), None),

@@ -9,8 +9,8 @@ use super::{Decision, LogArgs};
 use crate::cli::recorded::tally::OPEN;
 use crate::cli::recorded::{Bounds, counted, place as shown_place, shown, size, spelled};
 use crate::egress::record::{
-    Answer, Answered, ApproverChanged, Cut, Decided, Ended, Gap, GapWhy, Held, Outcome, Place, PolicyInForce, Progress, Record,
-    RefusedHost, RefusedSummary, Revoked, Ruling, Unread, Would,
+    Answer, Answered, ApproverChanged, Cut, Decided, Ended, Frozen, Gap, GapWhy, Held, Outcome, Place, PolicyInForce, Progress, Record,
+    RefusedHost, RefusedSummary, Revoked, Ruling, Thawed, Unread, Whom, Would,
 };
 use crate::journal::Entry;
 use crate::policy::attempt::{AgentId, AttemptId, RequestLine};
@@ -73,6 +73,8 @@ impl<'a> View<'a> {
             }
             Record::Approver(changed) => general.then(|| Row::approver(changed)),
             Record::Cut(cut) => self.cut(cut),
+            Record::Frozen(Frozen { whom, who, note }) => self.of(whom).then(|| Row::stopped("frozen", whom, who, note.as_deref())),
+            Record::Thawed(Thawed { whom, who }) => self.of(whom).then(|| Row::stopped("thawed", whom, who, None)),
             Record::Decided(decided) => self.decided(decided),
             Record::Ended(ended) => self.ended(ended),
             Record::Progress(progress) => self.progress(progress),
@@ -126,6 +128,12 @@ impl<'a> View<'a> {
     fn concerned(&self, agent: Option<&AgentId>, place: Option<&Place>) -> bool {
         self.args.agent.as_ref().is_none_or(|wanted| Some(wanted) == agent)
             && self.host.as_deref().is_none_or(|wanted| place.is_some_and(|place| place.host == wanted))
+    }
+
+    /// Whether what is about him is to be shown: everyone is also each one.
+    fn of(&self, whom: &Whom) -> bool {
+        let asked = self.args.decision.is_none() && self.host.is_none();
+        asked && whom.agent().is_none_or(|agent| self.args.agent.as_ref().is_none_or(|wanted| wanted == agent))
     }
 
     fn asked_for(&self, agent: Option<&AgentId>, place: Option<&Place>, ruling: Option<Ruling>) -> bool {
@@ -198,6 +206,11 @@ impl Row {
 
     fn cut(cut: &Cut, place: String) -> Self {
         Self { rest: format!("by {}", shown(&cut.who)), ..Self::of(agent(cut.agent.as_ref()), "cutting", "", place) }
+    }
+
+    fn stopped(word: &'static str, whom: &Whom, who: &str, note: Option<&str>) -> Self {
+        let rest = join([Some(format!("by {}", shown(who))), note.map(shown)]);
+        Self { rest, ..Self::of(whom.as_str(), word, "", "-".into()) }
     }
 
     fn decided(decided: &Decided) -> Self {

@@ -203,6 +203,8 @@ impl Tally {
             | Record::Revoked(_)
             | Record::Approver(_)
             | Record::Cut(_)
+            | Record::Frozen(_)
+            | Record::Thawed(_)
             | Record::RefusedSummary(_)
             | Record::Started(_)
             | Record::Stopped(_)

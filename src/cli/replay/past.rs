@@ -73,6 +73,8 @@ impl Past {
             | Record::Revoked(_)
             | Record::Approver(_)
             | Record::Cut(_)
+            | Record::Frozen(_)
+            | Record::Thawed(_)
             | Record::Progress(_)
             | Record::Gap(_)
             | Record::Segment(_)

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use futures_util::FutureExt;
 
 use super::*;
+use crate::egress::hold::Process;
 use crate::egress::record::{Ended, Front, Outcome, Record, Unwritable};
 use crate::policy::address::{Addresses, Guard};
 use crate::policy::allowlist::Allowlist;
@@ -36,7 +37,10 @@ impl Recorder for Revoking {
 struct NoDesk(Arc<RwLock<Approvals>>);
 
 impl Desk for NoDesk {
-    fn ask(self: Arc<Self>, _: &Attempt, _: &HoldTerms) -> Asked {
+    fn would_open(&self, _: &Attempt, _: &HoldTerms) -> bool {
+        true
+    }
+    fn ask(self: Arc<Self>, _: &Attempt, _: &HoldTerms, _: Option<Process>) -> Asked {
         Asked::Unrecorded
     }
     fn leave(&self, _: &str, _: AttemptId) {}
@@ -95,7 +99,10 @@ struct Restless {
 }
 
 impl Desk for Restless {
-    fn ask(self: Arc<Self>, attempt: &Attempt, _: &HoldTerms) -> Asked {
+    fn would_open(&self, _: &Attempt, _: &HoldTerms) -> bool {
+        true
+    }
+    fn ask(self: Arc<Self>, attempt: &Attempt, _: &HoldTerms, _: Option<Process>) -> Asked {
         if self.rounds.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) == 1 {
             self.policy.store(Arc::new(self.last.clone()));
         }
@@ -393,7 +400,10 @@ async fn a_flood_is_summed_up_but_for_what_a_question_names() {
 struct Asks(std::sync::atomic::AtomicBool);
 
 impl Desk for Asks {
-    fn ask(self: Arc<Self>, _: &Attempt, _: &HoldTerms) -> Asked {
+    fn would_open(&self, _: &Attempt, _: &HoldTerms) -> bool {
+        true
+    }
+    fn ask(self: Arc<Self>, _: &Attempt, _: &HoldTerms, _: Option<Process>) -> Asked {
         let opened = !self.0.swap(true, std::sync::atomic::Ordering::SeqCst);
         Asked::Unattended(crate::egress::hold::HoldInfo { id: "a1".into(), expires_at: SystemTime::now(), opened })
     }

@@ -115,6 +115,7 @@ fn of_attempt(line: &[u8], needle: &str, id: AttemptId) -> Option<String> {
         Record::Cut(cut) => cut.attempt,
         Record::Started(_) | Record::Stopped(_) | Record::Policy(_) | Record::Answered(_) | Record::Revoked(_) => return None,
         Record::Approver(_) => return None,
+        Record::Frozen(_) | Record::Thawed(_) => return None,
         Record::RefusedSummary(_) | Record::Gap(_) | Record::Segment(_) | Record::Sealed(_) => return None,
     };
     (of == id).then(|| String::from_utf8_lossy(line).into_owned())

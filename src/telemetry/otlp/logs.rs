@@ -6,8 +6,8 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber};
 use super::attributes::{Attributes, any};
 use super::{names, spans};
 use crate::egress::record::{
-    Answered, ApproverChanged, Cut, Gap, Held, PolicyInForce, Progress, Record, RefusedCount, RefusedHost, RefusedSummary, Revoked, Ruling,
-    Sealed, Segment, Started, Stopped, Unread,
+    Answered, ApproverChanged, Cut, Frozen, Gap, Held, PolicyInForce, Progress, Record, RefusedCount, RefusedHost, RefusedSummary, Revoked,
+    Ruling, Sealed, Segment, Started, Stopped, Thawed, Unread, Whom,
 };
 use crate::journal::Line;
 use crate::policy::attempt::AttemptId;
@@ -43,6 +43,7 @@ fn severity(record: &Record) -> SeverityNumber {
             SeverityNumber::Info
         }
         Record::Approver(_) | Record::Cut(_) => SeverityNumber::Info,
+        Record::Frozen(_) | Record::Thawed(_) => SeverityNumber::Info,
         Record::Started(_) | Record::Stopped(_) | Record::Policy(_) | Record::Segment(_) | Record::Sealed(_) => SeverityNumber::Info,
     }
 }
@@ -67,6 +68,7 @@ fn attempt(record: &Record) -> Option<AttemptId> {
         Record::Cut(cut) => Some(cut.attempt),
         Record::Approver(_) => None,
         Record::Started(_) | Record::Stopped(_) | Record::Policy(_) | Record::Answered(_) | Record::Revoked(_) => None,
+        Record::Frozen(_) | Record::Thawed(_) => None,
         Record::RefusedSummary(_) | Record::Gap(_) | Record::Segment(_) | Record::Sealed(_) => None,
     }
 }
@@ -84,6 +86,11 @@ fn say(record: &Record, to: &mut Attributes) {
             to.attempt(*attempt, agent.as_ref());
             to.text("exeat.who", who);
         }
+        Record::Frozen(Frozen { whom, who, note }) => {
+            say_whom(whom, who, to);
+            to.some("exeat.note", note.as_ref());
+        }
+        Record::Thawed(Thawed { whom, who }) => say_whom(whom, who, to),
         Record::Decided(decided) => to.decided(decided),
         Record::Ended(ended) => to.ended(ended),
         Record::Progress(progress) => say_progress(progress, to),
@@ -165,6 +172,12 @@ fn say_revoked(revoked: &Revoked, to: &mut Attributes) {
     to.text(names::AGENT_NAME, agent.as_str());
     to.place(destination);
     to.request(request.as_ref());
+    to.text(names::USER, who);
+}
+
+fn say_whom(whom: &Whom, who: &str, to: &mut Attributes) {
+    to.text("exeat.whom", whom.as_str());
+    to.some(names::AGENT_NAME, whom.agent());
     to.text(names::USER, who);
 }
 

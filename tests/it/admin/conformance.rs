@@ -45,8 +45,7 @@ fn every_route_answers_as_it_is_described() {
                 continue;
             }
             let id = hold["id"].as_str().unwrap();
-            let routes =
-                [route.replace("{id}", id).replace("{name}", "a"), route.replace("{id}", "%00%7F").replace("{name}", "%FF")];
+            let routes = [route.replace("{id}", id).replace("{name}", "a"), route.replace("{id}", "%00%7F").replace("{name}", "%FF")];
             let bodies = [
                 "",
                 "{}",

@@ -42,7 +42,7 @@ pub(super) fn freezes(connection: &Connection) -> rusqlite::Result<Vec<Freeze>> 
     let mut found = connection.prepare_cached("SELECT whom, by, at, note FROM freezes ORDER BY whom")?;
     let rows = found.query_map([], |row| {
         let whom = match row.get::<_, String>(0)?.as_str() {
-            EVERYONE => Whom::Everyone,
+            Whom::EVERYONE => Whom::Everyone,
             name => Whom::Agent(AgentId::parse(name).map_err(|_| row::unreadable(0, "an agent"))?),
         };
         Ok(Freeze { whom, by: row.get(1)?, at: row::time(row.get(2)?), note: row.get(3)? })
@@ -53,20 +53,11 @@ pub(super) fn freezes(connection: &Connection) -> rusqlite::Result<Vec<Freeze>> 
 pub(super) fn freeze(change: &Connection, freeze: &Freeze) -> rusqlite::Result<bool> {
     let Freeze { whom, by, at, note } = freeze;
     let sql = "INSERT INTO freezes VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-    Ok(change.execute(sql, params![name_of(whom), by, row::micros(*at), note])? == 1)
+    Ok(change.execute(sql, params![whom.as_str(), by, row::micros(*at), note])? == 1)
 }
 
 pub(super) fn thaw(change: &Connection, whom: &Whom) -> rusqlite::Result<bool> {
-    Ok(change.execute("DELETE FROM freezes WHERE whom = ?1", [name_of(whom)])? == 1)
-}
-
-const EVERYONE: &str = "*";
-
-fn name_of(whom: &Whom) -> String {
-    match whom {
-        Whom::Everyone => EVERYONE.to_owned(),
-        Whom::Agent(agent) => agent.to_string(),
-    }
+    Ok(change.execute("DELETE FROM freezes WHERE whom = ?1", [whom.as_str()])? == 1)
 }
 
 fn word(role: Role) -> &'static str {

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::join::Join;
 use crate::egress::record::{
-    Answer, Answered, ApproverChange, Decided, Ended, Held, Outcome, Place, Progress, Record, RefusedSummary, Revoked, Ruling,
+    Answer, Answered, ApproverChange, Decided, Ended, Frozen, Held, Outcome, Place, Progress, Record, RefusedSummary, Revoked, Ruling,
+    Thawed, Whom,
 };
 use crate::journal::Entry;
 use crate::policy::attempt::RequestLine;
@@ -99,6 +100,8 @@ fn said(entry: &Entry, join: &Join) -> Said {
         Record::Held(record) => held(record),
         Record::Answered(record) => answered(record, entry),
         Record::Revoked(record) => revoked(record, entry),
+        Record::Frozen(Frozen { whom, who, note: _ }) => api(entry, 3, "freeze", who, stopped(whom)),
+        Record::Thawed(Thawed { whom, who }) => api(entry, 3, "thaw", who, stopped(whom)),
         Record::Policy(policy) => api(entry, 3, "policy", &policy.who, json!({})),
         Record::Approver(changed) => {
             let activity = if changed.change == ApproverChange::Added { 1 } else { 4 };
@@ -200,6 +203,10 @@ fn answered(answered: &Answered, entry: &Entry) -> Said {
 fn revoked(revoked: &Revoked, entry: &Entry) -> Said {
     let resource = json!({ "uid": revoked.approval, "name": revoked.destination.host, "type": "approval" });
     api(entry, 4, "revoke", &revoked.who, resource)
+}
+
+fn stopped(whom: &Whom) -> Value {
+    json!({ "name": whom.as_str(), "type": "agent" })
 }
 
 /// 6003: somebody, or exeat itself, changed what may pass.

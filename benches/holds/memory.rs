@@ -1,0 +1,89 @@
+//! Bytes of a question, of one who waits at it, and of the attempt itself, as the allocator counts them.
+//!
+//! The attempt is measured at a desk that keeps nothing but the end of the line its word comes by; what the real desk needs beyond that is the question's where
+//! nobody waits, and the waiter's where somebody does.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use exeat::egress::hold::{Asked, Claimed, Desk, HoldInfo, Waiting, Word};
+use exeat::policy::approvals::ApprovalId;
+use exeat::policy::attempt::{Attempt, AttemptId};
+use exeat::policy::decide::HoldTerms;
+use futures_util::FutureExt as _;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::world::{EACH, World, claim};
+use super::{allocated, resident};
+
+/// Everybody waits, and nothing is known of anybody.
+#[derive(Debug)]
+struct Blank(Mutex<Vec<oneshot::Sender<Word>>>);
+
+impl Desk for Blank {
+    fn ask(self: Arc<Self>, attempt: &Attempt, _: &HoldTerms) -> Asked {
+        let (tell, word) = oneshot::channel();
+        self.0.lock().push(tell);
+        let info = HoldInfo { id: "".into(), expires_at: SystemTime::now(), opened: false };
+        Asked::Waiting(Waiting::new(info, attempt.id, word, self))
+    }
+
+    fn leave(&self, _: &str, _: AttemptId) {}
+
+    fn claim(&self, _: ApprovalId, _: &Attempt, _: SystemTime) -> Claimed {
+        Claimed::Gone
+    }
+}
+
+pub(crate) fn measure(pending: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _inside = runtime.enter();
+
+    let blank = World::asking(pending, |_| Arc::new(Blank(Mutex::new(Vec::with_capacity(pending)))));
+    let (attempt, _, waiting) = admitted(&blank, pending);
+    let future = waiting.first().map_or(0, |future| size_of_val(&**future));
+    drop((waiting, blank));
+
+    let world = World::new(pending);
+    let (question, in_memory, unattended) = admitted(&world, pending);
+    assert!(unattended.is_empty() && world.desk.holds().len() == pending);
+    row("question, nobody waiting", question, in_memory);
+    let _person = world.desk.attach(None);
+    let (first, in_memory, waiting) = admitted(&world, pending);
+    assert_eq!(waiting.len(), pending);
+    row("waiter at the desk, its line included", first - attempt + line(), in_memory);
+    row("attempt that waits, its line excluded", attempt - line(), attempt - line());
+    println!("{:40} {future:7}", "  of which the future of admit");
+    let (second, in_memory, more) = admitted(&world, pending);
+    row("a second waiter at the same question", second - attempt + line(), in_memory);
+    drop((waiting, more));
+    assert!(world.desk.holds().iter().all(|hold| hold.waiting == 0));
+}
+
+/// Bytes each, allocated and in memory, of attempts of all agents for all places; those that wait.
+fn admitted(world: &World, pending: usize) -> (i64, i64, Vec<std::pin::Pin<Box<impl Future + use<>>>>) {
+    let mut waiting = Vec::with_capacity(pending);
+    let before = (allocated(), resident(std::process::id()));
+    for number in 0..pending {
+        let gate = Arc::clone(&world.gate);
+        let claim = claim(number / EACH, number % EACH);
+        let mut admitting = Box::pin(async move { gate.admit(claim).await.map(drop) });
+        if admitting.as_mut().now_or_never().is_none() {
+            waiting.push(admitting);
+        }
+    }
+    let each = |bytes: i64| bytes / i64::try_from(pending).unwrap();
+    (each(allocated() - before.0), each(resident(std::process::id()) - before.1), waiting)
+}
+
+/// Bytes of the line one word comes by.
+fn line() -> i64 {
+    let before = allocated();
+    let _line = oneshot::channel::<Word>();
+    allocated() - before
+}
+
+fn row(what: &str, allocated: i64, resident: i64) {
+    println!("{what:40} {allocated:7} bytes allocated {resident:7} in memory");
+}
