@@ -3,6 +3,7 @@
 pub mod export;
 pub mod freezing;
 mod kept;
+mod page;
 pub mod reload;
 pub mod standing;
 mod watch;
@@ -27,7 +28,7 @@ use crate::approval::{Books, HoldDesk, HoldSettings};
 use crate::config::Config;
 use crate::config::state::StateError;
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
-use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Tunnels, Upstream, UpstreamSettings};
+use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
 use crate::journal::JournalError;
 use crate::policy::Policy;
@@ -49,9 +50,6 @@ const TURN: Duration = Duration::from_secs(1);
 
 /// After so many turns what of the journal need not be kept is removed; after a segment's end at the next.
 const TURNS_OF_RETENTION: u32 = 60;
-
-/// The port of page and API.
-const PAGE: u16 = 3129;
 
 /// Open files that are kept for other things than the two sides of each connection.
 const FILES_BESIDE: u64 = 2048;
@@ -167,21 +165,6 @@ impl Bound {
         export::guard(config, doors.chain(&self.metrics).chain(&self.admin).filter_map(|listener| listener.local_addr().ok()))
     }
 
-    /// Binds the listener of page and API where the configuration has none. The note says that it is not where it is looked for.
-    pub async fn with_page(&mut self) -> Result<Option<String>, StartError> {
-        let (wanted, any) = (SocketAddr::from(([127, 0, 0, 1], PAGE)), SocketAddr::from(([127, 0, 0, 1], 0)));
-        match TcpListener::bind(wanted).await {
-            Ok(listener) => {
-                self.admin = Some(listener);
-                Ok(None)
-            }
-            Err(error) => {
-                self.admin = Some(bind("admin", any).await?);
-                Ok(Some(format!("{wanted} cannot be listened on ({}), so the page is at another port", error.kind())))
-            }
-        }
-    }
-
     fn everywhere(&self) -> Vec<u16> {
         let listeners = self.doors.iter().map(|door| &door.listener).chain(&self.metrics).chain(&self.admin);
         listeners.filter_map(|listener| listener.local_addr().ok()).filter(|at| at.ip().is_unspecified()).map(|at| at.port()).collect()
@@ -215,11 +198,6 @@ fn too_few_files(most: u64, wanted: u64) -> String {
 }
 
 impl App {
-    /// What is open.
-    pub fn tunnels(&self) -> Arc<Tunnels> {
-        Arc::clone(self.gate.tunnels())
-    }
-
     /// Starts everything but the ways in; they open with [`App::open`].
     pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), kept: Kept) -> Result<(Self, Arc<Ways>), StartError> {
         let Kept { journal, store } = kept;

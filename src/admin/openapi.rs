@@ -38,7 +38,8 @@ fn complete(mut api: OpenApi) -> OpenApi {
     api.components = Some(components);
     for (path, item) in &mut api.paths.paths {
         let open = path.ends_with("/login") || path.ends_with("/openapi.json");
-        for operation in operations(item) {
+        for (method, operation) in operations(item) {
+            operation.operation_id = Some(format!("{method} {}", path.trim_start_matches("/api/v1/")).replace(['/', '{', '}', ' '], "_"));
             if !open {
                 operation.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
             }
@@ -48,8 +49,9 @@ fn complete(mut api: OpenApi) -> OpenApi {
     api
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.delete].into_iter().filter_map(Option::as_mut)
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    let all = [("get", &mut item.get), ("post", &mut item.post), ("delete", &mut item.delete)];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 fn refusals(operation: &mut Operation) {

@@ -206,3 +206,51 @@ async fn ask(state: &tempfile::TempDir, method: &str, path: &str, body: &str) ->
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
 }
+
+#[test]
+fn every_route_is_described_and_none_twice() {
+    let described = document();
+    let mut routes: Vec<String> = Vec::new();
+    let mut ids: Vec<String> = Vec::new();
+    for (path, item) in &described.paths.paths {
+        for (method, operation) in [("GET", &item.get), ("POST", &item.post), ("DELETE", &item.delete)] {
+            if let Some(operation) = operation {
+                routes.push(format!("{method} {}", path.trim_start_matches("/api/v1/")));
+                ids.extend(operation.operation_id.clone());
+                assert!(operation.responses.responses.contains_key("200"), "{path}");
+            }
+        }
+    }
+    routes.sort();
+    let wanted = [
+        "DELETE approvals/{id}",
+        "DELETE approvers/{name}",
+        "DELETE tunnels/{id}",
+        "GET agents",
+        "GET approvals",
+        "GET approvers",
+        "GET attempts",
+        "GET events",
+        "GET holds",
+        "GET holds/{id}",
+        "GET me",
+        "GET policy",
+        "GET tunnels",
+        "POST agents/{name}/freeze",
+        "POST agents/{name}/thaw",
+        "POST approvers",
+        "POST explain",
+        "POST freeze",
+        "POST holds/{id}/approve",
+        "POST holds/{id}/deny",
+        "POST login",
+        "POST reload",
+        "POST thaw",
+        "POST tokens/reload",
+    ];
+    assert_eq!(routes, wanted);
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!((ids.len(), all), (wanted.len(), wanted.len()), "an operation id that is not there, or there twice");
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +12,6 @@ use std::time::Instant;
 use anyhow::Context;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::loaded;
@@ -59,7 +59,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let reloading = Reloader::new(app.in_force.clone(), loaded.standing, tokens, freezing);
     let (reloader, api) = policy_of(&app, (&config, store), reloading, hang_ups)?;
     if let Some(listener) = page {
-        addresses.push_str(&page_at(&config, &listener, on_terminal.then_some(&*api))?);
+        addresses.push_str(&page_at(&config, listener.local_addr()?, on_terminal.then_some(&*api))?);
         app.beside(admin::serve_page(listener, api, app.stop.now.clone()));
     }
     let recording = Arc::clone(&app.in_force.recording);
@@ -94,8 +94,7 @@ fn addresses(bound: &Bound) -> anyhow::Result<String> {
 }
 
 /// Where the page is; on a terminal with a link that logs in whoever sees it, which is nobody's to log.
-fn page_at(config: &Config, listener: &TcpListener, on_terminal: Option<&Api>) -> anyhow::Result<String> {
-    let at = listener.local_addr()?;
+fn page_at(config: &Config, at: SocketAddr, on_terminal: Option<&Api>) -> anyhow::Result<String> {
     let at = match config.admin.hosts.first() {
         Some(name) if at.ip().is_unspecified() => format!("{}:{}", name.host, at.port()),
         Some(_) | None => at.to_string(),

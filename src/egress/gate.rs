@@ -206,7 +206,7 @@ impl Gate {
             self.recorder.decision_took(began.elapsed());
             open.judged_by(policy.hash());
             match decision {
-                Decision::Block(block) => return Err(refuse(open, block)),
+                Decision::Block(block) => return Err(open.blocked(block)),
                 Decision::Look(look) => return self.look(open, look, Asker { attempt, who }, changed).await.map(Admission::Look),
                 Decision::Hold(terms) => {
                     let waiting = match self.ask(&attempt, &terms, who.ends).await {
@@ -394,14 +394,6 @@ fn attempt(claim: &Claim, id: AttemptId, agent: AgentId, destination: Destinatio
         sight: claim.sight.clone(),
         within: claim.within(),
     }
-}
-
-fn refuse(open: Open, block: Block) -> Refusal {
-    let cause = match block.rule {
-        Some(rule) => Cause::Rule { rule, because: block.because },
-        None => Cause::Plain,
-    };
-    open.refuse(block.reason, cause)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::refusal::{Cause, Refusal};
 use super::seats::Seat;
 use super::tunnels::Tunnels;
 use crate::policy::attempt::{AgentId, AttemptId};
+use crate::policy::decide::Block;
 use crate::policy::destination::Destination;
 use crate::policy::limits::LimitedBy;
 use crate::policy::reason::Reason;
@@ -194,6 +195,13 @@ impl Open {
     /// The reason `decided` gave.
     pub(super) fn reason(&self) -> Reason {
         self.draft.reason
+    }
+
+    /// Refuses it as the policy says.
+    pub(super) fn blocked(self, block: Block) -> Refusal {
+        let Block { reason, rule, because } = block;
+        let cause = rule.map_or(Cause::Plain, |rule| Cause::Rule { rule, because });
+        self.refuse(reason, cause)
     }
 
     /// Refuses it, before or after `decided`. A refusal that cannot be recorded is said to be one of ours.
