@@ -119,6 +119,8 @@ impl Follower {
     /// Ends when he is gone or does not read.
     async fn tell(mut self) -> Option<()> {
         self.snapshot().await?;
+        // Not a sleep of its own each time, or a busy stream would outlive its session.
+        let mut pulse = tokio::time::interval(PULSE);
         loop {
             tokio::select! {
                 news = self.news.recv() => match news {
@@ -139,7 +141,7 @@ impl Follower {
                     moved.ok()?;
                     self.differences().await?;
                 }
-                () = tokio::time::sleep(PULSE) => {
+                _ = pulse.tick() => {
                     self.api.people.end_sessions(std::time::Instant::now());
                     self.send(Bytes::from_static(b":\n\n")).await?;
                 }

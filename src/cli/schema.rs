@@ -299,6 +299,17 @@ fn exeat() -> Value {
             ("state", text(), "The folder of journal, tokens and sockets."),
             ("listen", listen, "The listeners, [listen.NAME]."),
             (
+                "admin",
+                table(
+                    &[],
+                    vec![
+                        ("address", text(), "Where page and API are served: ip:port."),
+                        ("hosts", any(&text()), "Names by which browsers may know it: host or host:port."),
+                    ],
+                ),
+                "Page and API for people.",
+            ),
+            (
                 "metrics",
                 table(&["address"], vec![("address", text(), "Where /metrics, /livez and /readyz are: ip:port.")]),
                 "Metrics and health.",
