@@ -223,33 +223,8 @@ impl Usage {
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     logging::init(cli.verbose, cli.log_format)?;
     let out = &mut io::stdout().lock();
-    if let Command::Check(CheckArgs { paths, json }) = &cli.command
-        && !paths.is_empty()
-    {
-        return checked(paths, &[], *json, out);
-    }
-    // These need no configuration, so a broken one is no trouble to them.
-    if let Command::Preset(args) = &cli.command {
-        return preset::run(args, out).map(|()| ExitCode::SUCCESS);
-    }
-    if let Command::Diff(args) = &cli.command {
-        return differences(args, out);
-    }
-    if let Command::Schema(args) = &cli.command {
-        return Ok(schema::write(args, out).map(|()| ExitCode::SUCCESS)?);
-    }
-    if let Command::Completions(args) = &cli.command {
-        return Ok(completions::completions(args, Cli::command(), out).map(|()| ExitCode::SUCCESS)?);
-    }
-    if let Command::Verify(args) = &cli.command
-        && let Some(path) = &args.path
-    {
-        return verify::run(args, path, out);
-    }
-    if let Command::Prove(args) = &cli.command
-        && let Some(path) = &args.path
-    {
-        return prove::run(args, path, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS);
+    if let Some(done) = without_configuration(&cli.command, out) {
+        return done;
     }
     let config = Config::load(cli.config.as_deref(), environment()).map_err(|faults| loaded::refusal(&faults))?;
     let state = config.state.clone();
@@ -285,6 +260,38 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Schema(args) => Ok(schema::write(&args, out).map(|()| ExitCode::SUCCESS)?),
         Command::Completions(args) => Ok(completions::completions(&args, Cli::command(), out).map(|()| ExitCode::SUCCESS)?),
     }
+}
+
+/// Does what rests on no configuration, so that a broken one is no trouble to it.
+fn without_configuration(command: &Command, out: &mut impl Write) -> Option<anyhow::Result<ExitCode>> {
+    if let Command::Check(CheckArgs { paths, json }) = command
+        && !paths.is_empty()
+    {
+        return Some(checked(paths, &[], *json, out));
+    }
+    if let Command::Preset(args) = command {
+        return Some(preset::run(args, out).map(|()| ExitCode::SUCCESS));
+    }
+    if let Command::Diff(args) = command {
+        return Some(differences(args, out));
+    }
+    if let Command::Schema(args) = command {
+        return Some(schema::write(args, out).map(|()| ExitCode::SUCCESS).map_err(Into::into));
+    }
+    if let Command::Completions(args) = command {
+        return Some(completions::completions(args, Cli::command(), out).map(|()| ExitCode::SUCCESS).map_err(Into::into));
+    }
+    if let Command::Verify(args) = command
+        && let Some(path) = &args.path
+    {
+        return Some(verify::run(args, path, out));
+    }
+    if let Command::Prove(args) = command
+        && let Some(path) = &args.path
+    {
+        return Some(prove::run(args, path, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS));
+    }
+    None
 }
 
 fn environment() -> impl Iterator<Item = (String, String)> {
