@@ -51,9 +51,6 @@ fn a_client_that_follows_a_redirect_through_the_proxy_is_refused_at_the_second_s
         at.port()
     ));
     p0.site.dns.script("turn.test", [Reply::to(["127.0.0.1"])]);
-    proxy.exeat(&["agents"]);
-    let client = crate::support::proxy::exeat(None);
-    drop(client);
     let reloaded = rustix::process::kill_process(proxy.pid(), rustix::process::Signal::HUP);
     assert!(reloaded.is_ok());
     proxy.until("the reading is recorded", |records| records.iter().any(|record| record["kind"] == "policy" && record["who"] != "start"));
