@@ -4,6 +4,7 @@ pub mod export;
 mod files;
 pub mod freezing;
 mod kept;
+mod page;
 pub mod reload;
 pub mod standing;
 mod watch;
@@ -57,6 +58,8 @@ pub struct Bound {
     pub doors: Vec<Door>,
     /// The listener of metrics and health.
     pub metrics: Option<TcpListener>,
+    /// The listener of page and API.
+    pub admin: Option<TcpListener>,
     /// Where exeat's own back ends are.
     pub back_ends: Found,
 }
@@ -107,7 +110,7 @@ pub struct Change {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener's address cannot be had.
-    #[error("listen.{name}: {address} cannot be listened on: {error}; choose another address or stop what holds it")]
+    #[error("{name}: {address} cannot be listened on: {error}; choose another address or stop what holds it")]
     Listen {
         /// The listener's name.
         name: String,
@@ -142,7 +145,7 @@ impl Bound {
         let mut doors = Vec::new();
         for listen in &config.listen {
             for address in &listen.addresses {
-                let listener = bind(&listen.name, *address).await?;
+                let listener = bind(&format!("listen.{}", listen.name), *address).await?;
                 doors.push(Door { listener, name: Arc::clone(&listen.name) });
             }
         }
@@ -150,17 +153,21 @@ impl Bound {
             Some(address) => Some(bind("metrics", address).await?),
             None => None,
         };
-        Ok(Self { doors, metrics, back_ends: export::find(config).await })
+        let admin = match config.admin.address {
+            Some(address) => Some(bind("admin", address).await?),
+            None => None,
+        };
+        Ok(Self { doors, metrics, admin, back_ends: export::find(config).await })
     }
 
     /// What is never dialled because it is exeat, or because the configuration says so.
     pub fn guard(&self, config: &Config) -> Guard {
         let doors = self.doors.iter().map(|door| &door.listener);
-        export::guard(config, doors.chain(&self.metrics).filter_map(|listener| listener.local_addr().ok()))
+        export::guard(config, doors.chain(&self.metrics).chain(&self.admin).filter_map(|listener| listener.local_addr().ok()))
     }
 
     fn everywhere(&self) -> Vec<u16> {
-        let listeners = self.doors.iter().map(|door| &door.listener).chain(&self.metrics);
+        let listeners = self.doors.iter().map(|door| &door.listener).chain(&self.metrics).chain(&self.admin);
         listeners.filter_map(|listener| listener.local_addr().ok()).filter(|at| at.ip().is_unspecified()).map(|at| at.port()).collect()
     }
 }

@@ -4,10 +4,13 @@
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
 
 use super::*;
+use crate::approval::store::Sqlite;
 use crate::approval::testing::{Room, attempt};
 use crate::egress::hold::{Asked, Word};
 
@@ -20,6 +23,9 @@ impl AdminHooks for Hooks {
     }
     fn reload(&self) -> BoxFuture<'_, Option<Value>> {
         Box::pin(std::future::ready(Some(serde_json::json!({"result": "unchanged"}))))
+    }
+    fn policy(&self) -> Value {
+        serde_json::json!({"files": ["coder.toml"], "warnings": [], "faults": []})
     }
     fn agents(&self) -> Value {
         serde_json::json!([{"agent": "coder"}])
@@ -168,8 +174,23 @@ fn served() -> (tempfile::TempDir, CancellationToken, tokio::task::JoinHandle<()
     let state = tempfile::tempdir().unwrap();
     let listener = bind(&state.path().join("s")).unwrap();
     let (room, stop) = (Room::new(), CancellationToken::new());
-    let serving = tokio::spawn(serve(listener, Arc::clone(&room.desk), Arc::new(Hooks), stop.clone()));
+    let serving = tokio::spawn(serve(listener, api(&room, &stop), stop.clone()));
     (state, stop, serving, room)
+}
+
+fn api(room: &Room, stop: &CancellationToken) -> Arc<Api> {
+    Arc::new(Api {
+        desk: Arc::clone(&room.desk),
+        hooks: Arc::new(Hooks),
+        policy: Arc::clone(&room.policy),
+        recorder: Arc::clone(&room.journal) as _,
+        recent: Arc::default(),
+        tunnels: Arc::default(),
+        people: People::new(Arc::new(Sqlite::in_memory().unwrap())).unwrap(),
+        hosts: vec!["exeat.corp.example".into()],
+        streams: Streams::default(),
+        stop: stop.clone(),
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test's own socket")]
@@ -186,4 +207,52 @@ async fn ask(state: &tempfile::TempDir, method: &str, path: &str, body: &str) ->
     stream.read_to_string(&mut answer).await.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
+}
+
+#[test]
+fn every_route_is_described_and_none_twice() {
+    let described = document();
+    let mut routes: Vec<String> = Vec::new();
+    let mut ids: Vec<String> = Vec::new();
+    for (path, item) in &described.paths.paths {
+        for (method, operation) in [("GET", &item.get), ("POST", &item.post), ("DELETE", &item.delete)] {
+            if let Some(operation) = operation {
+                routes.push(format!("{method} {}", path.trim_start_matches("/api/v1/")));
+                ids.extend(operation.operation_id.clone());
+                assert!(operation.responses.responses.contains_key("200"), "{path}");
+            }
+        }
+    }
+    routes.sort();
+    let wanted = [
+        "DELETE approvals/{id}",
+        "DELETE approvers/{name}",
+        "DELETE tunnels/{id}",
+        "GET agents",
+        "GET approvals",
+        "GET approvers",
+        "GET attempts",
+        "GET events",
+        "GET holds",
+        "GET holds/{id}",
+        "GET me",
+        "GET policy",
+        "GET tunnels",
+        "POST agents/{name}/freeze",
+        "POST agents/{name}/thaw",
+        "POST approvers",
+        "POST explain",
+        "POST freeze",
+        "POST holds/{id}/approve",
+        "POST holds/{id}/deny",
+        "POST login",
+        "POST reload",
+        "POST thaw",
+        "POST tokens/reload",
+    ];
+    assert_eq!(routes, wanted);
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!((ids.len(), all), (wanted.len(), wanted.len()), "an operation id that is not there, or there twice");
 }

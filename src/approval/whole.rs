@@ -44,12 +44,12 @@ impl HoldDesk {
         let ids = self.state.lock().holds.ids();
         for slice in ids.chunks(SLICE) {
             let mut state = self.state.lock();
-            self.decide_again(&mut state, slice, &policy);
+            self.decide_slice(&mut state, slice, &policy);
             MutexGuard::unlock_fair(state);
         }
     }
 
-    fn decide_again(&self, state: &mut State, ids: &[Arc<str>], policy: &Policy) {
+    fn decide_slice(&self, state: &mut State, ids: &[Arc<str>], policy: &Policy) {
         let now = (self.clock)();
         let (mut over, mut told) = (Vec::new(), Told::new());
         {

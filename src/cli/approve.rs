@@ -56,7 +56,8 @@ pub async fn run(args: ApproveArgs, state: &Path, out: &mut impl Write) -> Resul
     let seconds = lasting.map(|lasting| lasting.as_secs());
     // Whoever typed --address said it.
     let addresses_confirmed = !addresses.is_empty();
-    let body = Approve { scope, seconds, addresses: addresses_confirmed.then_some(addresses), addresses_confirmed, note };
+    let addresses = addresses_confirmed.then_some(addresses);
+    let body = Approve { scope, seconds, addresses, addresses_confirmed, note, facts: None };
     let client = AdminClient::new(state);
     each(&ids, async |id| {
         let answered: Answered = client.post(&format!("holds/{}/approve", segment(id)), &body).await?;

@@ -8,21 +8,21 @@ use std::time::SystemTime;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, NO_FILE};
+use crate::explain::{self, Unexplained};
 use crate::policy::attempt::AgentId;
 use crate::policy::fault::{Fault, Warning};
 use crate::telemetry::log as logging;
-use explain::Unexplained;
 
 pub mod admin_client;
 pub mod agents;
 pub mod approvals;
 pub mod approve;
+pub mod approver;
 pub mod check;
 pub mod completions;
 pub mod deny;
 pub mod diff;
 pub mod env;
-pub mod explain;
 pub mod freeze;
 pub mod holds;
 pub mod init;
@@ -149,6 +149,8 @@ enum Command {
     Token(token::TokenArgs),
     /// List agents and their tokens, or revoke them
     Agents(agents::AgentsArgs),
+    /// Add, list or remove the people who may use page and API
+    Approver(approver::ApproverArgs),
     /// Print the environment that points clients at the proxy
     Env(env::EnvArgs),
     /// List the allowlists that come with exeat, or print one
@@ -221,7 +223,7 @@ impl Usage {
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     logging::init(cli.verbose, cli.log_format)?;
     let out = &mut io::stdout().lock();
-    if let Some(done) = unconfigured(&cli.command, out) {
+    if let Some(done) = without_configuration(&cli.command, out) {
         return done;
     }
     let config = Config::load(cli.config.as_deref(), environment()).map_err(|faults| loaded::refusal(&faults))?;
@@ -251,6 +253,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Suggest(args) => suggest::suggest(&args, &config, out, &mut io::stderr()).map(|()| ExitCode::SUCCESS),
         Command::Token(args) => issued(&args, &config, out),
         Command::Agents(args) => listed(&args, &config, out),
+        Command::Approver(args) => wait_for(approver::run(args, &config, token::Streams { out, err: &mut io::stderr() })),
         Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
         Command::Preset(args) => preset::run(&args, out).map(|()| ExitCode::SUCCESS),
         Command::Diff(args) => differences(&args, out),
@@ -259,14 +262,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What needs no configuration, or none in this case.
-fn unconfigured(command: &Command, out: &mut impl Write) -> Option<anyhow::Result<ExitCode>> {
+/// Does what rests on no configuration, so that a broken one is no trouble to it.
+fn without_configuration(command: &Command, out: &mut impl Write) -> Option<anyhow::Result<ExitCode>> {
     if let Command::Check(CheckArgs { paths, json }) = command
         && !paths.is_empty()
     {
         return Some(checked(paths, &[], *json, out));
     }
-    // These need no configuration, so a broken one is no trouble to them.
     if let Command::Preset(args) = command {
         return Some(preset::run(args, out).map(|()| ExitCode::SUCCESS));
     }

@@ -18,7 +18,7 @@ use super::{Usage, env, freeze, terminal};
 use crate::app::freezing::FrozenBy;
 use crate::app::{App, Bound, Kept};
 use crate::config::tokens::Token;
-use crate::config::{Config, Listen};
+use crate::config::{Admin, Config, Listen};
 use crate::policy::Frozen;
 use crate::policy::allowlist::{Allowlist, Unlisted};
 use crate::policy::attempt::AgentId;
@@ -85,6 +85,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     let ask = terminal::terminal_available();
     config.listen = vec![own_listener()];
     config.metrics = None;
+    config.admin = Admin::default();
     // It is the command's.
     config.telemetry.stdout = false;
 

@@ -263,6 +263,14 @@ fn telemetry() -> Vec<Key> {
     ]
 }
 
+fn admin() -> Value {
+    let keys = vec![
+        ("address", text(), "Where page and API are served: ip:port."),
+        ("hosts", any(&text()), "Names by which browsers may know it: host or host:port."),
+    ];
+    table(&[], keys)
+}
+
 fn exeat() -> Value {
     let million = 1_000_000;
     let listener = vec![
@@ -301,6 +309,7 @@ fn exeat() -> Value {
             ("floor", text(), "The floor, where it is not floor.toml in that folder."),
             ("state", text(), "The folder of journal, tokens and sockets."),
             ("listen", listen, "The listeners, [listen.NAME]."),
+            ("admin", admin(), "Page and API for people."),
             (
                 "metrics",
                 table(&["address"], vec![("address", text(), "Where /metrics, /livez and /readyz are: ip:port.")]),

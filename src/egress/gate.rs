@@ -19,6 +19,7 @@ use super::process::{Ends, Observer};
 use super::record::{self, Decided, Durable, Place, Recorder, Ruling, Unwritable, masked};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seats;
+use super::tunnels::Tunnels;
 use crate::policy::Policy;
 use crate::policy::approvals::Approvals;
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Offered, Sight};
@@ -51,6 +52,7 @@ pub struct Gate {
     seats: Arc<Seats>,
     budgets: Arc<Budgets>,
     refusals: Arc<Refusals>,
+    pub(super) tunnels: Arc<Tunnels>,
     observer: Observer,
     hold_wait: Duration,
     clock: fn() -> SystemTime,
@@ -105,10 +107,10 @@ impl Gate {
     pub fn new(policy: Arc<ArcSwap<Policy>>, company: Company, settings: GateSettings) -> Arc<Self> {
         let Company { approvals, desk, recorder, spending, changed } = company;
         let GateSettings { hold_wait, per_agent, refusal_records } = settings;
-        let (seats, budgets, observer) = (Seats::new(per_agent), Budgets::new(spending), Observer::default());
+        let (seats, budgets, tunnels, observer) = (Seats::new(per_agent), Budgets::new(spending), Arc::default(), Observer::default());
         let refusals = Refusals::new(refusal_records, Arc::clone(&recorder));
         let clock = SystemTime::now;
-        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, observer, hold_wait, clock })
+        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, tunnels, observer, hold_wait, clock })
     }
 
     /// Writes what is counted of refusals that were not written one by one.
@@ -183,6 +185,7 @@ impl Gate {
         let backing = Backing {
             recorder: Arc::clone(&self.recorder),
             refusals: Arc::clone(&self.refusals),
+            tunnels: Arc::clone(&self.tunnels),
             on_end: Arc::clone(self) as Arc<dyn OnEnd>,
         };
         Open::new(draft, claim.wanted.as_ref().ok().cloned(), claim.neighbourhood(), backing)
@@ -205,7 +208,7 @@ impl Gate {
             self.recorder.decision_took(began.elapsed());
             open.judged_by(policy.hash());
             match decision {
-                Decision::Block(block) => return Err(refuse(open, block)),
+                Decision::Block(block) => return Err(open.blocked(block)),
                 Decision::Look(look) => return self.look(open, look, Asker { attempt, who }, changed).await.map(Admission::Look),
                 Decision::Hold(terms) => {
                     let waiting = match self.ask(&attempt, &terms, who.ends).await {
@@ -397,14 +400,6 @@ fn attempt(claim: &Claim, id: AttemptId, agent: AgentId, destination: Destinatio
         sight: claim.sight.clone(),
         within: claim.within(),
     }
-}
-
-fn refuse(open: Open, block: Block) -> Refusal {
-    let cause = match block.rule {
-        Some(rule) => Cause::Rule { rule, because: block.because },
-        None => Cause::Plain,
-    };
-    open.refuse(block.reason, cause)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::policy::decide::HoldTerms;
 
 /// The process at the other end of a connection from this machine, as it was observed. What it says of itself may be a lie, and what held the connection
 /// then may have handed it on: it is shown to people, and nothing is decided by it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Process {
     /// Its number.
     pub pid: u32,

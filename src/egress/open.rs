@@ -13,7 +13,9 @@ use super::hold::HoldInfo;
 use super::record::{Decided, Durable, Ended, Millis, Outcome, Record, Recorder, Ruling, TlsSeen, Unwritable, Would};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seat;
+use super::tunnels::Tunnels;
 use crate::policy::attempt::{AgentId, AttemptId};
+use crate::policy::decide::Block;
 use crate::policy::destination::Destination;
 use crate::policy::limits::LimitedBy;
 use crate::policy::reason::Reason;
@@ -51,6 +53,7 @@ pub(super) struct Open {
 pub(super) struct Backing {
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) refusals: Arc<Refusals>,
+    pub(super) tunnels: Arc<Tunnels>,
     pub(super) on_end: Arc<dyn OnEnd>,
 }
 
@@ -127,6 +130,7 @@ impl Open {
         let Granted { reason, rule, approval, would } = granted;
         (self.draft.rule, self.draft.approval, self.draft.would) = (rule, approval, would);
         self.decide(Ruling::Allow, reason, Outcome::Abandoned)?;
+        self.backing.tunnels.opened(&self.draft, &self.carried);
         self.carried.give_account(self.draft.id, self.draft.agent.clone(), Arc::clone(&self.backing.recorder));
         Ok(self.backing.recorder.durable())
     }
@@ -135,6 +139,7 @@ impl Open {
     pub(super) fn look(&mut self, rule: String) -> Result<Durable, Unwritable> {
         self.draft.rule = Some(rule);
         self.decide(Ruling::Look, Reason::Inspect, Outcome::Abandoned)?;
+        self.backing.tunnels.opened(&self.draft, &self.carried);
         Ok(self.backing.recorder.durable())
     }
 
@@ -192,6 +197,13 @@ impl Open {
         self.draft.reason
     }
 
+    /// Refuses it as the policy says.
+    pub(super) fn blocked(self, block: Block) -> Refusal {
+        let Block { reason, rule, because } = block;
+        let cause = rule.map_or(Cause::Plain, |rule| Cause::Rule { rule, because });
+        self.refuse(reason, cause)
+    }
+
     /// Refuses it, before or after `decided`. A refusal that cannot be recorded is said to be one of ours.
     pub(super) fn refuse(mut self, reason: Reason, cause: Cause) -> Refusal {
         if let Cause::Rule { rule, .. } | Cause::Budget(Exhausted { by: LimitedBy::Rule { place: rule, mark: _ }, limit: _ }) = &cause {
@@ -236,6 +248,9 @@ impl Open {
         self.carried.no_more_account();
         if (outcome, reason) == (Outcome::Cut, Reason::Budget) {
             self.backing.recorder.limit_hit(BYTES_PER_DAY);
+        }
+        if self.draft.decision != Ruling::Block {
+            self.backing.tunnels.ended(self.draft.id);
         }
         let (tls, tls_took) = self.tls.take().unzip();
         self.backing.recorder.settle(Ended {

@@ -8,6 +8,7 @@ mod flow;
 mod freezing;
 mod keeping;
 mod mask;
+mod people;
 mod policy;
 
 use std::fmt;
@@ -24,6 +25,7 @@ pub use flow::{Progress, RefusedCount, RefusedHost, RefusedSummary};
 pub use freezing::{Frozen, Thawed, Whom};
 pub use keeping::{Gap, GapWhy, Sealed, Segment};
 pub use mask::{LONGEST_METHOD, masked};
+pub use people::{ApproverChange, ApproverChanged, Cut};
 pub use policy::{PolicyInForce, Unread};
 
 /// One journal line without its frame (`v`, `seq`, `at`).
@@ -42,6 +44,10 @@ pub enum Record {
     Answered(Answered),
     /// An approval was taken back.
     Revoked(Revoked),
+    /// Who may use page and API changed.
+    Approver(ApproverChanged),
+    /// A person ends an open attempt.
+    Cut(Cut),
     /// Somebody is stopped by command or API.
     Frozen(Frozen),
     /// He may go on.
@@ -72,6 +78,8 @@ impl Record {
             Record::Held(_) => "held",
             Record::Answered(_) => "answered",
             Record::Revoked(_) => "revoked",
+            Record::Approver(_) => "approver",
+            Record::Cut(_) => "cut",
             Record::Frozen(_) => "frozen",
             Record::Thawed(_) => "thawed",
             Record::Decided(_) => "decided",
@@ -249,7 +257,7 @@ fn to_the_microsecond<S: serde::Serializer>(time: &Option<jiff::Timestamp>, to: 
 }
 
 /// Yes or no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
     /// A yes.

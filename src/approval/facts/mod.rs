@@ -42,7 +42,7 @@ pub struct Facts {
 }
 
 /// One thing that speaks against a destination.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Risk {
     /// Which, of a closed set.
     pub code: String,
@@ -51,14 +51,14 @@ pub struct Risk {
 }
 
 /// The host looks like a name that is known, and is another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Lookalike {
     /// The known name: an agent's rule, a preset or an approval names it.
     pub of: String,
 }
 
 /// Other pending questions that are nearly the same. An answer covers none of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Similar {
     /// How many there are.
     pub count: usize,

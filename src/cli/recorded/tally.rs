@@ -209,6 +209,8 @@ impl Tally {
             Record::Held(_)
             | Record::Answered(_)
             | Record::Revoked(_)
+            | Record::Approver(_)
+            | Record::Cut(_)
             | Record::Frozen(_)
             | Record::Thawed(_)
             | Record::RefusedSummary(_)

@@ -71,6 +71,8 @@ impl Past {
             | Record::Held(_)
             | Record::Answered(_)
             | Record::Revoked(_)
+            | Record::Approver(_)
+            | Record::Cut(_)
             | Record::Frozen(_)
             | Record::Thawed(_)
             | Record::Progress(_)

@@ -21,7 +21,7 @@ impl Metrics {
             Record::Sealed(_) => self.sealed(),
             Record::Held(held) => self.questions.asked(&self.names.label(Some(&held.agent)), held),
             Record::Answered(answered) => self.questions.answered(&self.names.label(Some(&answered.agent)), answered),
-            Record::Started(_) | Record::Stopped(_) | Record::Revoked(_) => {}
+            Record::Started(_) | Record::Stopped(_) | Record::Revoked(_) | Record::Approver(_) | Record::Cut(_) => {}
             Record::Frozen(_) | Record::Thawed(_) | Record::Gap(_) | Record::Segment(_) => {}
         }
         self.journal_records.with_label_values(&[record.kind()]).inc();

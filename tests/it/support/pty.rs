@@ -52,6 +52,11 @@ impl Terminal {
         Self { screen, keys, child, _master: pair.master }
     }
 
+    /// What has come so far.
+    pub(crate) fn shown(&self) -> String {
+        self.screen.0.lock().unwrap().text.clone()
+    }
+
     /// Waits until `text` is on the screen.
     pub(crate) fn expect(&self, text: &str) {
         self.expect_times(text, 1);

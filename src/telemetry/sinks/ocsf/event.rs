@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::join::Join;
 use crate::egress::record::{
-    Answer, Answered, Decided, Ended, Frozen, Held, Outcome, Place, Progress, Record, RefusedSummary, Revoked, Ruling, Thawed, Whom,
+    Answer, Answered, ApproverChange, Decided, Ended, Frozen, Held, Outcome, Place, Progress, Record, RefusedSummary, Revoked, Ruling,
+    Thawed, Whom,
 };
 use crate::journal::Entry;
 use crate::policy::attempt::RequestLine;
@@ -102,6 +103,11 @@ fn said(entry: &Entry, join: &Join) -> Said {
         Record::Frozen(Frozen { whom, who, note: _ }) => api(entry, 3, "freeze", who, stopped(whom)),
         Record::Thawed(Thawed { whom, who }) => api(entry, 3, "thaw", who, stopped(whom)),
         Record::Policy(policy) => api(entry, 3, "policy", &policy.who, json!({})),
+        Record::Approver(changed) => {
+            let activity = if changed.change == ApproverChange::Added { 1 } else { 4 };
+            api(entry, activity, "approver", &changed.who, json!({}))
+        }
+        Record::Cut(cut) => api(entry, 4, "cut", &cut.who, json!({})),
         Record::Started(_) => lifecycle(3),
         Record::Stopped(_) => lifecycle(4),
         Record::Gap(_) => journal(HIGH),
