@@ -14,8 +14,8 @@ use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::world::{EACH, World, claim};
 use super::allocated;
+use super::world::{EACH, World, claim};
 
 /// Everybody waits, and nothing is known of anybody.
 #[derive(Debug)]

@@ -22,10 +22,10 @@ use super::state::{State, Waiter, chance};
 use super::store::{Store, StoreError};
 use crate::egress::hold::{Asked, Claimed, Desk, HoldInfo, Process, Waiting, Word};
 use crate::egress::record::{self, Durable, Place, Record, Recorder};
+use crate::policy::Policy;
 use crate::policy::approvals::{ApprovalId, Approvals, Asking, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId};
 use crate::policy::decide::HoldTerms;
-use crate::policy::Policy;
 
 /// News kept for a subscriber that is behind; past that he lists the questions anew.
 const NEWS: usize = 256;

@@ -12,11 +12,11 @@ pub mod shown;
 mod similar;
 mod state;
 pub mod store;
-mod whole;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use answer::{AnswerError, Answered, ApprovalView, BeyondFloor, Lasting, Reply, RevokeError};
 pub use desk::{Books, HoldDesk, HoldSettings, Presence};

@@ -73,7 +73,11 @@ fn of_answers_an_end_and_a_hang_up_at_once_each_waiter_gets_one_word_and_the_que
         let wanted = if answered == 1 { Word::DecideAgain } else { Word::Expired };
         assert_eq!(word, Some(wanted.clone()), "round {round}");
         *ends.entry(format!("{wanted:?}")).or_default() += 1;
-        assert_eq!(room.journal.written.lock().len() - written, answered, "round {round}: an answer without effect is recorded, or one with is not");
+        assert_eq!(
+            room.journal.written.lock().len() - written,
+            answered,
+            "round {round}: an answer without effect is recorded, or one with is not"
+        );
         assert!(room.desk.state.lock().words.is_empty(), "round {round}: a waiter is left");
     }
     println!("{ends:?}");
