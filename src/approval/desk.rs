@@ -294,7 +294,6 @@ impl HoldDesk {
 
 impl Desk for HoldDesk {
     fn would_open(&self, attempt: &Attempt, terms: &HoldTerms) -> bool {
-        self.familiar.read(&self.policy.load(), &attempt.agent);
         let (state, subject) = (self.state.lock(), Subject::asked(attempt, terms.asking));
         matches!(state.holds.weigh(&subject, attempt.id, 0, |_| false), Weighed::Open(_))
     }
@@ -302,6 +301,8 @@ impl Desk for HoldDesk {
     fn ask(self: Arc<Self>, attempt: &Attempt, terms: &HoldTerms, process: Option<Process>) -> Asked {
         let now = (self.clock)();
         let (tell, word) = oneshot::channel();
+        // A long allowlist is read once, and not while others wait for the desk.
+        self.familiar.read(&self.policy.load(), &attempt.agent);
         let mut state = self.state.lock();
         self.bury(&mut state, now);
         if self.settled(attempt, terms.asking) {

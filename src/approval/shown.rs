@@ -42,7 +42,7 @@ pub struct HoldView {
     /// The process that asked first, as it was observed; absent where it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<Process>,
-    /// The shipped preset that lists the destination.
+    /// The shipped preset that lists the destination; with commas, where there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
     /// A known name the host could be taken for.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod facts;
 mod floor;
 mod threads;
 mod walk;

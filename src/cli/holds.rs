@@ -1,5 +1,6 @@
 //! `exeat holds`: the pending questions, once or as they come.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,7 +11,8 @@ use clap::Args;
 use super::admin_client::AdminClient;
 use super::approvals::lasting;
 use super::approve::{local, shown};
-use crate::approval::{Closed, Closing, HoldView, News};
+use crate::approval::{Closed, Closing, HoldView, Lookalike, News};
+use crate::egress::hold::Process;
 use crate::text::{ascii_json, plain};
 
 /// List the pending questions.
@@ -39,8 +41,8 @@ pub async fn run(args: HoldsArgs, state: &Path, config: Option<&Path>, out: &mut
     } else if holds.is_empty() {
         writeln!(out, "no question is pending")?;
     }
-    for hold in holds.iter().filter(|_| !json) {
-        writeln!(out, "{}", line(hold))?;
+    for group in groups(&holds).iter().filter(|_| !json) {
+        write_group(group, out)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -90,8 +92,68 @@ fn quoted(path: &Path) -> String {
     }
 }
 
+/// The questions in their order, those that are nearly the same together.
+fn groups(holds: &[HoldView]) -> Vec<Vec<&HoldView>> {
+    let mut groups: Vec<(BTreeSet<&str>, Vec<&HoldView>)> = Vec::new();
+    for hold in holds {
+        let near: BTreeSet<&str> = hold.similar.iter().flat_map(|similar| &similar.ids).map(String::as_str).collect();
+        let beside = |(ids, _): &&mut (BTreeSet<&str>, Vec<&HoldView>)| ids.contains(hold.id.as_str()) || !ids.is_disjoint(&near);
+        match groups.iter_mut().find(beside).filter(|_| !near.is_empty()) {
+            Some((ids, group)) => {
+                ids.extend(near);
+                group.push(hold);
+            }
+            None => groups.push((near, vec![hold])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+fn write_group(group: &[&HoldView], out: &mut impl Write) -> std::io::Result<()> {
+    let [first, others @ ..] = group else { return Ok(()) };
+    if others.is_empty() {
+        return writeln!(out, "{}", line(first));
+    }
+    writeln!(out, "{} questions that are nearly the same; an answer covers one of them:", group.len())?;
+    writeln!(out, "  {}", line(first))?;
+    for hold in others {
+        let waiting = hold.waiting;
+        let (id, place) = (plain(&hold.id, 20), shown(&hold.place, None));
+        writeln!(out, "  {id}  {} ({})  {place}{}  {waiting} waiting", hold.agent, plain(&hold.instance, 60), known(hold))?;
+    }
+    Ok(())
+}
+
+/// What is known of a question beside what is asked.
+fn known(hold: &HoldView) -> String {
+    let mut known = String::new();
+    if let Some(Lookalike { of }) = &hold.lookalike {
+        known.push_str(&format!("  LOOKS LIKE {}", plain(of, 253)));
+    }
+    if let Some(preset) = &hold.preset {
+        known.push_str(&format!("  of preset {}", plain(preset, 60)));
+    }
+    let risks: Vec<String> = hold.risk.iter().map(|risk| plain(&risk.text, 200)).collect();
+    if !risks.is_empty() {
+        known.push_str(&format!("  risk: {}", risks.join("; ")));
+    }
+    if let Some(process) = &hold.process {
+        known.push_str(&format!("  seen to ask: {}", asker(process)));
+    }
+    known
+}
+
+/// The process as it was observed, whatever it says of itself.
+fn asker(process: &Process) -> String {
+    let Process { pid, name, executable, called: _, user, holders } = process;
+    let file = executable.as_deref().map(|file| format!("{}, ", plain(file, 200))).unwrap_or_default();
+    let more = if *holders > 1 { format!(", one of {holders} that hold the connection") } else { String::new() };
+    format!("{} ({file}pid {pid}, {}{more})", plain(name, 40), plain(user, 60))
+}
+
 /// One question in one line.
 pub fn line(hold: &HoldView) -> String {
+    let known = known(hold);
     let rule = hold.rule.as_deref().map(|rule| format!("  {}", plain(rule, 120)));
     let note = hold.note.as_deref().map(|note| format!(": {}", plain(note, 500)));
     let extra: String = [rule, note].into_iter().flatten().collect();
@@ -103,7 +165,7 @@ pub fn line(hold: &HoldView) -> String {
         count => format!("{count} waiting, a yes releases all of them"),
     };
     let (opened, expires) = (local(hold.opened_at), local(hold.expires_at));
-    format!("{id}  {agent} ({instance})  {place}{extra}  {waiting}{first}  asked {opened}, until {expires}")
+    format!("{id}  {agent} ({instance})  {place}{extra}{known}  {waiting}{first}  asked {opened}, until {expires}")
 }
 
 #[cfg(test)]
@@ -140,6 +202,53 @@ mod tests {
         assert!(line(&room.desk.holds()[0]).contains("  1 waiting  first time  "));
         let _other = room.ask_waiting(&attempt(2, "coder", 1));
         assert!(line(&room.desk.holds()[0]).contains("  2 waiting, a yes releases all of them  "));
+    }
+
+    fn held_for(hosts: &[&str]) -> (Room, Vec<HoldView>) {
+        let room = Room::new();
+        for (number, host) in (1..).zip(hosts) {
+            let mut attempt = attempt(number, "coder", 1);
+            attempt.destination.host = crate::policy::host::Host::parse(host).unwrap();
+            let _unattended = room.ask(&attempt);
+        }
+        let holds = room.desk.holds();
+        (room, holds)
+    }
+
+    #[test]
+    fn questions_that_are_nearly_the_same_stand_together_each_on_a_line_of_its_own() {
+        let (_room, holds) = held_for(&["nbswy3dpeb3w64tmmq.example.com", "curl.example", "7f83b1657ff1fc53b92dc1.example.com"]);
+        let mut out = Vec::new();
+        groups(&holds).iter().for_each(|group| write_group(group, &mut out).unwrap());
+        let shown = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = shown.lines().collect();
+        let of = |host: &str| holds.iter().find(|hold| hold.place.host == host).unwrap().id.clone();
+        assert_eq!(lines.len(), 4, "{shown}");
+        let together =
+            lines.iter().position(|line| *line == "2 questions that are nearly the same; an answer covers one of them:").unwrap();
+        for (at, host) in [(1, "nbswy3dpeb3w64tmmq.example.com"), (2, "7f83b1657ff1fc53b92dc1.example.com")] {
+            let same = lines[together + 1..=together + 2].iter().find(|line| line.contains(host)).unwrap();
+            assert!(same.starts_with(&format!("  {}  coder", of(host))), "{at}: {shown}");
+            assert!(same.contains("  risk: a long, random-looking label: data can leave in a name  "), "{shown}");
+        }
+        assert!(lines.iter().any(|line| line.starts_with(&format!("{}  coder", of("curl.example")))), "{shown}");
+    }
+
+    #[test]
+    fn what_is_known_of_a_question_is_one_line_that_steers_no_terminal() {
+        let (_room, mut holds) = held_for(&["раураӏ.com"]);
+        let hostile = "a\u{1b}[2J\r\n\u{9b}31m\u{202e}\u{200b}\u{2028}\u{85}\u{7f}\0\t\u{300}<b>&\\";
+        let hold = &mut holds[0];
+        hold.lookalike = Some(Lookalike { of: hostile.to_owned() });
+        hold.preset = Some(hostile.to_owned());
+        hold.risk.push(crate::approval::Risk { code: hostile.to_owned(), text: hostile.to_owned() });
+        let (name, user) = (hostile.to_owned(), hostile.to_owned());
+        hold.process = Some(Process { pid: 7, name, executable: Some(hostile.to_owned()), called: None, user, holders: 2 });
+        hold.place.unicode = Some(hostile.to_owned());
+        let shown = line(hold);
+        assert!(shown.chars().all(|char| char == ' ' || char.is_ascii_graphic() || char.is_alphanumeric()), "{shown:?}");
+        assert!(shown.contains("  LOOKS LIKE a\\u{1b}[2J\\u{d}\\u{a}"), "{shown}");
+        assert!(shown.contains(", pid 7, ") && shown.contains(", one of 2 that hold the connection)"), "{shown}");
     }
 
     #[test]

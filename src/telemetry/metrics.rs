@@ -10,6 +10,7 @@ mod format;
 mod kept;
 mod open_metrics;
 mod process;
+mod questions;
 mod sampled;
 mod sink;
 
@@ -56,6 +57,7 @@ pub struct Metrics {
     stage_seconds: Times,
     holds_pending: IntGaugeVec,
     hold_seconds: Times,
+    questions: questions::Questions,
     bytes: IntCounterVec,
     tunnels_open: IntGaugeVec,
     journal_records: IntCounterVec,
@@ -115,6 +117,7 @@ impl Metrics {
             stage_seconds: make.times("exeat_stage_duration_seconds", "Time spent in a stage.", "stage", &STAGE_BUCKETS),
             holds_pending: make.gauges("exeat_holds_pending", "Questions not answered yet.", &["agent"]),
             hold_seconds: make.times("exeat_hold_duration_seconds", "Time waited for an answer.", "outcome", &HOLD_BUCKETS),
+            questions: questions::Questions::new(&make),
             bytes: make.counters("exeat_bytes_total", "Bytes carried, as records tell of them.", &["agent", "direction"]),
             tunnels_open: make.gauges("exeat_tunnels_open", "CONNECT tunnels allowed or looked into and not ended.", &["agent"]),
             journal_records: make.counters("exeat_journal_records_total", records, &["kind"]),

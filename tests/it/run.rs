@@ -168,7 +168,7 @@ fn an_empty_line_and_a_continued_process_bring_the_question_again() {
     let run = Run::new();
     let script = format!("(sleep 1; kill -CONT $PPID) & {}", status(&run.url("held.test")));
     let mut terminal = run.on_a_terminal(&["--addresses", "127.0.0.0/8", "--", "sh", "-c", &script]);
-    let host = format!("exeat: held.test:{} (http, any request; first GET /x) for this-run? [y]es", run.origin.port());
+    let host = format!("exeat: held.test:{} (http, any request; first GET /x) for this-run", run.origin.port());
     terminal.expect_times(&host, 2);
     terminal.press("\n");
     terminal.expect_times(&host, 3);

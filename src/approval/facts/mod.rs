@@ -33,7 +33,7 @@ pub struct Facts {
     pub process: Option<Process>,
     /// What speaks against the destination.
     pub risk: Vec<Risk>,
-    /// The shipped preset that lists it.
+    /// The shipped presets that list it, with commas.
     pub preset: Option<Arc<str>>,
     /// A name it could be taken for.
     pub lookalike: Option<Lookalike>,
@@ -69,13 +69,25 @@ pub(super) fn random_label(label: &str) -> bool {
     risk::is_random(label)
 }
 
+fn named(presets: &[&preset::Preset]) -> Option<Arc<str>> {
+    let names: Vec<&str> = presets.iter().map(|preset| preset.name).collect();
+    (!names.is_empty()).then(|| names.join(", ").into())
+}
+
 /// The names each agent has to do with, to tell what looks like one of them.
 #[derive(Debug, Default)]
 pub(super) struct Familiar {
-    /// What an agent's rules name, of the policy of that hash.
-    listed: Mutex<HashMap<AgentId, (Arc<str>, Arc<Names>)>>,
+    listed: Mutex<HashMap<AgentId, Listed>>,
     /// What was approved for it since exeat started.
     approved: Mutex<HashMap<AgentId, Names>>,
+}
+
+/// What an agent's rules name.
+#[derive(Debug)]
+struct Listed {
+    /// The hash of the policy they stand in.
+    policy: Arc<str>,
+    names: Arc<Names>,
 }
 
 impl Familiar {
@@ -84,14 +96,14 @@ impl Familiar {
         Facts {
             process,
             risk: risk::risks(subject),
-            preset: preset::about(&subject.destination, PresetEffect::Allow).map(|preset| preset.name.into()),
+            preset: named(&preset::about(&subject.destination, PresetEffect::Allow)),
             lookalike: self.lookalike(policy, subject),
         }
     }
 
     /// Reads the names of an agent's rules, unless that was done.
     pub(super) fn read(&self, policy: &Policy, agent: &AgentId) -> Arc<Names> {
-        if let Some((_, names)) = self.listed.lock().get(agent).filter(|(hash, _)| hash == policy.hash()) {
+        if let Some(Listed { policy: _, names }) = self.listed.lock().get(agent).filter(|listed| listed.policy == *policy.hash()) {
             return Arc::clone(names);
         }
         let granted = |rule: &&crate::policy::rule::Rule| match rule.effect {
@@ -100,7 +112,7 @@ impl Familiar {
         };
         let rules = policy.rules(agent).into_iter().flatten();
         let names = Arc::new(Names::of(rules.filter(granted).flat_map(|rule| &rule.hosts)));
-        self.listed.lock().insert(agent.clone(), (Arc::clone(policy.hash()), Arc::clone(&names)));
+        self.listed.lock().insert(agent.clone(), Listed { policy: Arc::clone(policy.hash()), names: Arc::clone(&names) });
         names
     }
 

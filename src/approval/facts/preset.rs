@@ -9,7 +9,8 @@ use crate::policy::destination::Destination;
 use crate::policy::floor::Floor;
 use crate::policy::host::Host;
 use crate::policy::pattern::HostPattern;
-use crate::policy::preset::{self, Preset, PresetEffect, presets};
+pub(super) use crate::policy::preset::Preset;
+use crate::policy::preset::{self, PresetEffect, presets};
 use crate::policy::rule::{Ports, Rule};
 
 static SHIPPED: LazyLock<Shipped> = LazyLock::new(Shipped::read);
@@ -28,11 +29,14 @@ struct Shipped {
     wild: Vec<Listed>,
 }
 
-/// The first preset of that effect, by name, with a rule about the destination.
-pub(super) fn about(to: &Destination, effect: PresetEffect) -> Option<&'static Preset> {
+/// The presets of that effect with a rule about the destination, by name.
+pub(super) fn about(to: &Destination, effect: PresetEffect) -> Vec<&'static Preset> {
     let exact = SHIPPED.exact.get(&to.host).into_iter().flatten();
     let fits = |listed: &&Listed| listed.preset.effect == effect && listed.ports.contain(to.port) && listed.pattern.matches(&to.host);
-    exact.chain(&SHIPPED.wild).filter(fits).map(|listed| listed.preset).min_by_key(|preset| preset.name)
+    let mut presets: Vec<_> = exact.chain(&SHIPPED.wild).filter(fits).map(|listed| listed.preset).collect();
+    presets.sort_unstable_by_key(|preset| preset.name);
+    presets.dedup_by_key(|preset| preset.name);
+    presets
 }
 
 /// Every pattern that a preset lets pass.
@@ -83,12 +87,13 @@ mod tests {
 
     #[test]
     fn a_destination_belongs_to_the_preset_that_lists_its_host_and_port() {
-        let name = |to: &str, effect| about(&Destination::parse(to).unwrap(), effect).map(|preset| preset.name);
-        assert_eq!(name("api.github.com:443", PresetEffect::Allow), Some("github"));
-        assert_eq!(name("api.github.com:22", PresetEffect::Allow), None);
-        assert_eq!(name("curl.example:443", PresetEffect::Allow), None);
-        assert_eq!(name("api.github.com:443", PresetEffect::Block), None);
-        assert_eq!(name("webhook.site:443", PresetEffect::Block), Some("exfil-watch"));
+        let name =
+            |to: &str, effect| about(&Destination::parse(to).unwrap(), effect).into_iter().map(|preset| preset.name).collect::<Vec<_>>();
+        assert_eq!(name("api.github.com:443", PresetEffect::Allow), ["copilot", "github"]);
+        assert_eq!(name("api.github.com:22", PresetEffect::Allow), [""; 0]);
+        assert_eq!(name("curl.example:443", PresetEffect::Allow), [""; 0]);
+        assert_eq!(name("api.github.com:443", PresetEffect::Block), [""; 0]);
+        assert_eq!(name("webhook.site:443", PresetEffect::Block), ["exfil-watch"]);
         assert!(patterns().count() > 100);
     }
 }

@@ -40,7 +40,7 @@ const PORTS: [(&[u16], &str); 18] = [
 pub(super) fn risks(subject: &Subject) -> Vec<Risk> {
     let Subject { agent: _, instance: _, destination, scheme, request: _ } = subject;
     let against = preset::about(destination, PresetEffect::Block);
-    let against = against.map(|preset| risk("listed-against", format!("preset {} blocks it: {}", preset.name, preset.title)));
+    let against = against.iter().map(|preset| risk("listed-against", format!("preset {} blocks it: {}", preset.name, preset.title)));
     let host = match &destination.host {
         Host::Name(name) => of_name(name),
         Host::Address(address) => {
@@ -120,7 +120,7 @@ mod tests {
         let rows: [(&str, Option<Scheme>, &[&str]); 9] = [
             ("api.example.com:443", None, &[]),
             ("api.example.com:80", Some(Scheme::Http), &["plain-http: plain HTTP: anyone on the way reads and changes it"]),
-            ("192.0.2.1:443", None, &["address: a bare address that is not public: documentation"]),
+            ("192.0.2.1:443", None, &["address: a bare address that is not public: documentation (TEST-NET-1), RFC 5737"]),
             (
                 "8.8.8.8:53",
                 None,

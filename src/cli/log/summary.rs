@@ -45,6 +45,9 @@ struct OfAgent {
     asked: u64,
     answered_yes: u64,
     answered_no: u64,
+    /// Half of the answers took no longer, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered_within: Option<u64>,
     answers: Vec<OfAnswer>,
     answers_left_out: u64,
 }
@@ -152,7 +155,8 @@ impl Summary {
 }
 
 impl OfAgent {
-    fn of(agent: Option<AgentId>, tally: AgentTally, one_host: bool) -> Self {
+    fn of(agent: Option<AgentId>, mut tally: AgentTally, one_host: bool) -> Self {
+        let answered_within = tally.answered_within();
         let of_host = |HostTally { host, port, counts, .. }| OfHost { host, port, sums: Sums::of(counts) };
         let mut hosts: Vec<OfHost> = tally.hosts.into_iter().filter(|host| host.counts.seen.is_some()).map(of_host).collect();
         hosts.sort_by(|one, other| (other.sums.attempts, &one.host, one.port).cmp(&(one.sums.attempts, &other.host, other.port)));
@@ -174,6 +178,7 @@ impl OfAgent {
             asked: tally.questions.asked,
             answered_yes: tally.questions.yes,
             answered_no: tally.questions.no,
+            answered_within,
             answers: tally.answers.into_iter().map(OfAnswer::of).collect(),
             answers_left_out: tally.answers_left_out,
         }

@@ -43,6 +43,7 @@ pub(in crate::cli) struct AgentTally {
     /// Of hosts beyond the bound, and of attempts whose host is not known.
     pub(in crate::cli) elsewhere: Counts,
     pub(in crate::cli) questions: Questions,
+    waits: Waits,
     pub(in crate::cli) answers: Vec<Given>,
     pub(in crate::cli) answers_left_out: u64,
     /// Refusals that have no record of their own, by reason; they are in no other count.
@@ -128,6 +129,13 @@ pub(in crate::cli) struct Questions {
     pub(in crate::cli) no: u64,
 }
 
+/// Questions that are not answered yet, and how long answers took.
+#[derive(Debug, Default)]
+struct Waits {
+    since: HashMap<String, Timestamp>,
+    seconds: Vec<u64>,
+}
+
 /// What a person said.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Given {
@@ -194,7 +202,7 @@ impl Tally {
             Record::Decided(decided) => self.decided(at, decided, inside),
             Record::Ended(ended) => self.ended(at, ended, inside),
             Record::Progress(progress) => self.progress(at, progress, inside),
-            Record::Held(held) if inside => self.agent(Some(&held.agent)).held(held),
+            Record::Held(held) if inside => self.agent(Some(&held.agent)).held(at, held),
             Record::Answered(answered) if inside => self.agent(Some(&answered.agent)).answered(at, answered),
             Record::Revoked(revoked) if inside => self.agent(Some(&revoked.agent)).revoked(at, revoked),
             Record::RefusedSummary(summary) if inside => self.agent(summary.agent.as_ref()).summarised(summary),
@@ -307,8 +315,18 @@ impl AgentTally {
         Some(self.hosts.len() - 1)
     }
 
-    fn held(&mut self, held: &Held) {
+    /// The time from a question to its first answer, in seconds: half of them took no longer.
+    pub(in crate::cli) fn answered_within(&mut self) -> Option<u64> {
+        let seconds = &mut self.waits.seconds;
+        let middle = seconds.len().checked_sub(1)? / 2;
+        Some(*seconds.select_nth_unstable(middle).1)
+    }
+
+    fn held(&mut self, at: Timestamp, held: &Held) {
         self.questions.asked += 1;
+        if self.waits.since.len() < OPEN {
+            self.waits.since.insert(held.hold.clone(), at);
+        }
         if held.rule.is_some() {
             self.doubt(&held.destination, Doubt::Asked);
         }
@@ -325,6 +343,9 @@ impl AgentTally {
     }
 
     fn answered(&mut self, at: Timestamp, answered: &Answered) {
+        if let Some(since) = self.waits.since.remove(&answered.hold).filter(|_| self.waits.seconds.len() < OPEN) {
+            self.waits.seconds.push(at.duration_since(since).as_secs().unsigned_abs());
+        }
         let answer = match answered.answer {
             Answer::Yes => {
                 self.questions.yes += 1;

@@ -29,16 +29,26 @@ pub(super) fn question(hold: &HoldView, beside: Beside) -> String {
     let request = first.map(|request| format!("; first {} {}", plain(&request.method, 20), plain(&request.path, 60)));
     let note = hold.note.as_deref().map(|note| format!(" [{}]", plain(note, 200)));
     let (request, note) = (request.unwrap_or_default(), note.unwrap_or_default());
+    let by = hold.process.as_ref().map(|process| format!(", by {}", plain(&process.name, 20))).unwrap_or_default();
     let requests = if hold.waiting > 1 { format!(", {} requests", hold.waiting) } else { String::new() };
     let more = if more == 0 { String::new() } else { format!(" ({more} more)") };
     let text = format!(
-        "exeat: {}{note} for {}{requests}?{more} [y]es [h]our [a]lways [n]o, {}:",
+        "exeat: {}{}{note} for {}{by}{requests}?{more} [y]es [h]our [a]lways [n]o, {}:",
         place(&hold.place, &request),
+        cautions(hold),
         hold.agent,
         spelled(left)
     );
     // The space behind the colon is the last column a prompt may take.
     format!("{} ", wrapped(&text, columns.saturating_sub(1)))
+}
+
+/// What a person should not overlook; port, scheme and letters stand in the destination already.
+fn cautions(hold: &HoldView) -> String {
+    let seen = |code: &str| ["port", "plain-http", "punycode"].contains(&code);
+    let like = hold.lookalike.iter().map(|like| format!(", LOOKS LIKE {}", plain(&like.of, 253)));
+    let risks = hold.risk.iter().filter(|risk| !seen(&risk.code)).map(|risk| format!(", BEWARE: {}", plain(&risk.text, 160)));
+    like.chain(risks).collect()
 }
 
 /// The destination, its kind, and what about its name may deceive.
@@ -131,7 +141,10 @@ mod tests {
         let _waiting = [1, 2].map(|number| room.ask_waiting(&attempt(number, "coder", 1)));
         let beside = Beside { left: Duration::from_millis(44_100), more: 0, columns: 200 };
         let asked = question(&room.desk.holds().remove(0), beside);
-        assert_eq!(asked, "exeat: 192.0.2.1:443 (tunnel, contents not seen) for coder, 2 requests? [y]es [h]our [a]lways [n]o, 45 s: ");
+        assert_eq!(
+            asked,
+            "exeat: 192.0.2.1:443 (tunnel, contents not seen), BEWARE: a bare address that is not public: documentation (TEST-NET-1), RFC 5737 for coder, 2 requests? [y]es [h]our [a]lways [n]o, 45 s: "
+        );
     }
 
     #[test]

@@ -19,7 +19,9 @@ impl Metrics {
             Record::Progress(progress) => self.progress(progress),
             Record::RefusedSummary(summary) => self.refused(summary),
             Record::Sealed(_) => self.sealed(),
-            Record::Started(_) | Record::Stopped(_) | Record::Held(_) | Record::Answered(_) | Record::Revoked(_) => {}
+            Record::Held(held) => self.questions.asked(&self.names.label(Some(&held.agent)), held),
+            Record::Answered(answered) => self.questions.answered(&self.names.label(Some(&answered.agent)), answered),
+            Record::Started(_) | Record::Stopped(_) | Record::Revoked(_) => {}
             Record::Frozen(_) | Record::Thawed(_) | Record::Gap(_) | Record::Segment(_) => {}
         }
         self.journal_records.with_label_values(&[record.kind()]).inc();

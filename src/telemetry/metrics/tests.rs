@@ -272,3 +272,56 @@ fn the_journals_disk_is_shown_once_it_is_watched() {
     assert_eq!(lines(&metrics, "exeat_journal_max_bytes"), ["exeat_journal_max_bytes 1073741824"]);
     assert_eq!(lines(&metrics, "exeat_journal_free_bytes").len(), 1);
 }
+
+#[test]
+fn questions_and_answers_are_counted_by_agent_and_kind() {
+    use crate::egress::record::{Answer, Answered, Held, Place};
+    let metrics = Metrics::new();
+    let destination = Place { host: "a.example".to_owned(), port: 443, scheme: None };
+    let held = |hold: &str| {
+        let hold = hold.to_owned();
+        let destination = destination.clone();
+        Record::Held(Held {
+            id: decided(1).id,
+            hold,
+            agent: agent("coder"),
+            instance: "i".into(),
+            destination,
+            request: None,
+            only: false,
+            rule: None,
+        })
+    };
+    let answered = |hold: &str, answer, scope: Option<&str>| {
+        Record::Answered(Answered {
+            hold: hold.to_owned(),
+            approval: None,
+            answer,
+            approver: "ada".to_owned(),
+            approver_kind: "person".to_owned(),
+            scope: scope.map(str::to_owned),
+            expiry: None,
+            note: None,
+            agent: agent("coder"),
+            destination: destination.clone(),
+            request: None,
+            waiting: 0,
+        })
+    };
+    for hold in ["one", "two", "three"] {
+        metrics.recorded(&held(hold));
+    }
+    metrics.recorded(&answered("one", Answer::Yes, Some("once")));
+    metrics.recorded(&answered("two", Answer::No, None));
+    metrics.recorded(&answered("of-before", Answer::Yes, Some("from-the-wire")));
+    assert_eq!(lines(&metrics, "exeat_questions_total"), ["exeat_questions_total{agent=\"coder\"} 3"]);
+    assert_eq!(
+        lines(&metrics, "exeat_answers_total"),
+        [
+            "exeat_answers_total{agent=\"coder\",answer=\"no\",kind=\"-\"} 1",
+            "exeat_answers_total{agent=\"coder\",answer=\"yes\",kind=\"-\"} 1",
+            "exeat_answers_total{agent=\"coder\",answer=\"yes\",kind=\"once\"} 1",
+        ]
+    );
+    assert_eq!(lines(&metrics, "exeat_answer_seconds_count"), ["exeat_answer_seconds_count 2"]);
+}

@@ -1,6 +1,7 @@
 //! Questions: asked before DNS and before CONNECT is answered, only while somebody can answer, once for all who wait.
 
 mod answers;
+mod facts;
 mod floods;
 mod limits;
 mod scopes;

@@ -108,7 +108,7 @@ coder: 4 attempts, 3 allowed, 1 refused
   b.example:443          1      0   0 B   0 B  2026-11-18T11:10:40Z  2026-11-18T11:11:40Z  1 approved; then 1 forbidden-address
   c.example:443          1      0   0 B   0 B  2026-11-18T11:12:40Z  2026-11-18T11:12:40Z  1 observed
   refused most: [2001:db8::1]:443 (1), b.example:443 (1)
-  questions: 1 asked, 1 yes, 0 no
+  questions: 1 asked, 1 yes, 0 no; half of them within 60 s
     2026-11-18T11:09:40Z  yes for  b.example:443 until 2026-11-18T12:06:40Z  by ada: go\\u{a}on
 "
     );
@@ -151,7 +151,7 @@ fn json_has_stable_fields() {
     let coder = &json["agents"][1];
     assert_eq!(
         fields(coder),
-        "agent allow answered_no answered_yes answers answers_left_out asked attempts block bytes_down bytes_up elsewhere first_seen hosts last_seen look reasons refused_later refused_most summarised would_block would_hold"
+        "agent allow answered_no answered_within answered_yes answers answers_left_out asked attempts block bytes_down bytes_up elsewhere first_seen hosts last_seen look reasons refused_later refused_most summarised would_block would_hold"
     );
     assert_eq!(
         fields(&coder["hosts"][0]),

@@ -79,7 +79,10 @@ impl OfAgent {
 
     fn write_answers(&self, out: &mut impl Write) -> io::Result<()> {
         if self.asked + self.answered_yes + self.answered_no > 0 {
-            writeln!(out, "  questions: {} asked, {} yes, {} no", self.asked, self.answered_yes, self.answered_no)?;
+            let within = self.answered_within.map(|seconds| format!("; half of them within {}", took(seconds))).unwrap_or_default();
+            let expired = self.sums.reasons.get(&Reason::Expired).map(|count| format!("; {} expired", counted(*count, "attempt")));
+            let (yes, no, expired) = (self.answered_yes, self.answered_no, expired.unwrap_or_default());
+            writeln!(out, "  questions: {} asked, {yes} yes, {no} no{within}{expired}", self.asked)?;
         }
         for OfAnswer { at, by, answer, scope, expiry, note, destination, request } in self.answers.iter().take(SHOWN) {
             let scope = scope.as_deref().map(|scope| format!(" {}", shown(scope))).unwrap_or_default();
@@ -95,6 +98,10 @@ impl OfAgent {
         }
         Ok(())
     }
+}
+
+fn took(seconds: u64) -> String {
+    if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds / 60) }
 }
 
 impl OfHost {
