@@ -351,6 +351,12 @@ impl Holds {
         alike.filter(|question| question.subject.destination == subject.destination)
     }
 
+    /// Every pending question, in no order.
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Question> {
+        self.questions.values()
+    }
+
     /// The ids of all pending questions, in no order.
     pub fn ids(&self) -> Vec<Arc<str>> {
         self.questions.keys().cloned().collect()

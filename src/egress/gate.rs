@@ -289,16 +289,13 @@ impl Gate {
 
     /// The decision on an attempt that is open already: its new end while it may go on, or why it may not.
     pub(super) fn still_admits(&self, asker: &Asker, admitted: Admitted, doing: Doing) -> Result<Admitted, Reason> {
-        let policy = self.policy.load();
-        let Asker { attempt, who } = asker;
+        let (policy, Asker { attempt, who }) = (self.policy.load(), asker);
         if identify(&policy, who).as_ref() != Ok(&attempt.agent) {
             return Err(Reason::PolicyChanged);
         }
         let approvals = self.approvals.read();
         match (policy.decide(attempt, &approvals, (self.clock)()), admitted) {
-            (Decision::Allow(grant), _) if matches!(grant.basis(), Basis::Approved(id) if !approvals.carries(*id, attempt)) => {
-                Err(Reason::PolicyChanged)
-            }
+            (Decision::Allow(grant), _) if !approvals.carries(grant.basis(), attempt) => Err(Reason::PolicyChanged),
             (Decision::Allow(grant), Admitted::Pass { until: _ }) if doing.is_within(&grant) => Ok(Admitted::Pass { until: grant.until() }),
             // Its requests are judged one by one, whatever the tunnel itself would get.
             (Decision::Allow(grant), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: grant.until() }),
