@@ -305,9 +305,7 @@ impl Gate {
             self.budgets.bind(&attempt.agent, grant.limits());
         }
         match (decision, admitted) {
-            (Decision::Allow(grant), _) if matches!(grant.basis(), Basis::Approved(id) if !approvals.carries(*id, attempt)) => {
-                Err(Reason::PolicyChanged)
-            }
+            (Decision::Allow(grant), _) if !approvals.carries(grant.basis(), attempt) => Err(Reason::PolicyChanged),
             (Decision::Allow(grant), Admitted::Pass { until: _ }) if doing.is_within(&grant) => Ok(Admitted::Pass { until: grant.until() }),
             // Its requests are judged one by one, whatever the tunnel itself would get.
             (Decision::Allow(grant), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: grant.until() }),

@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::SystemTime;
 
 use super::attempt::{AgentId, Attempt, AttemptId, Instance, RequestLine, Scheme};
+use super::decide::Basis;
 use super::destination::Destination;
 use super::floor::Floor;
 pub use yes::{Approval, ApprovalId, Asking, ONCE_WITHIN, Scope, Subject};
@@ -109,12 +110,13 @@ impl Approvals {
         self.all.get(&id).map(|listed| &listed.approval)
     }
 
-    /// Whether what is open may rest on the yes: a `once` carries who claimed it, and is left to the attempt it is for by everybody else.
-    pub fn carries(&self, id: ApprovalId, attempt: &Attempt) -> bool {
+    /// Whether what is open may rest on that: a `once` carries who claimed it, and is left to the attempt it is for by everybody else.
+    pub fn carries(&self, basis: &Basis, attempt: &Attempt) -> bool {
+        let Basis::Approved(id) = basis else { return true };
         let claimed = |approval: &Approval| {
             approval.claimed.contains(&attempt.id) || attempt.within.is_some_and(|tunnel| approval.claimed.contains(&tunnel))
         };
-        self.get(id).is_some_and(|approval| match &approval.scope {
+        self.get(*id).is_some_and(|approval| match &approval.scope {
             Scope::Once { waiting: _, next_until: _ } => claimed(approval),
             Scope::For { until: _ } | Scope::Always => true,
         })

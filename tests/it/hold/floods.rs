@@ -139,6 +139,7 @@ fn ten_thousand_questions_are_listed_and_answered_soon() {
     const QUESTIONS: usize = 10_000;
     let mut p0 = both();
     p0.site.set("hold", "per_agent", &QUESTIONS.to_string());
+    p0.site.set("hold", "per_source", &QUESTIONS.to_string());
     p0.site.set("hold", "total", &(QUESTIONS + 1).to_string());
     let proxy = p0.start();
     std::thread::scope(|scope| {

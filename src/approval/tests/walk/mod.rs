@@ -4,6 +4,7 @@
 
 mod flaky;
 mod model;
+mod process;
 mod rules;
 mod world;
 

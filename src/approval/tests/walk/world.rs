@@ -4,59 +4,22 @@ use std::pin::Pin;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
-use parking_lot::{Mutex, RwLock};
 use tokio::runtime::{Builder, Runtime};
 
 use super::flaky::Flaky;
+use super::process::{PER_AGENT, Process, Script, TOTAL};
 use super::rules::{PLACES, SIGHTS, WHO};
 use super::*;
-use crate::approval::store::{Sqlite, StoreError};
-use crate::egress::record::{Answer, Ended, Front, Record, Recorder, Ruling, Unwritable};
-use crate::egress::{Admission, Claim, Company, Gate, GateSettings, Refusal};
+use crate::approval::store::Sqlite;
+use crate::egress::record::{Answer, Front, Record, Ruling};
+use crate::egress::{Admission, Claim, Refusal};
 use crate::policy::Policy;
 use crate::policy::approvals::Approvals;
 use crate::policy::attempt::{AttemptId, Evidence, Offered};
 use crate::policy::destination::Destination;
 use crate::policy::reason::Reason;
 
-/// How long an attempt waits.
-const WAIT: Duration = Duration::from_secs(45);
-const PER_AGENT: usize = 3;
-const TOTAL: usize = 5;
-
-/// A journal in memory that fails when told to, and keeps the ends as well.
-#[derive(Debug, Default)]
-struct Script {
-    broken: AtomicBool,
-    written: Mutex<Vec<Record>>,
-}
-
-impl Recorder for Script {
-    fn record(&self, record: &Record) -> Result<(), Unwritable> {
-        if self.broken.load(Ordering::SeqCst) {
-            return Err(Unwritable);
-        }
-        self.written.lock().push(record.clone());
-        Ok(())
-    }
-    fn settle(&self, ended: Ended) {
-        self.written.lock().push(Record::Ended(ended));
-    }
-    fn limit_hit(&self, _: &'static str) {}
-    fn decision_took(&self, _: Duration) {}
-    fn added(&self, _: AttemptId, _: Ruling, _: Duration) {}
-}
-
 type Admitting = Pin<Box<dyn Future<Output = Result<Admission, Refusal>>>>;
-
-/// Desk and gate of one process.
-struct Process {
-    desk: Arc<HoldDesk>,
-    gate: Arc<Gate>,
-    approvals: Arc<RwLock<Approvals>>,
-    running: tokio::task::JoinHandle<()>,
-    stop: CancellationToken,
-}
 
 pub(super) struct World {
     // Before the runtime, whose timers they hold.
@@ -396,29 +359,6 @@ impl World {
         prop_assert_eq!(decided.keys().collect::<Vec<_>>(), ended.keys().collect::<Vec<_>>());
         prop_assert_eq!(decided.len() + self.unrecorded, self.model.attempts.len());
         Ok(())
-    }
-}
-
-impl Process {
-    fn start(runtime: &Runtime, policy: &Arc<ArcSwap<Policy>>, journal: &Arc<Script>, store: &Arc<Flaky>) -> Result<Self, StoreError> {
-        let _inside = runtime.enter();
-        let approvals = Arc::new(RwLock::new(Approvals::default()));
-        let recorder = Arc::clone(journal) as Arc<dyn Recorder>;
-        let settings = HoldSettings { pending: PENDING, per_agent: PER_AGENT, per_source: TOTAL, total: TOTAL, quiet_after_deny: QUIET };
-        let books = Books { recorder: Arc::clone(&recorder), store: Arc::clone(store) as _, state: None };
-        let desk = HoldDesk::with_clock(settings, Arc::clone(policy), Arc::clone(&approvals), books, now)?;
-        let company = Company {
-            approvals: Arc::clone(&approvals),
-            desk: Arc::clone(&desk) as _,
-            recorder,
-            spending: Default::default(),
-            changed: desk.changes(),
-        };
-        let settings = GateSettings { hold_wait: WAIT, per_agent: 1_000, refusal_records: u32::MAX };
-        let gate = Gate::with_clock(Arc::clone(policy), company, settings, now);
-        let stop = CancellationToken::new();
-        let running = runtime.spawn(Arc::clone(&desk).run(stop.clone()));
-        Ok(Self { desk, gate, approvals, running, stop })
     }
 }
 
