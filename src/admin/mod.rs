@@ -1,6 +1,7 @@
 //! The API for people, on a unix socket in the state folder. Who may connect is the same uid or root; no agent reaches it.
 
 mod api;
+pub mod page;
 mod peer;
 mod socket;
 mod watch;

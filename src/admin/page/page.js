@@ -9,6 +9,7 @@ import { plain } from "./names.js";
 import { PolicyPanel } from "./policy.js";
 import { Questions } from "./questions.js";
 import { Tunnels } from "./tunnels.js";
+import { sentence } from "./words.js";
 
 const SECTIONS = ["questions", "approvals", "attempts", "tunnels", "agents", "policy"];
 
@@ -32,7 +33,7 @@ async function begin(code) {
       const begun = await call("POST", "login", { code });
       keep(begun.token);
     } catch (error) {
-      logIn(error.status === 0 ? "exeat cannot be reached. The link may still be good: open it again." : `${error.message}. A link works once, for a minute; start exeat again for another, or paste a token.`);
+      logIn(error.status === 0 ? "exeat cannot be reached. The link may still be good: open it again." : sentence(error.message));
       return;
     }
   }
@@ -45,7 +46,7 @@ async function begin(code) {
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     if (error.status === 401 || error.status === 403) keep(null);
-    logIn(error.status === 401 ? "This token is not known. It may have been taken back, or the session is over." : `${error.message}.`);
+    logIn(error.status === 401 ? "This token is not known. It may have been taken back, or the session is over." : sentence(error.message));
   }
 }
 
@@ -107,20 +108,20 @@ function restart() {
 function failed(error, where) {
   if (!(error instanceof Refused)) throw error;
   if (error.status === 401) logIn("The session is over. Log in again.");
-  else say(where, `${error.message}.`);
+  else say(where, sentence(error.message));
 }
 
 function happened(kind, data) {
   const { parts } = session;
   if (kind === "snapshot") {
-    parts.questions.snapshot(Array.isArray(data) ? data : data.holds ?? []);
+    parts.questions.snapshot(data.holds);
     live(true);
     parts[shown()].refresh?.();
     return;
   }
   live(true);
-  if (kind === "hold-opened" || kind === "hold-changed") parts.questions.opened(data.hold ?? data);
-  if (kind === "hold-closed") parts.questions.closed(data.closed ?? data);
+  if (kind === "hold-opened" || kind === "hold-changed") parts.questions.opened(data);
+  if (kind === "hold-closed") parts.questions.closed(data);
   if (kind === "attempt" && shown() === "attempts") parts.attempts.happened(data);
   const about = { "hold-closed": ["approvals"], "approval-ended": ["approvals", "tunnels"], frozen: ["agents", "tunnels"], policy: ["policy"] }[kind] ?? [];
   if (about.includes(shown())) parts[shown()].refresh();
@@ -167,7 +168,7 @@ function select(id, focus) {
   history.replaceState(null, "", id === "questions" ? location.pathname : `#${id}`);
   if (session === null) return;
   session.parts[id].refresh?.();
-  if (id === "policy") get("agents").then((agents) => session?.parts.policy.agentsAre(agents.map((agent) => agent.name ?? agent.agent)), () => {});
+  if (id === "policy") get("agents").then((agents) => session?.parts.policy.agentsAre(agents.map((agent) => agent.agent)), () => {});
 }
 
 for (const id of SECTIONS) by(`tab-${id}`).addEventListener("click", () => select(id, false));

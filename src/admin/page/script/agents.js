@@ -3,7 +3,7 @@
 import { get, part, post } from "./api.js";
 import { button, el, say, show, table } from "./dom.js";
 import { others, plain } from "./names.js";
-import { ago, count } from "./words.js";
+import { ago } from "./words.js";
 
 export class Agents {
   constructor(panel, { me, told }) {
@@ -30,19 +30,14 @@ export class Agents {
     const isOverAll = mayFreeze && !Array.isArray(this.me.agents);
     const everyone = isOverAll ? [this.#asked("Freeze everyone", "Freeze every agent", "freeze"), this.#asked("Thaw everyone", "Thaw every agent", "thaw")] : [];
     show(this.all, everyone);
-    const rows = agents.map((agent) => {
-      const name = agent.name ?? agent.agent;
-      const seen = agent.last_seen ? ago(agent.last_seen, now) : "never";
-      const counts = agent.counts ?? agent;
-      return [
-        [el("b", {}, others(name)), agent.frozen ? el("span", { class: "pill" }, "frozen") : null],
-        seen,
-        counted(counts),
-        String(agent.pending ?? 0),
-        ...(mayFreeze ? [agent.frozen ? this.#asked("Thaw", `Thaw ${plain(name)}`, `agents/${part(name)}/thaw`) : this.#asked("Freeze", `Freeze ${plain(name)}`, `agents/${part(name)}/freeze`)] : []),
-      ];
-    });
-    show(this.body, table("Agents", ["Agent", "Last seen", "Attempts", "Questions", ...(mayFreeze ? [""] : [])], rows, "No agent is configured."));
+    const rows = agents.map(({ agent, frozen, last_seen, allowed, blocked, open, pending }) => [
+      [el("b", {}, others(agent)), frozen ? el("span", { class: "pill" }, "frozen") : null],
+      last_seen ? ago(last_seen, now) : "not lately",
+      [`${allowed} allowed, ${blocked} refused`, el("small", {}, `${open} open now`)],
+      String(pending),
+      ...(mayFreeze ? [frozen ? this.#asked("Thaw", `Thaw ${plain(agent)}`, `agents/${part(agent)}/thaw`) : this.#asked("Freeze", `Freeze ${plain(agent)}`, `agents/${part(agent)}/freeze`)] : []),
+    ]);
+    show(this.body, table("Agents", ["Agent", "Last seen", "Last attempts", "Questions", ...(mayFreeze ? [""] : [])], rows, "No agent is configured."));
   }
 
   // A button that asks once more in its own place.
@@ -66,11 +61,4 @@ export class Agents {
     }, { "aria-label": label });
     return pressed;
   }
-}
-
-function counted(counts) {
-  const words = ["allowed", "refused", "blocked", "held"].filter((word) => Number.isFinite(counts[word])).map((word) => `${counts[word]} ${word}`);
-  const plainly = ["allow", "look", "block"].filter((word) => Number.isFinite(counts[word])).map((word) => `${counts[word]} ${word}`);
-  if (words.length + plainly.length > 0) return [...words, ...plainly].join(", ");
-  return Number.isFinite(counts.attempts) ? count(counts.attempts, "attempt") : "";
 }

@@ -4,7 +4,7 @@ const KEY = "exeat-token";
 const BASE = "/api/v1/";
 
 // The stream sends something at least this often, or the connection is taken for dead.
-const SILENCE = 45_000;
+const SILENCE = 20_000;
 const BACK_OFF = [1000, 2000, 4000, 8000, 15_000];
 
 let held = null;

@@ -40,7 +40,9 @@ export class Attempts {
   }
 
   happened(attempt) {
-    this.#all.unshift(attempt);
+    const at = this.#all.findIndex((known) => known.id === attempt.id);
+    if (at < 0) this.#all.unshift(attempt);
+    else this.#all[at] = attempt;
     this.#all.length = Math.min(this.#all.length, this.#paused ? 2 * MOST : MOST);
     if (this.#paused || this.#drawing !== null) return;
     this.#drawing = setTimeout(() => { this.#drawing = null; if (!this.#paused) this.#draw(); }, PACE);
@@ -58,23 +60,20 @@ export class Attempts {
       if (![...this.agent.options].some((option) => option.value === name)) this.agent.append(el("option", { value: name }, plain(name)));
     }
     const [agent, decision, part] = [this.agent.value, this.decision.value, this.host.value.trim().toLowerCase()];
-    const wanted = this.#all.filter((attempt) => (!agent || attempt.agent === agent) && (!decision || attempt.decision === decision) && (!part || (place(attempt)?.host ?? "").includes(part)));
+    const wanted = this.#all.filter((attempt) => (!agent || attempt.agent === agent) && (!decision || attempt.decision === decision) && (!part || (attempt.host ?? "").includes(part)));
     say(this.shown, `${count(wanted.length, "attempt")}${this.#paused ? ", paused" : ""}`);
     const rows = wanted.slice(0, MOST).map((attempt) => {
-      const where = place(attempt);
       return [
         el("time", { datetime: attempt.at, title: plain(attempt.at) }, seconds(attempt.at)),
         attempt.agent ? others(attempt.agent) : el("i", {}, "not identified"),
-        where?.host ? [el("span", { class: "where" }, host(where), el("span", { class: "port" }, `:${where.port}`)), attempt.request ? el("small", {}, others(`${attempt.request.method} ${attempt.request.path}`)) : null] : el("i", {}, "not readable"),
-        [el("span", { class: `ruling ${attempt.decision === "block" ? "refused" : "passed"}` }, ruling(attempt.decision)), el("small", {}, others(attempt.reason ?? ""), attempt.outcome ? [", ", others(attempt.outcome)] : null)],
+        attempt.host ? [el("span", { class: "where" }, host(attempt), el("span", { class: "port" }, `:${attempt.port}`)), attempt.method ? el("small", {}, others(`${attempt.method} ${attempt.path ?? ""}`)) : null] : el("i", {}, "not readable"),
+        [el("span", { class: `ruling ${attempt.decision === "block" ? "refused" : "passed"}` }, ruling(attempt.decision)), el("small", {}, others(attempt.reason), attempt.ended ? [", ", others(attempt.ended.outcome)] : ", open")],
         attempt.rule ? el("code", {}, others(attempt.rule)) : "",
       ];
     });
     show(this.body, table("Attempts, newest first", ["Time", "Agent", "Where", "Decision", "Rule"], rows, "Nothing was tried yet."));
   }
 }
-
-const place = (attempt) => attempt.destination ?? (attempt.host ? attempt : null);
 
 const ruling = (decision) => ({ allow: "allowed", look: "looked into", block: "refused" })[decision] ?? plain(decision);
 

@@ -3,7 +3,7 @@
 import { button, el, say, show } from "./dom.js";
 import { Stillness } from "./keys.js";
 import { host, listed, others, plain, scripts, unicode } from "./names.js";
-import { SCOPES, ago, became, beyond, clock, count, grant } from "./words.js";
+import { SCOPES, ago, became, beyond, count, grant } from "./words.js";
 
 const NETWORK = /^[0-9a-fA-F:.]+(\/\d{1,3})?$/;
 
@@ -48,7 +48,7 @@ export class Card {
     const first = hold.first_time ? el("span", { class: "pill" }, "first time") : el("span", {}, "asked before");
     const waiting = hold.waiting === 0 ? "nobody waits any more" : `${count(hold.waiting, "attempt")} waiting`;
     const asked = el("time", { datetime: hold.opened_at, title: plain(hold.opened_at) }, ago(hold.opened_at, now));
-    show(this.parts.meta, first, el("span", {}, waiting), asked);
+    show(this.parts.meta, first, el("span", {}, waiting), el("span", { class: "since" }, asked, " · ", el("code", {}, others(hold.id))));
   }
 
   choose(scope) {
@@ -91,6 +91,8 @@ export class Card {
     this.over = { at: performance.now(), ...this.over, ...more, closed };
     this.still.changed();
     this.busy = false;
+    // As high as it was: nothing moves under a cursor.
+    if (!this.element.classList.contains("over")) this.element.style.minHeight = `${this.element.offsetHeight}px`;
     this.element.classList.add("over");
     this.element.classList.toggle("denied", closed.how === "denied");
     this.trouble(null);
@@ -121,8 +123,8 @@ export class Card {
     parts.grant = el("p", { class: "grant", id: `grant-${id}` });
     parts.yes.setAttribute("aria-describedby", parts.grant.id);
     parts.floor = el("p", { class: "grant", hidden: true });
-    parts.row = el("div", { class: "buttons" }, parts.yes, parts.no, el("span", { class: "rest" }, parts.more));
-    parts.actions = el("div", { class: "actions" }, parts.scopeBox, parts.row, parts.grant, parts.floor, this.#always(), this.#reason(), this.#networks());
+    parts.row = el("div", { class: "answer" }, parts.scopeBox, el("div", { class: "buttons" }, parts.yes, parts.no), el("div", { class: "says" }, parts.grant, parts.floor), el("div", { class: "rest" }, parts.more));
+    parts.actions = el("div", { class: "actions" }, parts.row, this.#always(), this.#reason(), this.#networks());
     parts.scopes.get("once").checked = true;
     return parts.actions;
   }
@@ -175,7 +177,7 @@ export class Card {
     parts.confirm.textContent = this.scope === "always" ? "Yes, without end" : "Yes, to these networks";
     const confirming = step === "always";
     for (const [part, shown] of [[parts.always, confirming], [parts.reasonStep, step === "reason"], [parts.networksStep, step === "networks"]]) part.hidden = !shown;
-    for (const part of [parts.scopeBox, parts.row, parts.grant]) part.hidden = step !== null;
+    parts.row.hidden = step !== null;
     for (const control of parts.actions.querySelectorAll("button")) control.disabled = this.busy;
   }
 }
@@ -188,17 +190,17 @@ function wish(hold) {
   const kind = hold.only ?? hold.request;
   const agent = el("span", { class: "asks" }, el("b", {}, others(hold.agent)), " wants to reach");
   const where = el("span", { class: "where" }, host(hold), el("span", { class: "port" }, `:${hold.port}`));
-  const request = kind ? el("span", { class: "request" }, el("b", {}, others(kind.method, 40)), " ", others(kind.path)) : el("span", { class: "request" }, "a tunnel; what is sent in it is not seen");
+  const request = kind ? el("span", { class: "request" }, el("b", {}, others(kind.method, 40)), " ", others(kind.path)) : el("span", { class: "request unseen-kind" }, "a tunnel: what is sent in it is not seen");
   return [agent, where, request];
 }
 
 function warnings(hold) {
   const found = [];
-  if (hold.lookalike) found.push(["Look-alike. ", "This is not ", el("code", {}, others(hold.lookalike.of ?? hold.lookalike)), ", which it resembles."]);
+  if (hold.lookalike) found.push(["Look-alike. ", "This is not ", el("code", {}, others(hold.lookalike.of)), ", which it resembles."]);
   if (hold.mixed_script) {
     found.push(["Mixed scripts. ", `One word of the name has ${scripts(hold.unicode ?? "") || "several kinds of"} letters, as names made to be mistaken for others do.`]);
   }
-  for (const risk of hold.risk ?? []) found.push(["Known risk. ", others(risk.text ?? risk.code ?? risk)]);
+  for (const risk of hold.risk ?? []) found.push(["Known risk. ", others(risk.text)]);
   if (found.length === 0) return null;
   return el("ul", { class: "warnings", "aria-label": "Warnings" }, found.map(([title, ...words]) => el("li", {}, el("b", {}, title), words)));
 }
@@ -210,30 +212,40 @@ function row(name, ...what) {
 // What exeat saw for itself.
 function seen(hold) {
   const { process, preset, similar, addresses } = hold;
-  const presets = preset ? [preset].flat().map((one) => one.name ?? one) : [];
-  const include = `include = [${presets.map((name) => `"preset:${plain(name)}"`).join(", ")}]`;
   return el("dl", {},
     hold.unicode ? row("Reads as", unicode(hold)) : null,
     row("Instance", others(hold.instance)),
-    process ? row("Process", el("code", {}, others(process.exe ?? "not known")), process.pid ? `, pid ${process.pid}` : null) : null,
+    process ? row("Process", ran(process)) : null,
     hold.only ? row("Covers", "this request only") : null,
     row("Asked by", hold.rule ? [el("code", {}, others(hold.rule)), hold.note ? [" — ", others(hold.note)] : null] : "no rule lists this host"),
-    presets.length > 0 ? row("Preset", others(presets.join(", ")), ". To settle this for good, add ", el("code", {}, include), " to the allowlist.") : null,
-    addresses?.length ? row("May lead to", others(listed(addresses))) : null,
-    similar?.length ? row("Similar", `${count(similar.length, "more question")} like this: `, others(similar.join(", "))) : null,
-    row("Lives until", `${clock(hold.expires_at)}, question `, el("code", {}, others(hold.id))));
+    preset ? row("Preset", others(preset), " lists it. To settle this for good, add ", el("code", {}, `include = ["preset:${plain(preset)}"]`), " to the allowlist.") : null,
+    addresses?.some((one) => one !== "public") ? row("May lead to", others(listed(addresses))) : null,
+    similar?.count ? row("Similar", `${count(similar.count, "more question")} nearly like this: `, el("code", {}, others(similar.ids.join(" ")))) : null);
 }
 
 // What comes from the agent, and nobody vouches for.
 function claimed(hold) {
-  const words = [hold.process?.argv0 ? ["It calls itself ", others(hold.process.argv0)] : null, hold.why ? [others(hold.why)] : null, hold.claimed ? [others(typeof hold.claimed === "string" ? hold.claimed : JSON.stringify(hold.claimed))] : null].filter(Boolean);
+  const words = [alias(hold.process) ? ["The process calls itself ", others(alias(hold.process))] : null, hold.why ? [others(hold.why)] : null].filter(Boolean);
   if (words.length === 0) return null;
   return el("figure", { class: "claimed" }, el("figcaption", {}, "The agent’s own words, unchecked"), words.map((line) => el("blockquote", {}, line)));
 }
 
+// What was observed of the process at the other end.
+function ran({ executable, pid, user, holders }) {
+  const file = executable ? [el("code", {}, others(executable)), ", "] : "its file may not be read, ";
+  return [file, `pid ${pid}`, user ? [", user ", others(user)] : null, holders > 1 ? `; ${holders} processes hold the connection` : null];
+}
+
+// The name a process gives itself, where that tells more than its file.
+function alias(process) {
+  const last = (path) => String(path).split("/").at(-1);
+  const called = process?.called ?? process?.name;
+  return called && last(called) !== last(process.executable ?? "") ? called : null;
+}
+
 function soFar(hold) {
-  const names = [hold.yes_by ?? []].flat().map((one) => plain(one.name ?? one));
-  const needed = Number(hold.approvers?.needed ?? hold.approvers ?? 1);
+  const names = (hold.yes_by ?? []).map((name) => plain(name));
+  const needed = hold.approvers ?? 1;
   if (!(needed > 1)) return null;
   return el("p", { class: "so-far" }, names.length === 0 ? `A yes needs ${needed} people.` : `${names.length} of ${needed} so far, by ${listed(names)}.`);
 }

@@ -33,14 +33,13 @@ export class PolicyPanel {
   }
 
   #draw(policy) {
-    const files = (policy.files ?? policy.sources ?? policy.source ?? []);
     const line = (name, what) => el("div", {}, el("dt", {}, name), el("dd", {}, what));
     const list = (name, items, none) => line(name, items.length === 0 ? none : el("ul", {}, items.map((item) => el("li", {}, others(worded(item), 1000)))));
     show(this.body, el("dl", { class: "policy" },
-      line("Hash", el("code", {}, others(policy.hash ?? "none", 200))),
-      list("Files", [files].flat(), "none"),
-      list("Warnings", [policy.warnings ?? []].flat(), "none"),
-      list("Faults", [policy.faults ?? []].flat(), "none")));
+      line("Hash", el("code", {}, others(policy.hash, 200))),
+      list("Files", policy.files, "told to who sees all agents"),
+      list("Warnings", policy.warnings, "none"),
+      list("Faults", policy.faults, "none")));
   }
 
   async #explain() {

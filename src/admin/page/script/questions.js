@@ -5,7 +5,7 @@ import { Card } from "./card.js";
 import { by, el, isField, say } from "./dom.js";
 import { Stillness, answers, meant } from "./keys.js";
 import { authority, plain } from "./names.js";
-import { count } from "./words.js";
+import { count, sentence } from "./words.js";
 
 // What is over goes after so long, if nobody moves.
 const IDLE = 10_000;
@@ -155,7 +155,7 @@ export class Questions {
     const byFloor = error.status === 403 && card.scope !== "once" && !card.networks;
     if (byFloor) card.refuse(card.scope, error.message);
     if (card.step === "always") card.open(null);
-    card.trouble(error.status === 404 ? `Too late: ${error.message}.` : `${error.message}.`);
+    card.trouble(sentence(error.status === 404 ? `too late: ${error.message}` : error.message));
     if (error.status === 401) this.told.unknown();
     if (error.status === 409) this.told.stale();
   }
@@ -167,7 +167,7 @@ export class Questions {
       card.finish(card.over.closed, this.me.name, { undone: true });
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      card.trouble(error.status === 404 ? "Nothing to take back: the yes was used, or is over." : error.message);
+      card.trouble(error.status === 404 ? "Nothing to take back: the yes was used, or is over." : sentence(error.message));
     }
   }
 

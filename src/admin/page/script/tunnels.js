@@ -3,7 +3,7 @@
 import { get, part, remove } from "./api.js";
 import { button, el, say, show, table } from "./dom.js";
 import { host, others } from "./names.js";
-import { span } from "./words.js";
+import { bytes, span } from "./words.js";
 
 export class Tunnels {
   constructor(panel, { me, told }) {
@@ -24,20 +24,16 @@ export class Tunnels {
   }
 
   #draw(tunnels) {
-    const mayCut = this.me.role !== "viewer";
+    const mayCut = this.me.role === "admin";
     const now = Date.now();
-    const rows = tunnels.map((tunnel) => {
-      const where = tunnel.destination ?? tunnel;
-      const since = tunnel.since ?? tunnel.opened_at ?? tunnel.at;
-      return [
-        others(tunnel.agent ?? ""),
-        el("span", { class: "where" }, host(where), el("span", { class: "port" }, `:${where.port}`)),
-        since ? span(now - Date.parse(since)) : "",
-        tunnel.rule ? el("code", {}, others(tunnel.rule)) : tunnel.approval ? "an approval" : others(tunnel.reason ?? ""),
-        ...(mayCut ? [button("Cut", "plain", (event) => this.#cut(tunnel, event.target), { "data-id": tunnel.id })] : []),
-      ];
-    });
-    show(this.body, table("Open connections", ["Agent", "To", "Open for", "By leave of", ...(mayCut ? [""] : [])], rows, "Nothing is open."));
+    const rows = tunnels.map((tunnel) => [
+      tunnel.agent ? [el("b", {}, others(tunnel.agent)), el("small", {}, others(tunnel.instance))] : el("i", {}, "not identified"),
+      tunnel.host ? el("span", { class: "where" }, host(tunnel), el("span", { class: "port" }, `:${tunnel.port}`)) : el("i", {}, "not readable"),
+      span(now - Date.parse(tunnel.since)),
+      `${bytes(tunnel.bytes_up)} up, ${bytes(tunnel.bytes_down)} down`,
+      ...(mayCut ? [button("Cut", "plain", (event) => this.#cut(tunnel, event.target), { "data-id": tunnel.id })] : []),
+    ]);
+    show(this.body, table("Open connections", ["Agent", "To", "Open for", "Carried", ...(mayCut ? [""] : [])], rows, "Nothing is open."));
   }
 
   async #cut(tunnel, pressed) {

@@ -10,6 +10,9 @@ export const SCOPES = [
   { id: "always", label: "Always", button: "Allow always…", body: { scope: "always" } },
 ];
 
+// What exeat says of an error, as a sentence.
+export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;
+
 export const count = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
 
 // A span of milliseconds, roughly.
@@ -19,6 +22,14 @@ export function span(milliseconds) {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
   return count(Math.floor(seconds / 86400), "day");
+}
+
+// A number of bytes, roughly.
+export function bytes(number) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const power = Math.min(units.length - 1, number < 1 ? 0 : Math.floor(Math.log2(number) / 10));
+  const share = number / 1024 ** power;
+  return `${power === 0 || share >= 100 ? Math.round(share) : share.toFixed(1)} ${units[power]}`;
 }
 
 export const ago = (time, now) => `${span(now - Date.parse(time))} ago`;
@@ -32,21 +43,20 @@ export function clock(time) {
 
 // What an answer is about, besides where: every request, or the one that is shown.
 export function what(hold) {
-  if (hold.only) return `${plain(hold.only.method)} ${plain(hold.only.path)} and no other request`;
-  if (hold.scheme === "http") return "any request";
-  return "anything in the tunnel";
+  if (hold.only) return `only with ${plain(hold.only.method)} ${plain(hold.only.path)}`;
+  return hold.scheme === "http" ? "with any request" : "with anything in the tunnel";
 }
 
-// One sentence: what this yes lets happen.
-export function grant(hold, scope, addresses) {
+// One sentence or two: what this yes lets happen.
+export function grant(hold, scope, networks) {
   const who = `${plain(hold.agent)} (${plain(hold.instance)})`;
-  const where = `${authority(hold)}: ${what(hold)}`;
-  const to = addresses?.length ? ` It may lead only to ${listed(addresses, "or")}, private or not.` : "";
-  if (scope === "once" && hold.waiting === 0) return `The next try of ${who} within 5 minutes reaches ${where}. Once.${to}`;
-  if (scope === "once") return `The ${count(hold.waiting, "attempt")} of ${who} waiting ${hold.waiting === 1 ? "reaches" : "reach"} ${where}. Nothing after that.${to}`;
-  if (scope === "always") return `Every instance of ${plain(hold.agent)} may reach ${where}. This has no end until somebody revokes it.${to}`;
+  const to = networks?.length ? ` The name may lead to ${listed(networks, "or")}, and nowhere else.` : "";
+  const reach = `reach ${authority(hold)}, ${what(hold)}`;
+  if (scope === "once" && hold.waiting === 0) return `Lets the next try of ${who} within 5 minutes ${reach}. Nothing after it.${to}`;
+  if (scope === "once") return `Lets the ${hold.waiting === 1 ? "attempt" : `${hold.waiting} attempts`} of ${who} that ${hold.waiting === 1 ? "waits" : "wait"} ${reach}. Nothing after that.${to}`;
+  if (scope === "always") return `Lets every instance of ${plain(hold.agent)} ${reach}. It has no end: it holds until somebody revokes it.${to}`;
   const lasting = SCOPES.find((one) => one.id === scope).button.replace("Allow for ", "");
-  return `For ${lasting}, ${who} may reach ${where}. What is open then is cut.${to}`;
+  return `Lets ${who} ${reach}, for ${lasting}. What is open at the end is cut.${to}`;
 }
 
 // What became of a question, from its closing event.
