@@ -240,7 +240,7 @@ function ran({ executable, pid, user, holders }) {
 function alias(process) {
   const last = (path) => String(path).split("/").at(-1);
   const called = process?.called ?? process?.name;
-  return called && last(called) !== last(process.executable ?? "") ? called : null;
+  return called && !last(process.executable ?? "").startsWith(last(called)) ? called : null;
 }
 
 function soFar(hold) {
