@@ -24,7 +24,7 @@ use crate::approval::{HoldDesk, HoldSettings};
 use crate::config::state::{self, StateError};
 use crate::config::{self, Config};
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
-use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Upstream, UpstreamSettings};
+use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Tunnels, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
 use crate::journal::{Durability, Journal, JournalError, Settings};
 use crate::policy::Policy;
@@ -46,6 +46,9 @@ const TURN: Duration = Duration::from_secs(1);
 /// After so many turns what of the journal need not be kept is removed; after a segment's end at the next.
 const TURNS_OF_RETENTION: u32 = 60;
 
+/// The port of page and API.
+const PAGE: u16 = 3129;
+
 /// Open files that are kept for other things than the two sides of each connection.
 const FILES_BESIDE: u64 = 2048;
 
@@ -56,6 +59,8 @@ pub struct Bound {
     pub doors: Vec<Door>,
     /// The listener of metrics and health.
     pub metrics: Option<TcpListener>,
+    /// The listener of page and API.
+    pub admin: Option<TcpListener>,
     /// Where exeat's own back ends are.
     pub back_ends: Found,
 }
@@ -105,7 +110,7 @@ pub struct Change {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener's address cannot be had.
-    #[error("listen.{name}: {address} cannot be listened on: {error}; choose another address or stop what holds it")]
+    #[error("{name}: {address} cannot be listened on: {error}; choose another address or stop what holds it")]
     Listen {
         /// The listener's name.
         name: String,
@@ -134,7 +139,7 @@ impl Bound {
         let mut doors = Vec::new();
         for listen in &config.listen {
             for address in &listen.addresses {
-                let listener = bind(&listen.name, *address).await?;
+                let listener = bind(&format!("listen.{}", listen.name), *address).await?;
                 doors.push(Door { listener, name: Arc::clone(&listen.name) });
             }
         }
@@ -142,17 +147,36 @@ impl Bound {
             Some(address) => Some(bind("metrics", address).await?),
             None => None,
         };
-        Ok(Self { doors, metrics, back_ends: export::find(config).await })
+        let admin = match config.admin.address {
+            Some(address) => Some(bind("admin", address).await?),
+            None => None,
+        };
+        Ok(Self { doors, metrics, admin, back_ends: export::find(config).await })
     }
 
     /// What is never dialled because it is exeat, or because the configuration says so.
     pub fn guard(&self, config: &Config) -> Guard {
         let doors = self.doors.iter().map(|door| &door.listener);
-        export::guard(config, doors.chain(&self.metrics).filter_map(|listener| listener.local_addr().ok()))
+        export::guard(config, doors.chain(&self.metrics).chain(&self.admin).filter_map(|listener| listener.local_addr().ok()))
+    }
+
+    /// Binds the listener of page and API where the configuration has none. The note says that it is not where it is looked for.
+    pub async fn with_page(&mut self) -> Result<Option<String>, StartError> {
+        let (wanted, any) = (SocketAddr::from(([127, 0, 0, 1], PAGE)), SocketAddr::from(([127, 0, 0, 1], 0)));
+        match TcpListener::bind(wanted).await {
+            Ok(listener) => {
+                self.admin = Some(listener);
+                Ok(None)
+            }
+            Err(error) => {
+                self.admin = Some(bind("admin", any).await?);
+                Ok(Some(format!("{wanted} cannot be listened on ({}), so the page is at another port", error.kind())))
+            }
+        }
     }
 
     fn everywhere(&self) -> Vec<u16> {
-        let listeners = self.doors.iter().map(|door| &door.listener).chain(&self.metrics);
+        let listeners = self.doors.iter().map(|door| &door.listener).chain(&self.metrics).chain(&self.admin);
         listeners.filter_map(|listener| listener.local_addr().ok()).filter(|at| at.ip().is_unspecified()).map(|at| at.port()).collect()
     }
 }
@@ -206,6 +230,11 @@ pub fn open_journal(config: &Config) -> Result<Journal, StartError> {
 }
 
 impl App {
+    /// What is open.
+    pub fn tunnels(&self) -> Arc<Tunnels> {
+        Arc::clone(self.gate.tunnels())
+    }
+
     /// Starts everything but the ways in; they open with [`App::open`].
     pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
         let (policy, unread) = first;

@@ -38,6 +38,7 @@ pub mod approval;
 pub mod cli;
 pub mod config;
 pub mod egress;
+pub mod explain;
 pub mod front;
 pub mod journal;
 pub mod policy;

@@ -17,9 +17,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("journal", &["egress", "policy", "text"]),
     ("telemetry", &["egress", "journal", "policy", "text"]),
     ("config", &["policy", "text"]),
-    ("admin", &["approval", "config", "egress", "journal", "policy", "telemetry", "text"]),
+    ("explain", &["policy", "text"]),
+    ("admin", &["approval", "config", "egress", "explain", "journal", "policy", "telemetry", "text"]),
     ("app", &["admin", "approval", "config", "egress", "front", "journal", "policy", "telemetry", "text"]),
-    ("cli", &["admin", "app", "approval", "config", "egress", "front", "journal", "policy", "telemetry", "text"]),
+    ("cli", &["admin", "app", "approval", "config", "egress", "explain", "front", "journal", "policy", "telemetry", "text"]),
     ("lib", &[]),
     ("main", &["cli"]),
 ];

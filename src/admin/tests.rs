@@ -4,10 +4,13 @@
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
 
 use super::*;
+use crate::approval::store::Sqlite;
 use crate::approval::testing::{Room, attempt};
 use crate::egress::hold::{Asked, Word};
 
@@ -21,8 +24,8 @@ impl AdminHooks for Hooks {
     fn reload(&self) -> BoxFuture<'_, Option<Value>> {
         Box::pin(std::future::ready(Some(serde_json::json!({"result": "unchanged"}))))
     }
-    fn agents(&self) -> Value {
-        serde_json::json!([{"agent": "coder"}])
+    fn policy(&self) -> Value {
+        serde_json::json!({"files": ["coder.toml"], "warnings": [], "faults": []})
     }
 }
 
@@ -157,8 +160,23 @@ fn served() -> (tempfile::TempDir, CancellationToken, tokio::task::JoinHandle<()
     let state = tempfile::tempdir().unwrap();
     let listener = bind(&state.path().join("s")).unwrap();
     let (room, stop) = (Room::new(), CancellationToken::new());
-    let serving = tokio::spawn(serve(listener, Arc::clone(&room.desk), Arc::new(Hooks), stop.clone()));
+    let serving = tokio::spawn(serve(listener, api(&room, &stop), stop.clone()));
     (state, stop, serving, room)
+}
+
+fn api(room: &Room, stop: &CancellationToken) -> Arc<Api> {
+    Arc::new(Api {
+        desk: Arc::clone(&room.desk),
+        hooks: Arc::new(Hooks),
+        policy: Arc::clone(&room.policy),
+        recorder: Arc::clone(&room.journal) as _,
+        recent: Arc::default(),
+        tunnels: Arc::default(),
+        people: People::new(Arc::new(Sqlite::in_memory().unwrap())).unwrap(),
+        hosts: vec!["exeat.corp.example".into()],
+        streams: Streams::default(),
+        stop: stop.clone(),
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test's own socket")]

@@ -111,7 +111,8 @@ impl Led {
 pub fn guard(config: &Config, own: impl Iterator<Item = SocketAddr>) -> Guard {
     // The name servers are a back end of ours: agents ask exeat for names, never them.
     let own = own.chain(config.dns.servers.iter().copied()).collect();
-    let known_as = config.listen.iter().flat_map(|listen| listen.known_as.iter().cloned()).collect();
+    let known_as = config.listen.iter().flat_map(|listen| listen.known_as.iter().cloned());
+    let known_as = known_as.chain(config.admin.hosts.iter().map(|name| name.host.clone())).collect();
     let mut guard = Guard { own, machine: Vec::new(), known_as, never: config.never.clone() };
     close_to_agents(config, &mut guard);
     guard

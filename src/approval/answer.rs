@@ -51,7 +51,7 @@ pub enum Reply {
 }
 
 /// What an answer did, exactly.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Answered {
     /// The question's short id.
     pub hold: String,
@@ -81,7 +81,7 @@ pub struct Answered {
 }
 
 /// One approval as listings show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ApprovalView {
     /// Its name.
     pub id: Uuid,

@@ -146,6 +146,11 @@ impl HoldDesk {
         Ok(view)
     }
 
+    /// Has what is open decided again, as where a person cuts it.
+    pub fn decide_again(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
     fn find(&self, state: &State, id: &str) -> Result<ApprovalId, RevokeError> {
         let approvals = self.approvals.read();
         if let Some(given) = state.given.get(typed(id).as_str()).filter(|given| approvals.get(**given).is_some()) {

@@ -12,7 +12,7 @@ use crate::policy::destination::Destination;
 use crate::policy::host::Host;
 
 /// One pending question.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HoldView {
     /// The short id people type.
     pub id: String,
@@ -62,7 +62,7 @@ impl HoldView {
 }
 
 /// A destination as people should read it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PlaceView {
     /// The host: A-labels, no brackets.
     pub host: String,

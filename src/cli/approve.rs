@@ -54,7 +54,7 @@ pub async fn run(args: ApproveArgs, state: &Path, out: &mut impl Write) -> Resul
         (None, false) => ScopeWord::Once,
     };
     let seconds = lasting.map(|lasting| lasting.as_secs());
-    let body = Approve { scope, seconds, addresses: (!addresses.is_empty()).then_some(addresses), note };
+    let body = Approve { scope, seconds, addresses: (!addresses.is_empty()).then_some(addresses), note, facts: None };
     let client = AdminClient::new(state);
     each(&ids, async |id| {
         let answered: Answered = client.post(&format!("holds/{}/approve", segment(id)), &body).await?;

@@ -32,7 +32,7 @@ pub struct DenyArgs {
 /// Denies, printing what each no did.
 pub async fn run(args: DenyArgs, state: &Path, out: &mut impl Write) -> Result<ExitCode> {
     let DenyArgs { ids, note, json } = args;
-    let body = Deny { note };
+    let body = Deny { note, facts: None };
     let client = AdminClient::new(state);
     each(&ids, async |id| {
         let answered: Answered = client.post(&format!("holds/{}/deny", segment(id)), &body).await?;

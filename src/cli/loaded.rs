@@ -37,7 +37,10 @@ pub(super) fn to_look_at(config: &Config) -> Loaded {
 
 /// What is never dialled by this configuration, as far as a command that only looks can know.
 pub(super) fn guard(config: &Config) -> Guard {
-    export::guard(config, config.listen.iter().flat_map(|listen| listen.addresses.iter().copied()).chain(config.metrics))
+    export::guard(
+        config,
+        config.listen.iter().flat_map(|listen| listen.addresses.iter().copied()).chain(config.metrics).chain(config.admin.address),
+    )
 }
 
 /// What deserves a second look in the configuration itself.

@@ -8,21 +8,21 @@ use std::time::SystemTime;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, NO_FILE};
+use crate::explain::{self, Unexplained};
 use crate::policy::attempt::AgentId;
 use crate::policy::fault::{Fault, Warning};
 use crate::telemetry::log as logging;
-use explain::Unexplained;
 
 pub mod admin_client;
 pub mod agents;
 pub mod approvals;
 pub mod approve;
+pub mod approver;
 pub mod check;
 pub mod completions;
 pub mod deny;
 pub mod diff;
 pub mod env;
-pub mod explain;
 pub mod holds;
 pub mod init;
 mod loaded;
@@ -143,6 +143,8 @@ enum Command {
     Token(token::TokenArgs),
     /// List agents and their tokens, or revoke them
     Agents(agents::AgentsArgs),
+    /// Add, list or remove the people who may use page and API
+    Approver(approver::ApproverArgs),
     /// Print the environment that points clients at the proxy
     Env(env::EnvArgs),
     /// List the allowlists that come with exeat, or print one
@@ -268,6 +270,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Suggest(args) => suggest::suggest(&args, &config, out, &mut io::stderr()).map(|()| ExitCode::SUCCESS),
         Command::Token(args) => issued(&args, &config, out),
         Command::Agents(args) => listed(&args, &config, out),
+        Command::Approver(args) => wait_for(approver::run(args, &config, token::Streams { out, err: &mut io::stderr() })),
         Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
         Command::Preset(args) => preset::run(&args, out).map(|()| ExitCode::SUCCESS),
         Command::Diff(args) => differences(&args, out),

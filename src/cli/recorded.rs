@@ -161,6 +161,8 @@ impl Missing {
             | Record::Held(_)
             | Record::Answered(_)
             | Record::Revoked(_)
+            | Record::Approver(_)
+            | Record::Cut(_)
             | Record::Decided(_)
             | Record::Ended(_)
             | Record::Progress(_)

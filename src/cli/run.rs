@@ -16,7 +16,7 @@ use super::loaded::{self, Loaded};
 use super::{Usage, env, terminal};
 use crate::app::{self, App, Bound};
 use crate::config::tokens::Token;
-use crate::config::{Config, Listen};
+use crate::config::{Admin, Config, Listen};
 use crate::policy::allowlist::{Allowlist, Unlisted};
 use crate::policy::attempt::AgentId;
 use crate::telemetry::serve::Readiness;
@@ -78,6 +78,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     let ask = terminal::terminal_available();
     config.listen = vec![own_listener()];
     config.metrics = None;
+    config.admin = Admin::default();
     // It is the command's.
     config.telemetry.stdout = false;
 

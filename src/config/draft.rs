@@ -12,7 +12,7 @@ use crate::policy::fault::Fault;
 use crate::policy::host::Host;
 
 use super::export::{DraftTelemetry, Journal};
-use super::{Config, Dns, Hold, Limits, Listen};
+use super::{Admin, AdminHost, Config, Dns, Hold, Limits, Listen};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -50,6 +50,8 @@ pub(super) struct Draft {
     pub(super) floor: Option<PathBuf>,
     pub(super) state: Option<PathBuf>,
     pub(super) listen: Vec<DraftListen>,
+    pub(super) admin: Option<(SocketAddr, Place)>,
+    pub(super) admin_hosts: Vec<AdminHost>,
     pub(super) metrics: Option<(SocketAddr, Place)>,
     pub(super) hold: Hold,
     pub(super) total: Option<Place>,
@@ -67,6 +69,8 @@ impl Default for Draft {
             floor: None,
             state: None,
             listen: Vec::new(),
+            admin: None,
+            admin_hosts: Vec::new(),
             metrics: None,
             hold: Hold { wait: Duration::from_secs(45), pending: 15 * MINUTE, per_agent: 64, total: TOTAL, quiet_after_deny: 10 * MINUTE },
             total: None,
@@ -138,6 +142,7 @@ impl Draft {
             floor: self.floor,
             state,
             listen: listen.collect(),
+            admin: Admin { address: self.admin.map(|(address, _)| address), hosts: self.admin_hosts },
             metrics: self.metrics.map(|(address, _)| address),
             hold: self.hold,
             dns: self.dns,
@@ -153,6 +158,7 @@ impl Draft {
         let mut faults = Vec::new();
         let mut taken: Vec<(SocketAddr, String)> = Vec::new();
         let of_metrics = self.metrics.iter().map(|(address, place)| (*address, place, "[metrics]".to_owned()));
+        let of_admin = self.admin.iter().map(|(address, place)| (*address, place, "[admin]".to_owned()));
         for listen in self.listen.iter().filter(|listen| !listen.addressed) {
             let found = format!("no address for [listen.{}]", listen.name);
             faults.push(listen.place.fault(found, "at least one ip:port", "write address = \"127.0.0.1:3128\""));
@@ -161,7 +167,7 @@ impl Draft {
             .listen
             .iter()
             .flat_map(|listen| listen.addresses.iter().map(|address| (*address, &listen.place, format!("[listen.{}]", listen.name))));
-        for (address, place, title) in of_listeners.chain(of_metrics) {
+        for (address, place, title) in of_listeners.chain(of_metrics).chain(of_admin) {
             if let Some((_, other)) = taken.iter().find(|(other, _)| *other == address && address.port() != 0) {
                 let found = format!("{address} in {title} and in {other}");
                 faults.push(place.fault(found, "each address once", "give one of them another port"));

@@ -24,8 +24,18 @@ pub fn second_looks(config: &Config, policy: &Policy) -> Vec<Warning> {
             warnings.push(warning(code::PLAIN_LISTENER, words));
         }
     }
+    warnings.extend(page_in_clear(config).map(|words| warning(code::PLAIN_LISTENER, words)));
     warnings.extend(unattended(policy).map(|words| warning(code::UNATTENDED_HOLDS, words)));
     warnings
+}
+
+/// Page and API speak plain HTTP, and a token opens them.
+fn page_in_clear(config: &Config) -> Option<String> {
+    let address = config.admin.address.filter(|address| !address.ip().to_canonical().is_loopback())?;
+    let hosts = if config.admin.hosts.is_empty() { ", and name it in hosts" } else { "" };
+    Some(format!(
+        "admin at {address} is not loopback and has no TLS: approvers' tokens cross the network readable; bind it to loopback and put a TLS proxy in front{hosts}"
+    ))
 }
 
 /// A question waits only while somebody can answer, and nothing that a configuration of this version says can.

@@ -53,6 +53,8 @@ pub struct Config {
     pub state: PathBuf,
     /// The listeners, at least one.
     pub listen: Vec<Listen>,
+    /// Where people are served over TCP.
+    pub admin: Admin,
     /// Where `/metrics`, `/livez` and `/readyz` are served.
     pub metrics: Option<SocketAddr>,
     /// How questions wait.
@@ -80,6 +82,24 @@ pub struct Listen {
     pub agent: Option<AgentId>,
     /// Other names and addresses of this listener: never dialled.
     pub known_as: Vec<Host>,
+}
+
+/// `[admin]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// Where page and API are served; `None` leaves it to whether `serve` runs on a terminal.
+    pub address: Option<SocketAddr>,
+    /// Names by which a browser may know the listener, in lower case, with a port where it has one of its own.
+    pub hosts: Vec<AdminHost>,
+}
+
+/// A name of the admin listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminHost {
+    /// The host, which no agent reaches.
+    pub host: Host,
+    /// As a `Host` header says it.
+    pub written: Arc<str>,
 }
 
 /// `[hold]`.
@@ -207,6 +227,7 @@ mod tests {
                 agent: None,
                 known_as: Vec::new(),
             }],
+            admin: Admin::default(),
             metrics: None,
             hold: Hold { wait: 45 * second, pending: 900 * second, per_agent: 64, total: 10_000, quiet_after_deny: 600 * second },
             dns: Dns { servers: Vec::new(), timeout: 5 * second },
@@ -247,6 +268,9 @@ address = "127.0.0.1:0"
 address = ["10.0.0.1:8080", "[fd00::1]:8080"]
 agent = "coder"
 known_as = ["Egress.corp.example.", "10.0.0.9"]
+[admin]
+address = "127.0.0.1:3129"
+hosts = ["Exeat.corp.example", "other.example:8443"]
 [metrics]
 address = "127.0.0.1:9464"
 [hold]
@@ -307,6 +331,13 @@ file = "/var/log/ocsf.jsonl"
                     known_as: vec![Host::parse("egress.corp.example").unwrap(), Host::parse("10.0.0.9").unwrap()],
                 },
             ],
+            admin: Admin {
+                address: Some("127.0.0.1:3129".parse().unwrap()),
+                hosts: vec![
+                    AdminHost { host: Host::parse("exeat.corp.example").unwrap(), written: "exeat.corp.example".into() },
+                    AdminHost { host: Host::parse("other.example").unwrap(), written: "other.example:8443".into() },
+                ],
+            },
             metrics: Some("127.0.0.1:9464".parse().unwrap()),
             hold: Hold { wait: second, pending: 120 * second, per_agent: 3, total: 4, quiet_after_deny: Duration::ZERO },
             dns: Dns {
@@ -357,7 +388,6 @@ file = "/var/log/ocsf.jsonl"
     #[test]
     fn what_comes_later_is_refused_and_says_so() {
         for text in [
-            "[admin]",
             "[inspect]",
             "[upstream]",
             "[store]\nurl = \"sqlite\"",

@@ -11,6 +11,7 @@ use crate::policy::attempt::AgentId;
 use crate::policy::document::{Item, Table};
 use crate::policy::host::Host;
 
+use super::AdminHost;
 use super::draft::{Draft, Place};
 use super::export;
 
@@ -58,7 +59,7 @@ impl Origin<'_> {
 
 /// Reads one document: the file, or what one variable stands for. What it says replaces what the draft has.
 pub(super) fn read(mut root: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
-    root.not_yet(&["admin", "inspect", "upstream", "store"]);
+    root.not_yet(&["inspect", "upstream", "store"]);
     if let Some(path) = path(&mut root, "allowlists", origin) {
         draft.allowlists = Some(path);
     }
@@ -70,6 +71,15 @@ pub(super) fn read(mut root: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) 
     }
     for table in root.named_tables("listen") {
         listen(table, origin, draft);
+    }
+    if let Some(mut table) = root.table("admin") {
+        let place = origin.place(table.line());
+        if let Some(item) = table.take("address") {
+            draft.admin = item.parse(AN_ADDRESS, socket).map(|address| (address, place));
+        }
+        if let Some(item) = table.take("hosts") {
+            draft.admin_hosts = item.list().into_iter().filter_map(|item| item.parse("a name of the listener", admin_host)).collect();
+        }
     }
     if let Some(mut table) = root.table("metrics") {
         let place = origin.place(table.line());
@@ -213,6 +223,19 @@ fn socket(text: &str) -> Result<SocketAddr, &'static str> {
         return Err("write ip:port: a unix socket comes with a later version");
     }
     text.parse().map_err(|_| "write ip:port, like 127.0.0.1:3128 or [::1]:3128; names are not looked up")
+}
+
+fn admin_host(text: &str) -> Result<AdminHost, &'static str> {
+    const FIX: &str = "write the host as a browser's address line shows it, like exeat.corp.example or exeat.corp.example:8443";
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) if !text.ends_with(']') && !name.contains(':') || text.starts_with('[') && !text.ends_with(']') => {
+            (name, Some(port.parse::<u16>().ok().filter(|port| *port != 0).ok_or(FIX)?))
+        }
+        Some(_) | None => (text, None),
+    };
+    let host = Host::parse(name.trim_matches(['[', ']'])).map_err(|_| FIX)?;
+    let bare = host.to_string();
+    Ok(AdminHost { host, written: port.map_or(bare.clone(), |port| format!("{bare}:{port}")).into() })
 }
 
 fn server(text: &str) -> Result<SocketAddr, &'static str> {

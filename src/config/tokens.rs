@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::attempt::AgentId;
-use crate::policy::token::TokenDigest;
+use crate::policy::token::{APPROVER, LOG_IN, SESSION, TokenDigest};
 use crate::text::trouble;
 
 /// Tokens one agent may have at a time.
@@ -26,11 +26,35 @@ const BYTES_MAX: u64 = 8 << 20;
 pub struct Token(String);
 
 impl Token {
-    /// 256 bits from the system's generator, as `exeat_` and 64 hexadecimal digits.
+    /// An agent's: 256 bits from the system's generator, as `exeat_` and 64 hexadecimal digits.
     pub fn generate() -> Result<Self, TokenError> {
+        Self::beginning_with("exeat_")
+    }
+
+    /// An approver's.
+    pub fn for_approver() -> Result<Self, TokenError> {
+        Self::beginning_with(APPROVER)
+    }
+
+    /// A session's of the page.
+    pub fn for_session() -> Result<Self, TokenError> {
+        Self::beginning_with(SESSION)
+    }
+
+    /// What a log-in link carries; it is exchanged for a session and opens nothing itself.
+    pub fn for_log_in() -> Result<Self, TokenError> {
+        Self::beginning_with(LOG_IN)
+    }
+
+    /// Whether it looks like one that opens the API.
+    pub fn is_a_persons(text: &str) -> bool {
+        text.starts_with(APPROVER) || text.starts_with(SESSION)
+    }
+
+    fn beginning_with(prefix: &str) -> Result<Self, TokenError> {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes).map_err(|_| TokenError::Chance)?;
-        Ok(Self(format!("exeat_{}", HEXLOWER.encode(&bytes))))
+        Ok(Self(format!("{prefix}{}", HEXLOWER.encode(&bytes))))
     }
 
     /// The text, for the one who is to have it.

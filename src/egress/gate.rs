@@ -18,6 +18,7 @@ use super::open::{Backing, Granted, OnEnd, Open};
 use super::record::{self, Decided, Durable, Place, Recorder, Ruling, Unwritable, masked};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seats;
+use super::tunnels::Tunnels;
 use crate::policy::Policy;
 use crate::policy::approvals::Approvals;
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Offered, Sight};
@@ -50,6 +51,7 @@ pub struct Gate {
     seats: Arc<Seats>,
     budgets: Arc<Budgets>,
     refusals: Arc<Refusals>,
+    pub(super) tunnels: Arc<Tunnels>,
     hold_wait: Duration,
 }
 
@@ -100,9 +102,9 @@ impl Gate {
     pub fn new(policy: Arc<ArcSwap<Policy>>, company: Company, settings: GateSettings) -> Arc<Self> {
         let Company { approvals, desk, recorder, changed } = company;
         let GateSettings { hold_wait, per_agent, refusal_records } = settings;
-        let (seats, budgets) = (Seats::new(per_agent), Arc::default());
+        let (seats, budgets, tunnels) = (Seats::new(per_agent), Arc::default(), Arc::default());
         let refusals = Refusals::new(refusal_records, Arc::clone(&recorder));
-        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, hold_wait })
+        Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, tunnels, hold_wait })
     }
 
     /// Writes what is counted of refusals that were not written one by one.
@@ -177,6 +179,7 @@ impl Gate {
         let backing = Backing {
             recorder: Arc::clone(&self.recorder),
             refusals: Arc::clone(&self.refusals),
+            tunnels: Arc::clone(&self.tunnels),
             on_end: Arc::clone(self) as Arc<dyn OnEnd>,
         };
         Open::new(draft, claim.wanted.as_ref().ok().cloned(), claim.neighbourhood(), backing)

@@ -132,6 +132,9 @@ impl Live {
     }
 
     fn decide_again(&mut self) -> Result<(), Reason> {
+        if self.gate.tunnels.is_cut(self.asker.attempt.id) {
+            return Err(Reason::Refused);
+        }
         self.admitted = self.gate.still_admits(&self.asker, self.admitted, self.doing)?;
         Ok(())
     }

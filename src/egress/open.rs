@@ -13,6 +13,7 @@ use super::hold::HoldInfo;
 use super::record::{Decided, Durable, Ended, Millis, Outcome, Record, Recorder, Ruling, TlsSeen, Unwritable, Would};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seat;
+use super::tunnels::Tunnels;
 use crate::policy::attempt::{AgentId, AttemptId};
 use crate::policy::destination::Destination;
 use crate::policy::limits::LimitedBy;
@@ -51,6 +52,7 @@ pub(super) struct Open {
 pub(super) struct Backing {
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) refusals: Arc<Refusals>,
+    pub(super) tunnels: Arc<Tunnels>,
     pub(super) on_end: Arc<dyn OnEnd>,
 }
 
@@ -127,6 +129,7 @@ impl Open {
         let Granted { reason, rule, approval, would } = granted;
         (self.draft.rule, self.draft.approval, self.draft.would) = (rule, approval, would);
         self.decide(Ruling::Allow, reason, Outcome::Abandoned)?;
+        self.backing.tunnels.opened(&self.draft, &self.carried);
         self.carried.give_account(self.draft.id, self.draft.agent.clone(), Arc::clone(&self.backing.recorder));
         Ok(self.backing.recorder.durable())
     }
@@ -135,6 +138,7 @@ impl Open {
     pub(super) fn look(&mut self, rule: String) -> Result<Durable, Unwritable> {
         self.draft.rule = Some(rule);
         self.decide(Ruling::Look, Reason::Inspect, Outcome::Abandoned)?;
+        self.backing.tunnels.opened(&self.draft, &self.carried);
         Ok(self.backing.recorder.durable())
     }
 
@@ -234,6 +238,9 @@ impl Open {
     fn settle(&mut self, outcome: Outcome, reason: Reason) {
         self.stage = Stage::Closed;
         self.carried.no_more_account();
+        if self.draft.decision != Ruling::Block {
+            self.backing.tunnels.ended(self.draft.id);
+        }
         let (tls, tls_took) = self.tls.take().unzip();
         self.backing.recorder.settle(Ended {
             id: self.draft.id,

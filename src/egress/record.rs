@@ -7,6 +7,7 @@ mod ended;
 mod flow;
 mod keeping;
 mod mask;
+mod people;
 mod policy;
 
 use std::fmt;
@@ -22,6 +23,7 @@ pub use ended::{Ended, Millis, Outcome, TlsSeen};
 pub use flow::{Progress, RefusedCount, RefusedHost, RefusedSummary};
 pub use keeping::{Gap, GapWhy, Sealed, Segment};
 pub use mask::{LONGEST_METHOD, masked};
+pub use people::{ApproverChange, ApproverChanged, Cut};
 pub use policy::{PolicyInForce, Unread};
 
 /// One journal line without its frame (`v`, `seq`, `at`).
@@ -40,6 +42,10 @@ pub enum Record {
     Answered(Answered),
     /// An approval was taken back.
     Revoked(Revoked),
+    /// Who may use page and API changed.
+    Approver(ApproverChanged),
+    /// A person ends an open attempt.
+    Cut(Cut),
     /// What an attempt got; written before any effect.
     Decided(Decided),
     /// How it ended; exactly one for each `decided`.
@@ -66,6 +72,8 @@ impl Record {
             Record::Held(_) => "held",
             Record::Answered(_) => "answered",
             Record::Revoked(_) => "revoked",
+            Record::Approver(_) => "approver",
+            Record::Cut(_) => "cut",
             Record::Decided(_) => "decided",
             Record::Ended(_) => "ended",
             Record::Progress(_) => "progress",
@@ -238,7 +246,7 @@ fn to_the_microsecond<S: serde::Serializer>(time: &Option<jiff::Timestamp>, to: 
 }
 
 /// Yes or no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
     /// A yes.

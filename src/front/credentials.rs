@@ -5,7 +5,7 @@ use http::HeaderMap;
 use http::header::PROXY_AUTHORIZATION;
 
 use crate::policy::attempt::Offered;
-use crate::policy::token::TokenDigest;
+use crate::policy::token::{TokenDigest, is_a_persons};
 
 /// Longer than any credential of ours.
 const LONGEST: usize = 1024;
@@ -26,7 +26,7 @@ fn basic(field: &[u8]) -> Option<Offered> {
         return None;
     }
     let plain = String::from_utf8(BASE64.decode(encoded.trim_ascii()).ok()?).ok()?;
-    let (agent, token) = plain.split_once(':')?;
+    let (agent, token) = plain.split_once(':').filter(|(_, token)| !is_a_persons(token))?;
     Some(Offered::Token { agent: agent.to_owned(), digest: TokenDigest::of(token) })
 }
 
@@ -39,7 +39,8 @@ mod tests {
     fn only_one_readable_basic_field_is_a_token() {
         let token = Offered::Token { agent: "coder".to_owned(), digest: TokenDigest::of("exeat_1:2") };
         let good = format!("Basic {}", BASE64.encode(b"coder:exeat_1:2"));
-        let table: [(&[&str], Offered); 8] = [
+        let persons = format!("Basic {}", BASE64.encode(b"coder:exeat-approver_1"));
+        let table: [(&[&str], Offered); 9] = [
             (&[], Offered::Nothing),
             (&[&good], token.clone()),
             (&[&good.replace("Basic", "bASIC")], token),
@@ -48,6 +49,7 @@ mod tests {
             (&["Basic"], Offered::Garbled),
             (&["Basic !!!"], Offered::Garbled),
             (&["Basic Y29kZXI="], Offered::Garbled),
+            (&[&persons], Offered::Garbled),
         ];
         for (fields, wanted) in table {
             let mut headers = HeaderMap::new();

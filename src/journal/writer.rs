@@ -39,6 +39,7 @@ pub(super) fn follow(open: &mut OpenAttempts, record: &Record) {
             open.remove(&ended.id);
         }
         Record::Stopped(_) | Record::Policy(_) | Record::Held(_) | Record::Answered(_) | Record::Revoked(_) => {}
+        Record::Approver(_) | Record::Cut(_) => {}
         Record::Progress(_) | Record::RefusedSummary(_) | Record::Gap(_) | Record::Segment(_) | Record::Sealed(_) => {}
     }
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::destination::Destination;
@@ -25,8 +26,9 @@ impl fmt::Display for AttemptId {
 }
 
 /// An agent's name: `[a-z0-9-]{1,63}`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, pattern = "^[a-z0-9-]{1,63}$")]
 pub struct AgentId(Arc<str>);
 
 /// The text is not an agent's name.
@@ -85,7 +87,7 @@ impl fmt::Display for Instance {
 }
 
 /// The scheme of a request a front can read; a tunnel has none until its bytes are seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
     /// Plain HTTP.
@@ -153,7 +155,7 @@ impl Seen {
 }
 
 /// Method and path of a request in plain sight. It has no query, which is never recorded.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct RequestLine {
     /// The method as sent.
     pub method: Arc<str>,

@@ -244,6 +244,11 @@ impl Policy {
         self.inner.agents.get(agent).map(Arc::as_ref)
     }
 
+    /// Whether all it tries is refused as `frozen`.
+    pub fn is_frozen(&self, agent: &AgentId) -> bool {
+        self.frozen(agent)
+    }
+
     pub(super) fn frozen(&self, agent: &AgentId) -> bool {
         self.inner.frozen.holds(agent)
     }

@@ -5,6 +5,20 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+/// How an approver's token begins.
+pub const APPROVER: &str = "exeat-approver_";
+
+/// How the token of a session of the page begins.
+pub const SESSION: &str = "exeat-session_";
+
+/// How the code of a log-in link begins.
+pub const LOG_IN: &str = "exeat-login_";
+
+/// Whether it looks like what opens page and API, which identifies no agent.
+pub fn is_a_persons(token: &str) -> bool {
+    [APPROVER, SESSION, LOG_IN].iter().any(|prefix| token.starts_with(prefix))
+}
+
 /// SHA-256 of a token; written `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -5,6 +5,7 @@ pub mod log;
 pub mod metrics;
 pub mod otlp;
 pub mod post;
+pub mod recent;
 pub mod serve;
 pub mod sinks;
 mod tally;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 
 use metrics::AgentNames;
 pub use metrics::Metrics;
+pub use recent::Recent;
 pub use tally::Tally;
 
 use crate::egress::record::{Durable, Ended, Record, Recorder, Ruling, Unwritable};
@@ -36,6 +38,8 @@ pub struct Recording {
     pub metrics: Arc<Metrics>,
     /// What became of the attempts.
     pub tally: Mutex<Tally>,
+    /// The last of them.
+    pub recent: Arc<Recent>,
     written: watch::Sender<()>,
     /// Policies that are in force, or were, and are in no record yet.
     owed: Mutex<VecDeque<Record>>,
@@ -44,8 +48,9 @@ pub struct Recording {
 impl Recording {
     /// Records into a journal, counting from nothing.
     pub fn new(journal: Journal) -> Self {
-        let (metrics, tally, written, owed) = (Arc::default(), Mutex::default(), watch::Sender::new(()), Mutex::default());
-        Self { journal, metrics, tally, written, owed }.naming(AgentNames::default())
+        let (metrics, tally, recent) = (Arc::default(), Mutex::default(), Arc::default());
+        let (written, owed) = (watch::Sender::new(()), Mutex::default());
+        Self { journal, metrics, tally, recent, written, owed }.naming(AgentNames::default())
     }
 
     /// The same, with metrics that name agents or do not. What was counted before is not.
@@ -59,6 +64,7 @@ impl Recording {
     fn recorded(&self, record: &Record) {
         self.metrics.recorded(record);
         self.tally.lock().recorded(record);
+        self.recent.recorded(record);
         self.written.send_replace(());
     }
 

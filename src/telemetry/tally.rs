@@ -32,6 +32,7 @@ impl Tally {
             Record::Ended(ended) => self.ended(ended),
             Record::Started(_) | Record::Stopped(_) | Record::Policy(_) | Record::Held(_) | Record::Answered(_) | Record::Revoked(_) => {}
             Record::RefusedSummary(summary) if summary.agent.is_some() => self.refused += summary.count,
+            Record::Approver(_) | Record::Cut(_) => {}
             Record::Progress(_) | Record::RefusedSummary(_) | Record::Gap(_) | Record::Segment(_) | Record::Sealed(_) => {}
         }
     }

@@ -126,7 +126,9 @@ fn concerns(record: &Record, agent: Option<&AgentId>, host: Option<&str>) -> boo
         Record::Revoked(revoked) => (Some(&revoked.agent), Some(Some(&revoked.destination))),
         Record::Ended(ended) => (ended.agent.as_ref(), None),
         Record::Progress(progress) => (progress.agent.as_ref(), None),
+        Record::Cut(cut) => (cut.agent.as_ref(), None),
         Record::RefusedSummary(summary) => (summary.agent.as_ref(), Some(None)),
+        Record::Approver(_) => return false,
         Record::Started(_) | Record::Stopped(_) | Record::Policy(_) | Record::Gap(_) | Record::Segment(_) | Record::Sealed(_) => {
             return false;
         }

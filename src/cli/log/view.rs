@@ -9,8 +9,8 @@ use super::{Decision, LogArgs};
 use crate::cli::recorded::tally::OPEN;
 use crate::cli::recorded::{Bounds, counted, place as shown_place, shown, size, spelled};
 use crate::egress::record::{
-    Answer, Answered, Decided, Ended, Gap, GapWhy, Held, Outcome, Place, PolicyInForce, Progress, Record, RefusedHost, RefusedSummary,
-    Revoked, Ruling, Unread, Would,
+    Answer, Answered, ApproverChanged, Cut, Decided, Ended, Gap, GapWhy, Held, Outcome, Place, PolicyInForce, Progress, Record,
+    RefusedHost, RefusedSummary, Revoked, Ruling, Unread, Would,
 };
 use crate::journal::Entry;
 use crate::policy::attempt::{AgentId, AttemptId, RequestLine};
@@ -71,6 +71,8 @@ impl<'a> View<'a> {
             Record::Revoked(revoked) => {
                 self.asked_for(Some(&revoked.agent), Some(&revoked.destination), None).then(|| Row::revoked(revoked))
             }
+            Record::Approver(changed) => general.then(|| Row::approver(changed)),
+            Record::Cut(cut) => self.cut(cut),
             Record::Decided(decided) => self.decided(decided),
             Record::Ended(ended) => self.ended(ended),
             Record::Progress(progress) => self.progress(progress),
@@ -99,6 +101,13 @@ impl<'a> View<'a> {
         match self.open.get(&progress.id) {
             Some(Begun { wanted, destination, .. }) => wanted.then(|| Row::progress(progress, destination.clone())),
             None => self.asked_for(progress.agent.as_ref(), None, None).then(|| Row::progress(progress, "-".into())),
+        }
+    }
+
+    fn cut(&self, cut: &Cut) -> Option<Row> {
+        match self.open.get(&cut.attempt) {
+            Some(Begun { wanted, destination, .. }) => wanted.then(|| Row::cut(cut, destination.clone())),
+            None => self.asked_for(cut.agent.as_ref(), None, None).then(|| Row::cut(cut, "-".into())),
         }
     }
 
@@ -178,6 +187,17 @@ impl Row {
             rest: join([Some(by), revoked.request.as_ref().map(only)]),
             ..Self::of(revoked.agent.as_str(), "revoked", "", place(&revoked.destination))
         }
+    }
+
+    fn approver(changed: &ApproverChanged) -> Self {
+        let ApproverChanged { name, change, role, agents, who } = changed;
+        let agents = agents.as_ref().map(|agents| format!("for {}", agents.iter().map(AgentId::as_str).collect::<Vec<_>>().join(", ")));
+        let rest = [role.as_deref().map(shown), agents, Some(format!("by {}", shown(who)))];
+        Self { rest: join(rest), ..Self::of("-", "approver", change.as_str(), shown(name)) }
+    }
+
+    fn cut(cut: &Cut, place: String) -> Self {
+        Self { rest: format!("by {}", shown(&cut.who)), ..Self::of(agent(cut.agent.as_ref()), "cutting", "", place) }
     }
 
     fn decided(decided: &Decided) -> Self {

@@ -201,6 +201,8 @@ impl Tally {
             Record::Held(_)
             | Record::Answered(_)
             | Record::Revoked(_)
+            | Record::Approver(_)
+            | Record::Cut(_)
             | Record::RefusedSummary(_)
             | Record::Started(_)
             | Record::Stopped(_)

@@ -71,6 +71,8 @@ impl Past {
             | Record::Held(_)
             | Record::Answered(_)
             | Record::Revoked(_)
+            | Record::Approver(_)
+            | Record::Cut(_)
             | Record::Progress(_)
             | Record::Gap(_)
             | Record::Segment(_)

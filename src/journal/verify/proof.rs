@@ -112,7 +112,9 @@ fn of_attempt(line: &[u8], needle: &str, id: AttemptId) -> Option<String> {
         Record::Ended(ended) => ended.id,
         Record::Held(held) => held.id,
         Record::Progress(progress) => progress.id,
+        Record::Cut(cut) => cut.attempt,
         Record::Started(_) | Record::Stopped(_) | Record::Policy(_) | Record::Answered(_) | Record::Revoked(_) => return None,
+        Record::Approver(_) => return None,
         Record::RefusedSummary(_) | Record::Gap(_) | Record::Segment(_) | Record::Sealed(_) => return None,
     };
     (of == id).then(|| String::from_utf8_lossy(line).into_owned())

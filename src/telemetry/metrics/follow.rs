@@ -20,7 +20,7 @@ impl Metrics {
             Record::RefusedSummary(summary) => self.refused(summary),
             Record::Sealed(_) => self.sealed(),
             Record::Started(_) | Record::Stopped(_) | Record::Held(_) | Record::Answered(_) | Record::Revoked(_) => {}
-            Record::Gap(_) | Record::Segment(_) => {}
+            Record::Approver(_) | Record::Cut(_) | Record::Gap(_) | Record::Segment(_) => {}
         }
         self.journal_records.with_label_values(&[record.kind()]).inc();
     }

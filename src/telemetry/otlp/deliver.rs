@@ -155,6 +155,7 @@ impl Open {
                     begun.held = true;
                 }
             }
+            Record::Approver(_) | Record::Cut(_) => {}
             Record::Ended(_) | Record::Progress(_) | Record::Answered(_) | Record::Revoked(_) | Record::RefusedSummary(_) => {}
             Record::Started(_) | Record::Stopped(_) | Record::Policy(_) | Record::Gap(_) | Record::Segment(_) | Record::Sealed(_) => {}
         }

@@ -6,8 +6,8 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber};
 use super::attributes::{Attributes, any};
 use super::{names, spans};
 use crate::egress::record::{
-    Answered, Gap, Held, PolicyInForce, Progress, Record, RefusedCount, RefusedHost, RefusedSummary, Revoked, Ruling, Sealed, Segment,
-    Started, Stopped, Unread,
+    Answered, ApproverChanged, Cut, Gap, Held, PolicyInForce, Progress, Record, RefusedCount, RefusedHost, RefusedSummary, Revoked, Ruling,
+    Sealed, Segment, Started, Stopped, Unread,
 };
 use crate::journal::Line;
 use crate::policy::attempt::AttemptId;
@@ -42,6 +42,7 @@ fn severity(record: &Record) -> SeverityNumber {
         Record::Decided(_) | Record::Ended(_) | Record::Progress(_) | Record::Held(_) | Record::Answered(_) | Record::Revoked(_) => {
             SeverityNumber::Info
         }
+        Record::Approver(_) | Record::Cut(_) => SeverityNumber::Info,
         Record::Started(_) | Record::Stopped(_) | Record::Policy(_) | Record::Segment(_) | Record::Sealed(_) => SeverityNumber::Info,
     }
 }
@@ -63,6 +64,8 @@ fn attempt(record: &Record) -> Option<AttemptId> {
         Record::Ended(ended) => Some(ended.id),
         Record::Held(held) => Some(held.id),
         Record::Progress(progress) => Some(progress.id),
+        Record::Cut(cut) => Some(cut.attempt),
+        Record::Approver(_) => None,
         Record::Started(_) | Record::Stopped(_) | Record::Policy(_) | Record::Answered(_) | Record::Revoked(_) => None,
         Record::RefusedSummary(_) | Record::Gap(_) | Record::Segment(_) | Record::Sealed(_) => None,
     }
@@ -76,6 +79,11 @@ fn say(record: &Record, to: &mut Attributes) {
         Record::Held(held) => say_held(held, to),
         Record::Answered(answered) => say_answered(answered, to),
         Record::Revoked(revoked) => say_revoked(revoked, to),
+        Record::Approver(changed) => say_approver(changed, to),
+        Record::Cut(Cut { attempt, agent, who }) => {
+            to.attempt(*attempt, agent.as_ref());
+            to.text("exeat.who", who);
+        }
         Record::Decided(decided) => to.decided(decided),
         Record::Ended(ended) => to.ended(ended),
         Record::Progress(progress) => say_progress(progress, to),
@@ -112,6 +120,15 @@ fn say_policy(policy: &PolicyInForce, to: &mut Attributes) {
         format!("{agent} {}: {why}", if *kept { "kept" } else { "none" })
     });
     to.list("exeat.policy.unread", unread);
+}
+
+fn say_approver(changed: &ApproverChanged, to: &mut Attributes) {
+    let ApproverChanged { name, change, role, agents, who } = changed;
+    to.text("exeat.approver.name", name);
+    to.text("exeat.approver.change", change.as_str());
+    to.some("exeat.approver.role", role.as_ref());
+    to.list("exeat.approver.agents", agents.iter().flatten().map(ToString::to_string));
+    to.text("exeat.who", who);
 }
 
 fn say_held(held: &Held, to: &mut Attributes) {

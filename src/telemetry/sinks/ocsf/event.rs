@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use serde_json::{Map, Value, json};
 
 use super::join::Join;
-use crate::egress::record::{Answer, Answered, Decided, Ended, Held, Outcome, Place, Progress, Record, RefusedSummary, Revoked, Ruling};
+use crate::egress::record::{
+    Answer, Answered, ApproverChange, Decided, Ended, Held, Outcome, Place, Progress, Record, RefusedSummary, Revoked, Ruling,
+};
 use crate::journal::Entry;
 use crate::policy::attempt::RequestLine;
 use crate::policy::reason::Reason;
@@ -98,6 +100,11 @@ fn said(entry: &Entry, join: &Join) -> Said {
         Record::Answered(record) => answered(record, entry),
         Record::Revoked(record) => revoked(record, entry),
         Record::Policy(policy) => api(entry, 3, "policy", &policy.who, json!({})),
+        Record::Approver(changed) => {
+            let activity = if changed.change == ApproverChange::Added { 1 } else { 4 };
+            api(entry, activity, "approver", &changed.who, json!({}))
+        }
+        Record::Cut(cut) => api(entry, 4, "cut", &cut.who, json!({})),
         Record::Started(_) => lifecycle(3),
         Record::Stopped(_) => lifecycle(4),
         Record::Gap(_) => journal(HIGH),

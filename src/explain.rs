@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::policy::Policy;
 use crate::policy::address::Addresses;
@@ -28,7 +29,7 @@ const BY_THE_FILES: &str = "this goes by the files: approvals and the quiet time
 const INSIDE: &str = "each plain HTTP request in the tunnel is judged by itself; TLS in it is refused in this version:";
 
 /// What an agent would get. The field names are promises: `--json` prints them.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Explanation {
     /// Who asks.
     pub agent: AgentId,
@@ -73,7 +74,7 @@ pub struct Explanation {
 }
 
 /// One bound.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Limit {
     /// Whose it is, in words.
     pub by: String,

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::moment;
 use crate::policy::Policy;
@@ -28,7 +29,7 @@ const ELSEWHERE_MAX: usize = 5;
 const SHOWN_MAX: usize = 4;
 
 /// A rule that does not decide.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Other {
     /// `file:line`.
     pub rule: String,
@@ -41,7 +42,7 @@ pub struct Other {
 }
 
 /// Where requests lead that are not in sight yet.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Looked {
     /// Which, in words.
     pub requests: String,
