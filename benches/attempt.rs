@@ -15,7 +15,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use exeat::approval::{HoldDesk, HoldSettings};
+use exeat::approval::store::Sqlite;
+use exeat::approval::{Books, HoldDesk, HoldSettings};
 use exeat::egress::record::{Ended, Record, Recorder, Ruling, Unwritable};
 use exeat::egress::{Company, Gate, GateSettings, Resolver, Upstream, UpstreamSettings};
 use exeat::front::{Door, FrontSettings, Neck, Stop, Ways};
@@ -240,7 +241,8 @@ fn ways(origin: SocketAddr, recorder: Arc<dyn Recorder>) -> Arc<Ways> {
     let (stop, long) = (Stop::default(), Duration::from_secs(60));
     let holds = HoldSettings { pending: long, per_agent: 1, total: 1, quiet_after_deny: long };
     let approvals = Arc::default();
-    let desk = HoldDesk::new(holds, Arc::clone(&policy), Arc::clone(&approvals), Arc::clone(&recorder));
+    let books = Books { recorder: Arc::clone(&recorder), store: Arc::new(Sqlite::in_memory().unwrap()) };
+    let desk = HoldDesk::new(holds, Arc::clone(&policy), Arc::clone(&approvals), books).unwrap();
     let company = Company { approvals, desk: Arc::clone(&desk) as _, recorder: Arc::clone(&recorder), changed: desk.changes() };
     let gate = Gate::new(policy, company, GateSettings { hold_wait: long, per_agent: 100, refusal_records: u32::MAX });
     let settings = UpstreamSettings {

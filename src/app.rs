@@ -1,6 +1,7 @@
 //! Wires a configuration into gate, neck, journal and listeners, and takes them down in order.
 
 pub mod export;
+mod kept;
 pub mod reload;
 pub mod standing;
 mod watch;
@@ -20,13 +21,14 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::approval::{HoldDesk, HoldSettings};
-use crate::config::state::{self, StateError};
-use crate::config::{self, Config};
+use crate::approval::store::StoreError;
+use crate::approval::{Books, HoldDesk, HoldSettings};
+use crate::config::Config;
+use crate::config::state::StateError;
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
 use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Tunnels, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
-use crate::journal::{Durability, Journal, JournalError, Settings};
+use crate::journal::JournalError;
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
@@ -36,6 +38,7 @@ use crate::telemetry::serve::{Readiness, Ready};
 use crate::telemetry::sinks::{Beside, Cursors};
 use crate::telemetry::{Metrics, Recording};
 use export::Exports;
+pub use kept::Kept;
 
 /// How long open attempts may take to end once the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -125,6 +128,9 @@ pub enum StartError {
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The store cannot be opened or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Records cannot be exported as configured.
     #[error(transparent)]
     Export(#[from] export::NotExported),
@@ -207,28 +213,6 @@ fn too_few_files(most: u64, wanted: u64) -> String {
     format!("{most} open files are too few for limits.connections: ulimit -n {wanted}{mend}")
 }
 
-/// Opens the journal of this process, and says what of the last one had to be repaired.
-pub fn open_journal(config: &Config) -> Result<Journal, StartError> {
-    state::make(&config.state)?;
-    let config::Journal { durability, segment, keep, max, checkpoints } = config.journal.clone();
-    let durability = match durability {
-        config::Durability::Process => Durability::Process,
-        config::Durability::Disk => Durability::Disk,
-    };
-    let settings = Settings { durability, segment, keep, max, checkpoints, ..Settings::default() };
-    let opened = Journal::open(&config.state, settings)?;
-    for repaired in &opened.recovered {
-        tracing::warn!(
-            slot = %repaired.slot, torn_bytes = repaired.torn, lost = repaired.lost, bad_lines = repaired.bad_lines,
-            "the journal was not left in order and is repaired",
-        );
-    }
-    for skipped in &opened.skipped {
-        tracing::warn!(slot = %skipped.slot, why = %skipped.why, "a slot of the journal is left alone");
-    }
-    Ok(opened.journal)
-}
-
 impl App {
     /// What is open.
     pub fn tunnels(&self) -> Arc<Tunnels> {
@@ -236,7 +220,8 @@ impl App {
     }
 
     /// Starts everything but the ways in; they open with [`App::open`].
-    pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), journal: Journal) -> Result<(Self, Arc<Ways>), StartError> {
+    pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), kept: Kept) -> Result<(Self, Arc<Ways>), StartError> {
+        let Kept { journal, store } = kept;
         let (policy, unread) = first;
         let exporting = Exports::prepare(config, &bound.back_ends)?;
         let names = if config.telemetry.agent_label { AgentNames::Shown } else { AgentNames::Hidden };
@@ -254,7 +239,8 @@ impl App {
             total: config.hold.total,
             quiet_after_deny: config.hold.quiet_after_deny,
         };
-        let desk = HoldDesk::new(settings, Arc::clone(&policy), Arc::clone(&approvals), Arc::clone(&recorder));
+        let books = Books { recorder: Arc::clone(&recorder), store };
+        let desk = HoldDesk::new(settings, Arc::clone(&policy), Arc::clone(&approvals), books)?;
         tasks.spawn(Arc::clone(&desk).run(stop.drain.clone()));
 
         let cursors = Cursors::new(&config.state, &export::sinks(config));
@@ -310,7 +296,9 @@ impl App {
     }
 
     /// Stops: nothing new is accepted, tunnels are cut, what is open gets a short while, and the journal is closed last.
-    pub async fn end(&self) {
+    ///
+    /// `false`: the journal could not be closed in order, and the next start repairs it.
+    pub async fn end(&self) -> bool {
         self.stop.drain.cancel();
         self.connections.close();
         if tokio::time::timeout(DRAIN, self.connections.wait()).await.is_err() {
@@ -322,12 +310,14 @@ impl App {
         self.tasks.wait().await;
         self.gate.sum_up_refusals();
         let recording = &self.in_force.recording;
-        if recording.stop().is_err() || recording.durable().wait().await.is_err() {
+        let in_order = recording.stop().is_ok() && recording.durable().wait().await.is_ok();
+        if !in_order {
             tracing::error!("the journal could not be closed in order");
         }
         self.exported.cancel();
         self.exports.close();
         self.exports.wait().await;
+        in_order
     }
 }
 

@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use exeat::egress::hold::{Asked, Desk, HoldInfo};
+use exeat::egress::hold::{Asked, Claimed, Desk, HoldInfo};
 use exeat::egress::record::{Ended, Outcome, Record, Recorder, Ruling, Unwritable};
 use exeat::egress::{Company, Gate, GateSettings};
 use exeat::policy::Policy;
 use exeat::policy::address::Guard;
 use exeat::policy::allowlist::Allowlist;
-use exeat::policy::approvals::Approvals;
+use exeat::policy::approvals::{ApprovalId, Approvals};
 use exeat::policy::attempt::{Attempt, AttemptId};
 use exeat::policy::decide::HoldTerms;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -132,6 +132,10 @@ impl Desk for Ledger {
 
     fn leave(&self, hold: &str, _attempt: AttemptId) {
         panic!("nobody waits at {hold}");
+    }
+
+    fn claim(&self, approval: ApprovalId, _attempt: &Attempt, _now: SystemTime) -> Claimed {
+        panic!("nobody said {approval:?}");
     }
 }
 

@@ -26,7 +26,6 @@ use super::Api;
 use super::caller::Caller;
 use super::guard::slower;
 use super::problem::Answer;
-use super::routes::holds::Question;
 use super::routes::session::Me;
 use super::routes::{agents, approvals, holds};
 use crate::approval::store::Role;
@@ -156,7 +155,7 @@ impl Follower {
         let known = agents::shown(api, caller);
         let policy = api.policy.load().hash().to_string();
         self.told.approvals = given.iter().map(|given| given.id).collect();
-        self.told.frozen = known.iter().map(|known| (known.agent.clone(), known.frozen)).collect();
+        self.told.frozen = known.iter().map(|known| (known.agent.clone(), known.stopped)).collect();
         self.told.policy.clone_from(&policy);
         let attempts = api.recent.list(ATTEMPTS, |attempt| caller.sees_attempt_of(attempt.agent.as_ref()));
         let shown = json!({
@@ -168,8 +167,8 @@ impl Follower {
 
     async fn news(&self, news: News) -> Option<()> {
         match news {
-            News::Opened { hold } if self.caller.sees(&hold.agent) => self.say("hold-opened", &Question::from(hold)).await,
-            News::Changed { hold } if self.caller.sees(&hold.agent) => self.say("hold-changed", &Question::from(hold)).await,
+            News::Opened { hold } if self.caller.sees(&hold.agent) => self.say("hold-opened", &hold).await,
+            News::Changed { hold } if self.caller.sees(&hold.agent) => self.say("hold-changed", &hold).await,
             News::Closed { closed } if self.caller.sees(&closed.agent) => self.say("hold-closed", &closed).await,
             News::Opened { .. } | News::Changed { .. } | News::Closed { .. } => Some(()),
         }

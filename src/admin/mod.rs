@@ -5,7 +5,6 @@
 mod body;
 mod caller;
 mod events;
-mod facts;
 mod guard;
 mod listen;
 mod openapi;
@@ -36,6 +35,7 @@ pub use routes::holds::{Approve, Deny, ScopeWord};
 pub use socket::{BindError, SOCKET, Socket, bind};
 
 use crate::approval::HoldDesk;
+use crate::approval::store::{Freeze, Whom};
 use crate::egress::Tunnels;
 use crate::egress::record::Recorder;
 use crate::policy::Policy;
@@ -52,6 +52,22 @@ pub trait AdminHooks: Send + Sync + std::fmt::Debug {
 
     /// What of the files is in force: an object of `files`, `warnings` and `faults`.
     fn policy(&self) -> Value;
+
+    /// The agents, a JSON array of objects: `agent`, and `frozen`, a list of `by since? note? everyone`.
+    fn agents(&self) -> Value;
+
+    /// Stops somebody. `false`: that was so before, and stays as it was said. The API answers `{"changed": bool}`.
+    ///
+    /// The text says what is wrong: the name is nobody's, and nothing happened; or he is stopped, and it could not be recorded or kept.
+    fn freeze(&self, freeze: Freeze) -> Result<bool, String>;
+
+    /// Lets somebody go on. `false`: he was not stopped by a freeze of these. What the file `freeze` stops stays stopped, and `agents` shows it.
+    ///
+    /// The text says why nothing happened.
+    fn thaw(&self, whom: &Whom, by: &str) -> Result<bool, String>;
+
+    /// Who is stopped by command or API; not who is by the file `freeze`.
+    fn freezes(&self) -> Vec<Freeze>;
 }
 
 /// What the API works on.

@@ -77,10 +77,12 @@ impl From<AnswerError> for Refused {
     fn from(error: AnswerError) -> Self {
         let status = match error {
             AnswerError::Unknown | AnswerError::Died | AnswerError::Withdrawn => StatusCode::NOT_FOUND,
-            AnswerError::Approved | AnswerError::Denied | AnswerError::Used => StatusCode::CONFLICT,
+            AnswerError::Approved | AnswerError::Denied | AnswerError::Used | AnswerError::Elsewhere => StatusCode::CONFLICT,
             AnswerError::Duration | AnswerError::Note | AnswerError::Networks => StatusCode::BAD_REQUEST,
             AnswerError::Floor(_) => StatusCode::FORBIDDEN,
-            AnswerError::Unwritable | AnswerError::Unrecorded => StatusCode::SERVICE_UNAVAILABLE,
+            AnswerError::Unwritable | AnswerError::Unrecorded | AnswerError::Unkept(_) | AnswerError::Unlasting(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         Self::new(status, error.to_string())
     }
@@ -91,7 +93,7 @@ impl From<RevokeError> for Refused {
         let status = match error {
             RevokeError::Unknown => StatusCode::NOT_FOUND,
             RevokeError::Ambiguous => StatusCode::CONFLICT,
-            RevokeError::Unrecorded => StatusCode::SERVICE_UNAVAILABLE,
+            RevokeError::Unrecorded | RevokeError::Unlasting(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())
     }

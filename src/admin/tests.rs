@@ -27,6 +27,18 @@ impl AdminHooks for Hooks {
     fn policy(&self) -> Value {
         serde_json::json!({"files": ["coder.toml"], "warnings": [], "faults": []})
     }
+    fn agents(&self) -> Value {
+        serde_json::json!([{"agent": "coder"}])
+    }
+    fn freeze(&self, freeze: Freeze) -> Result<bool, String> {
+        Ok(freeze.whom != Whom::Everyone)
+    }
+    fn thaw(&self, whom: &Whom, _: &str) -> Result<bool, String> {
+        if *whom == Whom::Everyone { Err("no".to_owned()) } else { Ok(true) }
+    }
+    fn freezes(&self) -> Vec<Freeze> {
+        Vec::new()
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::holds::Question;
 use super::shown::{PlaceView, timestamp};
+use super::store::StoreError;
 use crate::egress::record::Answer;
 use crate::policy::address::Addresses;
 use crate::policy::approvals::{Approval, ApprovalId, ONCE_WITHIN, Scope, Subject};
@@ -173,6 +174,15 @@ pub enum AnswerError {
     /// A no after a yes is the safe side: it took effect all the same.
     #[error("the yes is taken back, but the journal cannot be written and does not say so")]
     Unrecorded,
+    /// Another process was quicker.
+    #[error("the question was answered elsewhere already, so the answer has no effect")]
+    Elsewhere,
+    /// The store does not take a yes.
+    #[error("{0}; so the answer has no effect")]
+    Unkept(StoreError),
+    /// The store does not take a no, which is the safe side: it took effect all the same.
+    #[error("the no holds until exeat ends, and is not kept: {0}")]
+    Unlasting(StoreError),
 }
 
 /// Why the floor gives no such yes, and which it gives.
@@ -254,6 +264,9 @@ pub enum RevokeError {
     /// Taking back is the safe side: it took effect all the same.
     #[error("the approval is revoked, but the journal cannot be written and does not say so")]
     Unrecorded,
+    /// The store does not take it, and will bring the approval back; until exeat ends it is gone all the same.
+    #[error("the approval is revoked until exeat ends, and comes back with the next start: {0}; then revoke it again")]
+    Unlasting(StoreError),
 }
 
 /// A reply and a note that are fit to be weighed.
@@ -362,7 +375,8 @@ pub(super) fn until(scope: &Scope) -> Option<Timestamp> {
     }
 }
 
-fn spelt(addresses: &Addresses) -> Vec<String> {
+/// Addresses as listings spell them.
+pub(super) fn spelt(addresses: &Addresses) -> Vec<String> {
     let public = addresses.public.then(|| "public".to_owned());
     public.into_iter().chain(addresses.networks.iter().map(ToString::to_string)).collect()
 }

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use super::answer::{self, AnswerError, Answered, ApprovalView, Reply, RevokeError, Said};
-use super::desk::{Closed, Closing, HoldDesk, News};
+use super::desk::HoldDesk;
 use super::holds::{Question, typed};
-use super::shown::HoldView;
+use super::news::{Closed, Closing, News};
 use super::state::State;
 use crate::egress::hold::Word;
 use crate::egress::record::{self, Place, Record};
 use crate::policy::approvals::{Approval, ApprovalId, Subject, Withdrawn};
 use crate::policy::attempt::Attempt;
+
+/// Who takes back a yes that could not be kept.
+const NOBODY: &str = "exeat";
 
 impl HoldDesk {
     /// Answers a question. The answer is written down, then takes effect, then those who wait are told.
@@ -40,6 +43,7 @@ impl HoldDesk {
         self.recorder
             .record(&record_of(&answered, &approval.subject, &approval.approver, &approval.note))
             .map_err(|_| AnswerError::Unwritable)?;
+        self.keep(id, &approval)?;
         let Some(question) = state.holds.close(id) else { return Err(AnswerError::Unknown) };
         let (approval_id, approver) = (approval.id, approval.approver.to_string());
         {
@@ -58,6 +62,18 @@ impl HoldDesk {
         self.close(state, &question, yes(&question), Word::DecideAgain);
         self.spread(state, &question.subject, yes);
         Ok(answered)
+    }
+
+    /// A yes that the store does not take is taken back in the journal, where it stands already.
+    fn keep(&self, id: &str, approval: &Approval) -> Result<(), AnswerError> {
+        let why = match self.store.approve(id, approval) {
+            Ok(true) => return Ok(()),
+            Ok(false) => AnswerError::Elsewhere,
+            Err(error) => AnswerError::Unkept(error),
+        };
+        // A journal that fails as well leaves a yes in it that nothing rests on.
+        let _ = self.recorder.record(&revoked(approval, NOBODY));
+        Err(why)
     }
 
     /// A yes may cover more than those who waited for it: other instances, and requests found in a tunnel. Their questions are over as well,
@@ -81,12 +97,13 @@ impl HoldDesk {
             }
         }
         for question in over.iter().filter_map(|id| state.holds.close(id)).collect::<Vec<_>>() {
+            self.end_in_store(&question.id, Closing::Approved);
             self.close(state, &question, yes(&question), Word::DecideAgain);
         }
         for (id, attempt) in covered {
             state.holds.leave(&id, attempt);
             state.tell(vec![(attempt, Word::DecideAgain)]);
-            if let Some(hold) = state.holds.get(&id).map(HoldView::of) {
+            if let Some(hold) = state.holds.view(&id) {
                 let _ = self.news.send(News::Changed { hold });
             }
         }
@@ -99,10 +116,11 @@ impl HoldDesk {
             let answered = Answered::no(id, &question.subject, None, question.waiting.len());
             self.recorder.record(&record_of(&answered, &question.subject, &approver, &note)).map_err(|_| AnswerError::Unwritable)?;
             let Some(question) = state.holds.close(id) else { return Err(AnswerError::Unknown) };
+            let kept = self.store.deny(id, &question.subject, at, until);
             self.approvals.write().silence(question.subject.clone(), until);
             let closed = Closed { approver: Some(approver.to_string()), ..Closed::of(&question, Closing::Denied) };
             self.close(state, &question, closed, Word::No { note });
-            return Ok(answered);
+            return kept.map(|_| answered).map_err(AnswerError::Unlasting);
         }
         let Some(given) = state.given.get(id).copied() else { return Err(state.what_became_of(id)) };
         // A no that comes after a yes wins over what of it is unused: that is taken away first, as taking away needs no record to be safe.
@@ -122,9 +140,10 @@ impl HoldDesk {
         state.given.remove(id);
         state.remember(id.into(), Closing::Denied);
         self.changes.send_modify(|count| *count += 1);
+        let kept = self.store.deny(id, &approval.subject, at, until);
         let answered = Answered::no(id, &approval.subject, Some(approval.id), 0);
         self.recorder.record(&record_of(&answered, &approval.subject, &approver, &note)).map_err(|_| AnswerError::Unrecorded)?;
-        Ok(answered)
+        kept.map(|_| answered).map_err(AnswerError::Unlasting)
     }
 
     /// Takes an approval back, by the short id of its question or by the beginning of its own. What it covers is decided again.
@@ -133,17 +152,10 @@ impl HoldDesk {
         let found = self.find(&state, id)?;
         let approval = self.approvals.write().revoke(found).ok_or(RevokeError::Unknown)?;
         self.changes.send_modify(|count| *count += 1);
-        let Subject { agent, instance: _, destination, scheme, request } = &approval.subject;
-        let revoked = record::Revoked {
-            approval: found.0,
-            agent: agent.clone(),
-            destination: Place::new(destination, *scheme),
-            request: request.as_ref().map(record::masked),
-            who: who.to_owned(),
-        };
+        let kept = self.store.end(found, (self.clock)());
         let view = ApprovalView::of(&approval, state.hold_of(found));
-        self.recorder.record(&Record::Revoked(revoked)).map_err(|_| RevokeError::Unrecorded)?;
-        Ok(view)
+        self.recorder.record(&revoked(&approval, who)).map_err(|_| RevokeError::Unrecorded)?;
+        kept.map(|_| view).map_err(RevokeError::Unlasting)
     }
 
     /// Has what is open decided again, as where a person cuts it.
@@ -167,6 +179,17 @@ impl HoldDesk {
             (Some(_), Some(_)) => Err(RevokeError::Ambiguous),
         }
     }
+}
+
+fn revoked(approval: &Approval, who: &str) -> Record {
+    let Subject { agent, instance: _, destination, scheme, request } = &approval.subject;
+    Record::Revoked(record::Revoked {
+        approval: approval.id.0,
+        agent: agent.clone(),
+        destination: Place::new(destination, *scheme),
+        request: request.as_ref().map(record::masked),
+        who: who.to_owned(),
+    })
 }
 
 fn record_of(answered: &Answered, subject: &Subject, approver: &str, note: &Option<Arc<str>>) -> Record {

@@ -1,6 +1,6 @@
 //! The desk: puts questions, takes answers, writes both down before they take effect.
 //!
-//! Lock order: the desk's own state, then the journal or the approvals, never two of those at once and never the other
+//! Lock order: the desk's own state, then the journal, the store or the approvals, never two of those at once and never the other
 //! way round. Whoever holds the approvals' lock calls nothing here. No lock is held over an await.
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,18 +9,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::answer::ApprovalView;
+use super::facts::Facts;
 use super::holds::{Limits, Question, Told, Weighed, remembered, typed};
-use super::shown::{HoldView, PlaceView};
+use super::news::{Closed, Closing, News};
+use super::shown::HoldView;
 use super::state::{State, Waiter};
-use crate::egress::hold::{Asked, Desk, HoldInfo, Waiting, Word};
+use super::store::{Store, StoreError};
+use crate::egress::hold::{Asked, Claimed, Desk, HoldInfo, Waiting, Word};
 use crate::egress::record::{self, Durable, Place, Record, Recorder};
 use crate::policy::Policy;
 use crate::policy::approvals::{ApprovalId, Approvals, Asking, Subject};
@@ -32,6 +33,9 @@ const NEWS: usize = 256;
 
 /// The longest sleep, so that a clock that is set is noticed.
 const NAP: Duration = Duration::from_secs(30);
+
+/// The store is told in such steps, in seconds, that a question lives on: not with each attempt of a flood that joins it.
+const LIVES_ON_BY: u64 = 10;
 
 /// `[hold]` of `exeat.toml`, but for the wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,90 +50,27 @@ pub struct HoldSettings {
     pub quiet_after_deny: Duration,
 }
 
-/// What happened to a question.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum News {
-    /// It was opened.
-    Opened {
-        /// The question.
-        hold: HoldView,
-    },
-    /// More or fewer attempts wait.
-    Changed {
-        /// The question.
-        hold: HoldView,
-    },
-    /// It is over.
-    Closed {
-        /// Its end.
-        #[serde(flatten)]
-        closed: Closed,
-    },
-}
-
-/// The end of a question.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Closed {
-    /// The question's short id.
-    pub id: String,
-    /// Who asked.
-    pub agent: AgentId,
-    /// For where.
-    #[serde(flatten)]
-    pub place: PlaceView,
-    /// How.
-    pub how: Closing,
-    /// Who answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approver: Option<String>,
-    /// `once`, `for` or `always`, of a yes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scope: Option<String>,
-    /// When the yes ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
-}
-
-impl Closed {
-    pub(super) fn of(question: &Question, how: Closing) -> Self {
-        Self {
-            id: question.id.to_string(),
-            agent: question.subject.agent.clone(),
-            place: PlaceView::about(&question.subject),
-            how,
-            approver: None,
-            scope: None,
-            until: None,
-        }
-    }
-}
-
-/// How a question ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Closing {
-    /// A yes.
-    Approved,
-    /// A no.
-    Denied,
-    /// Nobody answered.
-    Expired,
-    /// The policy changed and does not ask it any more.
-    Withdrawn,
-}
-
 /// Where questions are put and answered.
 pub struct HoldDesk {
     pub(super) quiet_after_deny: Duration,
     pub(super) policy: Arc<ArcSwap<Policy>>,
     pub(super) approvals: Arc<RwLock<Approvals>>,
     pub(super) recorder: Arc<dyn Recorder>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) clock: fn() -> SystemTime,
     pub(super) state: Mutex<State>,
     pub(super) changes: watch::Sender<u64>,
     pub(super) news: broadcast::Sender<News>,
     pub(super) wake: Notify,
+}
+
+/// What is written before anything takes effect: the journal tells what happened, the store brings it back.
+#[derive(Clone, Debug)]
+pub struct Books {
+    /// The journal.
+    pub recorder: Arc<dyn Recorder>,
+    /// The store.
+    pub store: Arc<dyn Store>,
 }
 
 impl fmt::Debug for HoldDesk {
@@ -139,14 +80,14 @@ impl fmt::Debug for HoldDesk {
 }
 
 impl HoldDesk {
-    /// A desk nobody sits at yet. The floor of `policy` bounds what may be answered there.
+    /// A desk nobody sits at yet, with what the store kept. The floor of `policy` bounds what may be answered there.
     pub fn new(
         settings: HoldSettings,
         policy: Arc<ArcSwap<Policy>>,
         approvals: Arc<RwLock<Approvals>>,
-        recorder: Arc<dyn Recorder>,
-    ) -> Arc<Self> {
-        Self::with_clock(settings, policy, approvals, recorder, SystemTime::now)
+        books: Books,
+    ) -> Result<Arc<Self>, StoreError> {
+        Self::with_clock(settings, policy, approvals, books, SystemTime::now)
     }
 
     /// As `new`, with a clock of the caller's.
@@ -154,21 +95,25 @@ impl HoldDesk {
         settings: HoldSettings,
         policy: Arc<ArcSwap<Policy>>,
         approvals: Arc<RwLock<Approvals>>,
-        recorder: Arc<dyn Recorder>,
+        books: Books,
         clock: fn() -> SystemTime,
-    ) -> Arc<Self> {
+    ) -> Result<Arc<Self>, StoreError> {
         let HoldSettings { pending, per_agent, total, quiet_after_deny } = settings;
-        Arc::new(Self {
+        let Books { recorder, store } = books;
+        let desk = Arc::new(Self {
             quiet_after_deny,
             policy,
             approvals,
             recorder,
+            store,
             clock,
             state: Mutex::new(State::new(Limits { pending, per_agent, total })),
             changes: watch::Sender::new(0),
             news: broadcast::Sender::new(NEWS),
             wake: Notify::new(),
-        })
+        });
+        desk.take_up()?;
+        Ok(desk)
     }
 
     /// Somebody can answer for one agent, or for all, as long as the presence is kept.
@@ -181,7 +126,7 @@ impl HoldDesk {
     pub fn holds(&self) -> Vec<HoldView> {
         let mut state = self.state.lock();
         self.bury(&mut state, (self.clock)());
-        let mut holds: Vec<_> = state.holds.iter().map(HoldView::of).collect();
+        let mut holds: Vec<_> = state.holds.views().collect();
         drop(state);
         holds.sort_by(|one, other| (one.opened_at, &one.id).cmp(&(other.opened_at, &other.id)));
         holds
@@ -191,7 +136,7 @@ impl HoldDesk {
     pub fn hold(&self, id: &str) -> Option<HoldView> {
         let mut state = self.state.lock();
         self.bury(&mut state, (self.clock)());
-        state.holds.get(&typed(id)).map(HoldView::of)
+        state.holds.view(&typed(id))
     }
 
     /// The approvals in force, the oldest first.
@@ -245,7 +190,7 @@ impl HoldDesk {
         }
         state.tell(told);
         for question in over.iter().filter_map(|id| state.holds.close(id)).collect::<Vec<_>>() {
-            self.over(&mut state, Closed::of(&question, Closing::Withdrawn));
+            self.over_unanswered(&mut state, &question, Closing::Withdrawn);
         }
     }
 
@@ -285,7 +230,7 @@ impl HoldDesk {
         let (dead, told) = state.holds.expire(now);
         state.tell(told);
         for question in dead {
-            self.over(state, Closed::of(&question, Closing::Expired));
+            self.over_unanswered(state, &question, Closing::Expired);
         }
     }
 
@@ -294,13 +239,26 @@ impl HoldDesk {
         self.over(state, closed);
     }
 
+    /// A row that stays behind for a store that fails does no harm: a start ends what is past its time, and withdraws what is not asked.
+    fn over_unanswered(&self, state: &mut State, question: &Question, how: Closing) {
+        self.end_in_store(&question.id, how);
+        self.over(state, Closed::of(question, how));
+    }
+
+    pub(super) fn end_in_store(&self, id: &str, how: Closing) {
+        if let Err(error) = self.store.close(id, how, (self.clock)()) {
+            tracing::warn!(%error, "the end of a question is not kept");
+        }
+    }
+
     fn over(&self, state: &mut State, closed: Closed) {
         state.remember(closed.id.as_str().into(), closed.how);
         let _ = self.news.send(News::Closed { closed });
     }
 
-    fn open(&self, state: &mut State, id: &Arc<str>, attempt: &Attempt, terms: &HoldTerms) -> Result<(), record::Unwritable> {
-        self.recorder.record(&Record::Held(record::Held {
+    fn open(&self, state: &mut State, id: &Arc<str>, asked: (&Attempt, &HoldTerms), facts: Arc<Facts>) -> Result<(), Unasked> {
+        let (attempt, terms) = asked;
+        let held = Record::Held(record::Held {
             id: attempt.id,
             hold: id.to_string(),
             agent: attempt.agent.clone(),
@@ -309,10 +267,32 @@ impl HoldDesk {
             request: attempt.sight.meant().as_ref().map(record::masked),
             only: terms.asking == Asking::ThisRequest,
             rule: terms.rule.as_ref().map(ToString::to_string),
-        }))?;
-        state.holds.open(Arc::clone(id), attempt, terms, (self.clock)());
+        });
+        self.recorder.record(&held).map_err(|record::Unwritable| Unasked)?;
+        state.holds.open(Arc::clone(id), (attempt, terms), facts, (self.clock)());
+        let kept = state.holds.get(id).map_or(Ok(()), |question| self.store.open(question));
+        if let Err(error) = kept {
+            tracing::warn!(%error, "a question cannot be kept and is not asked");
+            state.holds.close(id);
+            return Err(Unasked);
+        }
         self.wake.notify_one();
         Ok(())
+    }
+
+    /// A question lives on for being asked again. The store is told as often as a restart would notice.
+    fn live_on(&self, question: &Question, before: SystemTime) {
+        let told = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() / LIVES_ON_BY);
+        if told(before) != told(question.dies_at)
+            && let Err(error) = self.store.extend(&question.id, question.dies_at)
+        {
+            tracing::warn!(%error, "a question is kept for less long than it lives");
+        }
+    }
+
+    /// Whether an id stands for a question already. What the store cannot say, it refuses to keep twice.
+    fn is_taken(&self, state: &State, id: &str) -> bool {
+        state.is_taken(id) || self.store.fate(id).is_ok_and(|fate| fate.is_some())
     }
 
     /// Whether an answer came between the attempt's decision and its question.
@@ -336,17 +316,20 @@ impl Desk for HoldDesk {
             return Asked::Waiting(Waiting::new(nowhere, attempt.id, word, self));
         }
         let bits = chance();
-        let (id, opened) = match state.holds.weigh(&Subject::asked(attempt, terms.asking), attempt.id, bits, |id| state.is_taken(id)) {
+        let (id, opened) = match state.holds.weigh(&Subject::asked(attempt, terms.asking), attempt.id, bits, |id| self.is_taken(&state, id))
+        {
             Weighed::Full(limit) => return Asked::Full(limit),
             Weighed::Join(id) => (id, false),
             Weighed::Open(id) => (id, true),
         };
-        if opened && self.open(&mut state, &id, attempt, terms).is_err() {
+        if opened && self.open(&mut state, &id, (attempt, terms), Arc::default()).is_err() {
             return Asked::Unrecorded;
         }
+        let before = state.holds.get(&id).map_or(now, |question| question.dies_at);
         let waits = state.holds.join(&id, attempt.id, now);
+        state.holds.get(&id).into_iter().for_each(|question| self.live_on(question, before));
         let expires_at = state.holds.get(&id).map_or(now, |question| question.dies_at);
-        if let Some(hold) = state.holds.get(&id).map(HoldView::of) {
+        if let Some(hold) = state.holds.view(&id) {
             let _ = self.news.send(if opened { News::Opened { hold } } else { News::Changed { hold } });
         }
         let info = HoldInfo { id, expires_at, opened };
@@ -362,12 +345,19 @@ impl Desk for HoldDesk {
         let mut state = self.state.lock();
         if state.holds.leave(hold, attempt) {
             state.words.remove(&attempt);
-            if let Some(hold) = state.holds.get(hold).map(HoldView::of) {
+            if let Some(hold) = state.holds.view(hold) {
                 let _ = self.news.send(News::Changed { hold });
             }
         }
     }
+
+    fn claim(&self, approval: ApprovalId, attempt: &Attempt, now: SystemTime) -> Claimed {
+        self.use_up(approval, attempt, now)
+    }
 }
+
+/// A question that cannot be written down.
+struct Unasked;
 
 /// Somebody who can answer. Dropping it is leaving.
 #[derive(Debug)]

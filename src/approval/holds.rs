@@ -9,6 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+use super::facts::Facts;
+use super::shown::HoldView;
+use super::similar::Groups;
 use crate::egress::hold::Word;
 use crate::egress::record::masked;
 use crate::policy::approvals::{Asking, Subject};
@@ -46,6 +49,8 @@ pub struct Question {
     sight: Sight,
     /// What it is asked under.
     pub terms: HoldTerms,
+    /// What is known of it.
+    pub facts: Arc<Facts>,
     /// The agent had not asked for the destination before.
     pub first_time: bool,
     /// Attempts that wait for the answer.
@@ -68,7 +73,8 @@ impl Question {
         let seen = |line: &RequestLine| Sight::Seen(Arc::new(Seen::bare(&line.method, &line.path, None)));
         let sight = subject.request.as_ref().map_or(Sight::NotYet, seen);
         let (first_time, [opened_at, dies_at]) = when;
-        Self { id, subject, request, sight, terms, first_time, waiting: BTreeSet::new(), opened_at, dies_at }
+        let facts = Arc::default();
+        Self { id, subject, request, sight, terms, facts, first_time, waiting: BTreeSet::new(), opened_at, dies_at }
     }
 
     /// An attempt that would ask the same.
@@ -111,6 +117,7 @@ pub struct Holds {
     by_agent: BTreeMap<AgentId, usize>,
     waiting: usize,
     asked: HashMap<AgentId, HashSet<Destination>>,
+    groups: Groups,
     for_all: usize,
     for_one: HashMap<AgentId, usize>,
 }
@@ -126,6 +133,7 @@ impl Holds {
             by_agent: BTreeMap::new(),
             waiting: 0,
             asked: HashMap::new(),
+            groups: Groups::default(),
             for_all: 0,
             for_one: HashMap::new(),
         }
@@ -152,7 +160,8 @@ impl Holds {
     }
 
     /// Opens the question `weigh` named. Nobody waits at it yet.
-    pub fn open(&mut self, id: Arc<str>, attempt: &Attempt, terms: &HoldTerms, now: SystemTime) {
+    pub fn open(&mut self, id: Arc<str>, asked: (&Attempt, &HoldTerms), facts: Arc<Facts>, now: SystemTime) {
+        let (attempt, terms) = asked;
         let subject = Subject::asked(attempt, terms.asking);
         let seen = self.asked.entry(subject.agent.clone()).or_default();
         let first_time = !seen.contains(&subject.destination);
@@ -165,18 +174,35 @@ impl Holds {
         *self.by_agent.entry(subject.agent.clone()).or_default() += 1;
         self.by_subject.insert(subject.clone(), Arc::clone(&id));
         self.deaths.insert((dies_at, Arc::clone(&id)));
+        self.groups.insert(&subject, &id);
         let question = Question {
             id: Arc::clone(&id),
             subject,
             request,
             sight: remembered(attempt, terms.asking).sight,
             terms: terms.clone(),
+            facts,
             first_time,
             waiting: BTreeSet::new(),
             opened_at: now,
             dies_at,
         };
         self.questions.insert(id, question);
+    }
+
+    /// Takes up a question that was opened before this process was, whatever the limits are. `false`: one about the same is there.
+    #[must_use]
+    pub(super) fn restore(&mut self, question: Question) -> bool {
+        if self.by_subject.contains_key(&question.subject) {
+            return false;
+        }
+        let id = Arc::clone(&question.id);
+        *self.by_agent.entry(question.subject.agent.clone()).or_default() += 1;
+        self.by_subject.insert(question.subject.clone(), Arc::clone(&id));
+        self.deaths.insert((question.dies_at, Arc::clone(&id)));
+        self.asked.entry(question.subject.agent.clone()).or_default().insert(question.subject.destination.clone());
+        self.questions.insert(id, question);
+        true
     }
 
     /// An attempt takes its place at an open question, which lives on from now. `false`: nobody can answer, it does not wait.
@@ -204,6 +230,7 @@ impl Holds {
     pub fn close(&mut self, id: &str) -> Option<Question> {
         let question = self.questions.remove(id)?;
         self.by_subject.remove(&question.subject);
+        self.groups.remove(&question.subject, id);
         self.deaths.remove(&(question.dies_at, Arc::clone(&question.id)));
         self.waiting -= question.waiting.len();
         if let Some(count) = self.by_agent.get_mut(&question.subject.agent) {
@@ -282,6 +309,16 @@ impl Holds {
     /// The question of that id.
     pub fn get(&self, id: &str) -> Option<&Question> {
         self.questions.get(id)
+    }
+
+    /// The question of that id as it is shown.
+    pub fn view(&self, id: &str) -> Option<HoldView> {
+        self.questions.get(id).map(|question| HoldView::of(question, self.groups.beside(&question.subject, id)))
+    }
+
+    /// Every pending question as it is shown, in no order.
+    pub fn views(&self) -> impl Iterator<Item = HoldView> {
+        self.questions.iter().map(|(id, question)| HoldView::of(question, self.groups.beside(&question.subject, id)))
     }
 
     /// Every pending question, in no order.

@@ -3,9 +3,13 @@
 mod answer;
 mod answering;
 pub mod desk;
+pub mod facts;
 pub mod holds;
+mod keeping;
+mod news;
 mod script;
 pub mod shown;
+mod similar;
 mod state;
 pub mod store;
 #[cfg(test)]
@@ -14,5 +18,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use answer::{AnswerError, Answered, ApprovalView, BeyondFloor, Lasting, Reply, RevokeError};
-pub use desk::{Closed, Closing, HoldDesk, HoldSettings, News, Presence};
+pub use desk::{Books, HoldDesk, HoldSettings, Presence};
+pub use facts::{Lookalike, Risk, Similar};
+pub use news::{Closed, Closing, News};
 pub use shown::{HoldView, PlaceView};

@@ -3,8 +3,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::answer::spelt;
+use super::facts::cover::facts;
+use super::facts::{Facts, Lookalike, Risk, Similar};
 use super::holds::Question;
 use super::script;
+use crate::egress::hold::Process;
 use crate::egress::record::masked;
 use crate::policy::approvals::Subject;
 use crate::policy::attempt::{AgentId, RequestLine, Scheme};
@@ -32,20 +36,53 @@ pub struct HoldView {
     /// The note of that rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// What a yes lets the name resolve to, unless it says otherwise.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// The process that asked first, as it was observed; absent where it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
+    /// The shipped preset that lists the destination.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    /// A known name the host could be taken for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookalike: Option<Lookalike>,
+    /// What speaks against the destination.
+    #[serde(default)]
+    pub risk: Vec<Risk>,
+    /// Other pending questions that are nearly the same; an answer covers none of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub similar: Option<Similar>,
     /// The agent asked for this destination for the first time since exeat started.
     pub first_time: bool,
+    /// How many people have to say yes.
+    #[serde(default = "one")]
+    pub approvers: usize,
+    /// Who said yes, where that takes more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub yes_by: Vec<String>,
     /// How many attempts wait for the answer.
     pub waiting: usize,
     /// When it was opened.
     pub opened_at: Timestamp,
     /// When it dies unanswered, unless it is asked again.
     pub expires_at: Timestamp,
+    /// The hash of what is shown and what an answer covers. An answer may cite it, and has no effect where the question changed.
+    #[serde(default)]
+    pub facts: String,
+}
+
+/// One person answers, unless something says otherwise.
+fn one() -> usize {
+    1
 }
 
 impl HoldView {
-    /// The question as it stands.
-    pub fn of(question: &Question) -> Self {
-        Self {
+    /// The question as it stands, beside `similar` ones.
+    pub(super) fn of(question: &Question, similar: Option<Similar>) -> Self {
+        let Facts { process, risk, preset, lookalike } = question.facts.as_ref().clone();
+        let view = Self {
             id: question.id.as_ref().to_owned(),
             agent: question.subject.agent.clone(),
             instance: question.subject.instance.to_string(),
@@ -53,11 +90,21 @@ impl HoldView {
             request: question.request.clone(),
             rule: question.terms.rule.as_ref().map(ToString::to_string),
             note: question.terms.note.as_ref().map(ToString::to_string),
+            addresses: spelt(&question.terms.addresses),
+            process,
+            preset: preset.as_ref().map(ToString::to_string),
+            lookalike,
+            risk,
+            similar,
             first_time: question.first_time,
+            approvers: one(),
+            yes_by: Vec::new(),
             waiting: question.waiting.len(),
             opened_at: timestamp(question.opened_at),
             expires_at: timestamp(question.dies_at),
-        }
+            facts: String::new(),
+        };
+        Self { facts: facts(&view), ..view }
     }
 }
 

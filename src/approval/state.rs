@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::answer::AnswerError;
-use super::desk::Closing;
 use super::holds::{Holds, Limits, Told};
+use super::news::Closing;
 use crate::egress::hold::Word;
 use crate::policy::approvals::ApprovalId;
 use crate::policy::attempt::{Attempt, AttemptId};

@@ -13,8 +13,9 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
-use super::{HoldDesk, HoldSettings, Lasting, Reply};
-use crate::egress::hold::{Asked, Desk as _, Waiting};
+use super::store::{Sqlite, Store};
+use super::{Books, HoldDesk, HoldSettings, Lasting, Reply};
+use crate::egress::hold::{Asked, Claimed, Desk as _, Waiting};
 use crate::egress::record::{Answer, Ended, Record, Recorder, Ruling, Unwritable};
 use crate::policy::Policy;
 use crate::policy::address::{Addresses, Guard};
@@ -55,6 +56,7 @@ pub(crate) struct Room {
     pub(crate) policy: Arc<ArcSwap<Policy>>,
     pub(crate) approvals: Arc<RwLock<Approvals>>,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) store: Arc<Sqlite>,
 }
 
 impl Room {
@@ -64,8 +66,10 @@ impl Room {
         let settings = HoldSettings { pending: PENDING, per_agent: 3, total: 4, quiet_after_deny: QUIET };
         let recorder = Arc::clone(&journal) as Arc<dyn Recorder>;
         let policy = Arc::new(ArcSwap::from_pointee(under(Floor::none())));
-        let desk = HoldDesk::with_clock(settings, Arc::clone(&policy), Arc::clone(&approvals), recorder, now);
-        Self { desk, policy, approvals, journal }
+        let store = Arc::new(Sqlite::in_memory().unwrap());
+        let books = Books { recorder, store: Arc::clone(&store) as Arc<dyn Store> };
+        let desk = HoldDesk::with_clock(settings, Arc::clone(&policy), Arc::clone(&approvals), books, now).unwrap();
+        Self { desk, policy, approvals, journal, store }
     }
 
     pub(crate) fn ask(&self, attempt: &Attempt) -> Asked {
@@ -81,9 +85,8 @@ impl Room {
     }
 
     pub(crate) fn pass(&self, attempt: &Attempt) -> bool {
-        let mut approvals = self.approvals.write();
-        let Some(id) = approvals.live(attempt, Asking::EveryRequest, now()).map(|approval| approval.id) else { return false };
-        approvals.claim(id, attempt, now())
+        let live = self.approvals.read().live(attempt, Asking::EveryRequest, now()).map(|approval| approval.id);
+        live.is_some_and(|id| self.desk.claim(id, attempt, now()) == Claimed::Taken)
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds are told whole")]

@@ -9,8 +9,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::admin_client::{AdminClient, NotRunning, segment};
 use super::token::Streams;
 use crate::admin::{ApproverView, Issued, NewApprover, add_without_server, name_of, remove_without_server};
-use crate::app;
-use crate::approval::store::{Role, Sqlite, Store as _};
+use crate::app::Kept;
+use crate::approval::store::{Role, Sqlite, Store};
 use crate::config::{Config, Durability};
 use crate::policy::attempt::AgentId;
 use crate::telemetry::Recording;
@@ -127,11 +127,11 @@ fn listed(config: &Config) -> Result<Vec<ApproverView>> {
 }
 
 /// Changes the store where no exeat runs with it, and records that in a journal of its own.
-fn alone<T>(config: &Config, change: impl FnOnce(&Sqlite, &Recording, &str) -> Result<T>) -> Result<T> {
-    let store = store(config)?;
-    let recording = Recording::new(app::open_journal(config)?);
+fn alone<T>(config: &Config, change: impl FnOnce(&dyn Store, &Recording, &str) -> Result<T>) -> Result<T> {
+    let Kept { journal, store } = Kept::lasting(config)?;
+    let recording = Recording::new(journal);
     let who = name_of(rustix::process::geteuid().as_raw());
-    let changed = change(&store, &recording, &who)?;
+    let changed = change(&*store, &recording, &who)?;
     if recording.stop().is_err() {
         bail!("it is done, but the journal could not be closed in order");
     }

@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::loaded::{self, Loaded};
 use super::{Usage, env, terminal};
-use crate::app::{self, App, Bound};
+use crate::app::{App, Bound, Kept};
 use crate::config::tokens::Token;
 use crate::config::{Admin, Config, Listen};
 use crate::policy::allowlist::{Allowlist, Unlisted};
@@ -89,8 +89,8 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     let token = Token::generate()?;
     let policy =
         loaded.standing.alone(allowlist).map_err(|faults| loaded::refusal(&faults))?.with_tokens([(token.digest(), agent.clone())]);
-    let journal = app::open_journal(&config)?;
-    let (app, ways) = App::start(&config, &bound, (policy, Vec::new()), journal)?;
+    let kept = Kept::passing(&config)?;
+    let (app, ways) = App::start(&config, &bound, (policy, Vec::new()), kept)?;
     app.open(&ways, bound, Arc::new(Readiness::default));
     drop(ways);
     app.export();
@@ -113,6 +113,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     }
     let url = format!("http://{agent}:{}@{address}", token.expose());
     let status = command(&args.command, &url, signals).await;
+    // The command's own code stands: what is wrong with the journal is in the log.
     app.end().await;
     match status {
         Ok(status) => {

@@ -17,11 +17,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::loaded::{self, Loaded};
 use crate::admin::{self, AdminHooks, Api, People, Streams};
 use crate::app::reload::{Reloader, Told};
-use crate::app::{self, App, Bound};
-use crate::approval::store::{Sqlite, Store};
+use crate::app::{self, App, Bound, Kept};
+use crate::approval::store::{Freeze, Store, Whom};
+use crate::config::Config;
 use crate::config::lint;
 use crate::config::tokens::TokenStore;
-use crate::config::{Config, Durability};
 
 const ADVISORY: &str =
     "exeat: approvals are advisory for agents that run as this user on this machine: such an agent can answer for itself";
@@ -45,14 +45,14 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     for warning in lint::second_looks(&config, &loaded.policy) {
         writeln!(io::stderr(), "{warning}")?;
     }
-    let journal = app::open_journal(&config)?;
+    let kept = Kept::lasting(&config)?;
+    let store = Arc::clone(&kept.store);
     let tokens = TokenStore::open(&config.state)?;
     let policy = loaded.with_tokens(&tokens)?;
     let mut addresses = addresses(&bound)?;
 
-    let (app, ways) = App::start(&config, &bound, (policy, loaded.standing.told()), journal)?;
+    let (app, ways) = App::start(&config, &bound, (policy, loaded.standing.told()), kept)?;
     let not_in_force = loaded.standing.not_in_force();
-    let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.state, config.journal.durability == Durability::Disk)?);
     let page = bound.admin.take();
     let (reloader, api) = policy_of(&app, (&config, store), loaded, tokens, hang_ups)?;
     if let Some(listener) = page {
@@ -74,7 +74,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     signals.next().await;
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
-        () = app.end() => Ok(ExitCode::SUCCESS),
+        in_order = app.end() => Ok(if in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         () = signals.next() => Ok(ExitCode::FAILURE),
     }
 }
@@ -155,6 +155,22 @@ impl AdminHooks for Hooks {
         let (warnings, faults): (Vec<_>, Vec<_>) =
             (standing.warnings.iter().map(ToString::to_string).collect(), standing.faults().iter().map(ToString::to_string).collect());
         serde_json::json!({ "files": files, "warnings": warnings, "faults": faults })
+    }
+
+    fn agents(&self) -> Value {
+        self.0.standing().policy.agents().map(|agent| serde_json::json!({ "agent": agent })).collect()
+    }
+
+    fn freeze(&self, _: Freeze) -> Result<bool, String> {
+        Err("not built yet".to_owned())
+    }
+
+    fn thaw(&self, _: &Whom, _: &str) -> Result<bool, String> {
+        Err("not built yet".to_owned())
+    }
+
+    fn freezes(&self) -> Vec<Freeze> {
+        Vec::new()
     }
 }
 

@@ -8,10 +8,10 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::Budgets;
+use super::budget::{Budgets, Share};
 use super::claim::{Claim, Objection, Who};
 use super::flood::Refusals;
-use super::hold::{Asked, Desk, Waiting, Word};
+use super::hold::{Asked, Claimed, Desk, Waiting, Word};
 use super::live::{Admitted, Doing, Live};
 use super::look::Unseen;
 use super::open::{Backing, Granted, OnEnd, Open};
@@ -228,15 +228,16 @@ impl Gate {
                         }
                     };
                     let claimed = match grant.basis() {
-                        Basis::Listed(_) | Basis::Observed(_) => true,
-                        Basis::Approved(id) => self.approvals.write().claim(*id, &attempt, now),
+                        Basis::Listed(_) | Basis::Observed(_) => Claimed::Taken,
+                        Basis::Approved(id) => self.desk.claim(*id, &attempt, now),
                     };
-                    if claimed {
+                    if claimed == Claimed::Taken {
                         open.share = share;
                         return self.permit(open, grant, Asker { attempt, who }, changed).await.map(Admission::Pass);
                     }
-                    if let Some(share) = share {
-                        share.unused();
+                    share.into_iter().for_each(Share::unused);
+                    if claimed == Claimed::Unkept {
+                        return Err(open.refuse(Reason::Internal, Cause::Journal));
                     }
                     lost_races += 1;
                 }

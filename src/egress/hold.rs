@@ -4,10 +4,32 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use crate::policy::approvals::ApprovalId;
 use crate::policy::attempt::{Attempt, AttemptId};
 use crate::policy::decide::HoldTerms;
+
+/// The process at the other end of a connection from this machine, as it was observed. What it says of itself may be a lie, and what held the connection
+/// then may have handed it on: it is shown to people, and nothing is decided by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its name, as the kernel gives it: at most 15 bytes, and the process may change it.
+    pub name: String,
+    /// The file it runs, where that may be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executable: Option<String>,
+    /// The word it was called by: the first of its command line, never more, as arguments carry secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<String>,
+    /// The user that the connection belongs to, by name where there is one, else `uid:N`.
+    pub user: String,
+    /// How many processes were seen to hold the connection; this is the one found first.
+    pub holders: usize,
+}
 
 /// A question as a refusal cites it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +67,19 @@ pub enum Asked {
     Unattended(HoldInfo),
     /// Too many questions are pending; the text names the limit.
     Full(&'static str),
-    /// The question could not be recorded, so it was not asked.
+    /// The question could not be recorded or kept, so it was not asked.
     Unrecorded,
+}
+
+/// What became of using a yes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// The attempt may use it.
+    Taken,
+    /// It is gone, expired, or used by others: decide again.
+    Gone,
+    /// The use cannot be written down, so there is none.
+    Unkept,
 }
 
 /// One attempt's place at a question. Dropping it leaves the place.
@@ -84,4 +117,7 @@ pub trait Desk: Send + Sync + fmt::Debug {
 
     /// An attempt waits no more.
     fn leave(&self, hold: &str, attempt: AttemptId);
+
+    /// Uses a yes for one attempt. Claiming again what the attempt holds already, or what the tunnel around it holds, is the same use.
+    fn claim(&self, approval: ApprovalId, attempt: &Attempt, now: SystemTime) -> Claimed;
 }

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
@@ -41,6 +42,8 @@ struct State {
     /// A sync is wanted though nobody waits for it.
     asked: bool,
     failed: Option<Failed>,
+    /// A sync was begun then, and has not returned.
+    syncing: Option<Instant>,
     over: bool,
 }
 
@@ -62,8 +65,12 @@ impl Commit {
     pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
         let shared = Arc::new(Shared { state: Mutex::default(), wanted: Condvar::new(), returned: Condvar::new(), disk });
         let syncing = Arc::clone(&shared);
-        if let Err(error) = std::thread::Builder::new().name("journal-sync".into()).spawn(move || syncing.run()) {
-            shared.state.lock().failed = Some(Failed { path: "thread".into(), kind: error.kind(), said: error.to_string() });
+        let run = move || {
+            let last = LastWord(syncing);
+            last.0.run();
+        };
+        if let Err(error) = std::thread::Builder::new().name("journal-sync".into()).spawn(run) {
+            shared.fail(Failed { path: "thread".into(), kind: error.kind(), said: error.to_string() });
         }
         Self { shared }
     }
@@ -133,6 +140,11 @@ impl Commit {
         self.shared.wanted.notify_one();
     }
 
+    /// How long a sync has not returned, where that is `slow` or longer.
+    pub(super) fn hangs(&self, slow: Duration) -> Option<Duration> {
+        self.shared.state.lock().syncing.map(|since| since.elapsed()).filter(|elapsed| *elapsed >= slow)
+    }
+
     /// Why nothing can be written any more.
     pub(super) fn failure(&self) -> Option<JournalError> {
         let state = self.shared.state.lock();
@@ -148,25 +160,41 @@ impl Drop for Commit {
     }
 }
 
+/// Whatever ends the thread, nobody waits for it any more.
+struct LastWord(Arc<Shared>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let said = "the thread that syncs has panicked".to_owned();
+            self.0.fail(Failed { path: "thread".into(), kind: io::ErrorKind::Other, said });
+        }
+    }
+}
+
 impl Shared {
+    fn fail(&self, failed: Failed) {
+        tracing::error!(path = %failed.path.display(), error = failed.said, "a sync failed; nothing is recorded until exeat starts anew");
+        let mut state = self.state.lock();
+        (state.failed, state.syncing) = (Some(failed), None);
+        state.waiting.clear();
+        drop(state);
+        self.returned.notify_all();
+    }
+
     fn run(&self) {
         while let Some((written, dirty)) = self.next() {
             let synced = dirty.iter().try_for_each(|dirty| self.sync(dirty));
+            if let Err(failed) = synced {
+                self.fail(failed);
+                continue;
+            }
             let mut state = self.state.lock();
-            match synced {
-                Ok(()) => {
-                    state.durable = written;
-                    let served = |(wanted, _): &mut (u64, _)| *wanted <= written;
-                    for (_, tell) in state.waiting.extract_if(.., served) {
-                        // Who does not wait any more need not be told.
-                        let _ = tell.send(());
-                    }
-                }
-                Err(failed) => {
-                    tracing::error!(path = %failed.path.display(), error = failed.said, "a sync failed; nothing is recorded until exeat starts anew");
-                    state.failed = Some(failed);
-                    state.waiting.clear();
-                }
+            (state.durable, state.syncing) = (written, None);
+            let served = |(wanted, _): &mut (u64, _)| *wanted <= written;
+            for (_, tell) in state.waiting.extract_if(.., served) {
+                // Who does not wait any more need not be told.
+                let _ = tell.send(());
             }
             drop(state);
             self.returned.notify_all();
@@ -181,6 +209,7 @@ impl Shared {
             if state.failed.is_some() {
                 state.waiting.clear();
             } else if wanted {
+                state.syncing = Some(Instant::now());
                 return Some((state.written, std::mem::take(&mut state.dirty)));
             }
             if state.over {

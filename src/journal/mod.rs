@@ -24,6 +24,7 @@ use std::cell::OnceCell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -172,11 +173,18 @@ impl Journal {
     pub fn probe(&self, written: Witness<'_>) -> Result<(), String> {
         let mut seat = self.seat.lock();
         match seat.writer() {
-            Ok(writer) => writer.probe(written),
-            Err(Unwritable) => seat.healthy(),
+            Ok(writer) => writer.probe(written)?,
+            Err(Unwritable) => seat.healthy()?,
+        }
+        match seat.terms.commit.as_ref().and_then(|commit| commit.hangs(SLOW)) {
+            None => Ok(()),
+            Some(hangs) => Err(format!("the disk has not synced the journal for {} s: what is decided waits for it", hangs.as_secs())),
         }
     }
 }
+
+/// A sync that takes so long is told as a trouble.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// What every writer of this process goes by.
 #[derive(Clone, Debug)]

@@ -28,6 +28,7 @@ use crate::policy::reason::Reason;
 use agent::AgentLabel;
 pub use agent::AgentNames;
 use exemplar::Exemplars;
+pub(super) use exemplar::{Exemplar, Place};
 pub use format::Format;
 use kept::{Maker, Times};
 
@@ -151,6 +152,11 @@ impl Metrics {
     /// All metrics as they stand, sorted by name.
     pub fn families(&self) -> Vec<MetricFamily> {
         self.registry.gather()
+    }
+
+    /// The last attempt in each series that has such.
+    pub(super) fn exemplars(&self) -> HashMap<Place, Exemplar> {
+        self.exemplars.by_place()
     }
 
     /// All metrics, written out.

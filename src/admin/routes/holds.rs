@@ -15,27 +15,11 @@ use utoipa::ToSchema;
 use super::json;
 use crate::admin::body::Sent;
 use crate::admin::caller::Caller;
-use crate::admin::facts::facts;
 use crate::admin::problem::{Answer, Refused};
 use crate::admin::{Api, watch};
 use crate::approval::store::Role;
 use crate::approval::{AnswerError, Answered, HoldView, Lasting, Reply};
 use crate::policy::attempt::AgentId;
-
-/// A question as listings and events show it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(in crate::admin) struct Question {
-    #[serde(flatten)]
-    hold: HoldView,
-    /// Hash of what is shown; an answer repeats it.
-    facts: String,
-}
-
-impl From<HoldView> for Question {
-    fn from(hold: HoldView) -> Self {
-        Self { facts: facts(&hold), hold }
-    }
-}
 
 /// Body of `POST holds/{id}/approve`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -87,7 +71,7 @@ pub struct Deny {
 #[utoipa::path(get, path = "/holds", tag = "holds", params(
     ("watch" = Option<String>, Query, description = "stream what happens to questions, a JSON object a line"),
     ("agent" = Option<String>, Query, description = "with `watch`: of this agent alone"),
-), responses((status = 200, description = "the questions", body = Vec<Question>)))]
+), responses((status = 200, description = "the questions", body = Vec<HoldView>)))]
 pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller, method: Method, RawQuery(query): RawQuery) -> Answer<Response> {
     let query = query.unwrap_or_default();
     if query.is_empty() {
@@ -96,15 +80,15 @@ pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller, method: Me
     watching(&query, api, caller, &method)
 }
 
-pub(in crate::admin) fn shown(api: &Api, caller: &Caller) -> Vec<Question> {
-    api.desk.holds().into_iter().filter(|hold| caller.sees(&hold.agent)).map(Question::from).collect()
+pub(in crate::admin) fn shown(api: &Api, caller: &Caller) -> Vec<HoldView> {
+    api.desk.holds().into_iter().filter(|hold| caller.sees(&hold.agent)).collect()
 }
 
 /// One pending question.
 #[utoipa::path(get, path = "/holds/{id}", tag = "holds", params(("id" = String, Path, description = "its short id")),
-    responses((status = 200, description = "the question", body = Question)))]
+    responses((status = 200, description = "the question", body = HoldView)))]
 pub(super) async fn one(State(api): State<Arc<Api>>, caller: Caller, Path(id): Path<String>) -> Answer<Response> {
-    json(Question::from(find(&api, &caller, &id)?))
+    json(find(&api, &caller, &id)?)
 }
 
 /// Answers yes.
@@ -151,7 +135,7 @@ fn may_answer(api: &Api, caller: &Caller, id: &str, facts: Option<&str>) -> Resu
     }
     match find(api, caller, id) {
         Ok(hold) => {
-            let moved = facts.is_some_and(|facts| facts != crate::admin::facts::facts(&hold));
+            let moved = facts.is_some_and(|facts| facts != hold.facts);
             if moved { Err(Refused::new(StatusCode::CONFLICT, "the question changed: look again")) } else { Ok(()) }
         }
         // Of a question that is over only an approval says whose it was.

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use sqlite::Sqlite;
 
-use super::desk::Closing;
 use super::holds::Question;
+use super::news::Closing;
 use crate::policy::approvals::{Approval, ApprovalId, Subject};
 use crate::policy::attempt::AgentId;
 use crate::policy::destination::Destination;

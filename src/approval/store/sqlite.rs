@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use super::{Approver, Freeze, Kept, Spent, Store, StoreError, Whom};
-use crate::approval::desk::Closing;
+use crate::approval::Closing;
 use crate::approval::holds::Question;
 use crate::policy::approvals::{Approval, ApprovalId, Subject};
 use crate::policy::attempt::AgentId;
@@ -93,14 +93,7 @@ impl Sqlite {
 
     /// Does something as one transaction.
     fn change<T>(&self, change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let mut connection = self.connection.lock();
-        let done = (|| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let done = change(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
-        })();
-        done.map_err(|error| told(&self.path, &error))
+        transact(&mut self.connection.lock(), change).map_err(|error| told(&self.path, &error))
     }
 
     /// The same for what makes exeat more careful, which must not be undone by a power failure where the journal is not.
@@ -108,11 +101,11 @@ impl Sqlite {
         if !self.disk {
             return self.change(change);
         }
-        let durable = |word| self.connection.lock().pragma_update(None, "synchronous", word).map_err(|error| told(&self.path, &error));
-        durable("FULL")?;
-        let done = self.change(change);
-        durable("NORMAL")?;
-        done
+        let mut connection = self.connection.lock();
+        let done = connection.pragma_update(None, "synchronous", "FULL").and_then(|()| transact(&mut connection, change));
+        // What is done is done: where this fails the next changes wait for the disk as well.
+        let _ = connection.pragma_update(None, "synchronous", "NORMAL");
+        done.map_err(|error| told(&self.path, &error))
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -196,6 +189,13 @@ impl Store for Sqlite {
     fn spend(&self, day: Date, spent: &[Spent]) -> Result<(), StoreError> {
         self.change(|change| budgets::spend(change, day, spent))
     }
+}
+
+fn transact<T>(connection: &mut Connection, change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let done = change(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
 }
 
 fn told(path: &Path, error: &rusqlite::Error) -> StoreError {

@@ -32,14 +32,17 @@ impl Recorder for Revoking {
 }
 
 /// Nothing is asked here.
-#[derive(Debug)]
-struct NoDesk;
+#[derive(Debug, Default)]
+struct NoDesk(Arc<RwLock<Approvals>>);
 
 impl Desk for NoDesk {
     fn ask(self: Arc<Self>, _: &Attempt, _: &HoldTerms) -> Asked {
         Asked::Unrecorded
     }
     fn leave(&self, _: &str, _: AttemptId) {}
+    fn claim(&self, approval: ApprovalId, attempt: &Attempt, now: SystemTime) -> Claimed {
+        if self.0.write().claim(approval, attempt, now) { Claimed::Taken } else { Claimed::Gone }
+    }
 }
 
 /// A journal in memory.
@@ -102,6 +105,9 @@ impl Desk for Restless {
         Asked::Waiting(crate::egress::hold::Waiting::new(info, attempt.id, word, self))
     }
     fn leave(&self, _: &str, _: AttemptId) {}
+    fn claim(&self, _: ApprovalId, _: &Attempt, _: SystemTime) -> Claimed {
+        Claimed::Unkept
+    }
 }
 
 const ON_PATHS: &str = "[[allow]]\nhost = \"api.test.example\"\nport = [8080]\nmethod = [\"GET\"]\n";
@@ -130,14 +136,19 @@ struct World {
 
 impl World {
     fn new(rules: &str) -> Self {
-        Self::over(Arc::new(ArcSwap::from_pointee(policy(rules))), Arc::new(NoDesk))
+        let approvals = Arc::default();
+        Self::sharing(Arc::clone(&approvals), Arc::new(ArcSwap::from_pointee(policy(rules))), Arc::new(NoDesk(approvals)))
     }
 
     fn over(policy: Arc<ArcSwap<Policy>>, desk: Arc<dyn Desk>) -> Self {
+        Self::sharing(Arc::default(), policy, desk)
+    }
+
+    fn sharing(approvals: Arc<RwLock<Approvals>>, policy: Arc<ArcSwap<Policy>>, desk: Arc<dyn Desk>) -> Self {
         let (changes, changed) = watch::channel(0);
         let written = Arc::new(Written::default());
         let recorder = Arc::clone(&written) as Arc<dyn Recorder>;
-        let company = Company { approvals: Arc::default(), desk, recorder, changed };
+        let company = Company { approvals, desk, recorder, changed };
         let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100, refusal_records: 200 };
         Self { gate: Gate::new(Arc::clone(&policy), company, settings), policy, changes, written }
     }
@@ -173,7 +184,7 @@ async fn there_is_no_permit_and_no_look_before_decided_is_durable_and_none_where
     for (rules, disk_holds) in [(WHOLE, true), (WHOLE, false), (ON_PATHS, true), (ON_PATHS, false)] {
         let slow = Arc::new(Slow::default());
         let (_changes, changed) = watch::channel(0);
-        let company = Company { approvals: Arc::default(), desk: Arc::new(NoDesk), recorder: Arc::clone(&slow) as _, changed };
+        let company = Company { approvals: Arc::default(), desk: Arc::new(NoDesk::default()), recorder: Arc::clone(&slow) as _, changed };
         let settings = GateSettings { hold_wait: Duration::from_secs(45), per_agent: 100, refusal_records: 200 };
         let gate = Gate::new(Arc::new(ArcSwap::from_pointee(policy(rules))), company, settings);
         let mut admitting = Box::pin(gate.admit(claim("api.test.example:8080", Sight::NotYet)));
@@ -253,7 +264,7 @@ async fn what_is_observed_is_recorded_with_what_it_would_have_got() {
         let (allowlist, _) = Allowlist::read("a.toml", &text, &reading).unwrap();
         let guard = Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() };
         let observed = Policy::new(vec![allowlist], guard).unwrap();
-        let world = World::over(Arc::new(ArcSwap::from_pointee(observed)), Arc::new(NoDesk));
+        let world = World::over(Arc::new(ArcSwap::from_pointee(observed)), Arc::new(NoDesk::default()));
         let _permit = world.gate.admit(claim(host, Sight::NotYet)).await.unwrap().passed().unwrap();
         let written = world.written.0.lock();
         let Record::Decided(decided) = &written[0] else { panic!("{written:?}") };
@@ -312,7 +323,7 @@ async fn a_yes_taken_back_while_decided_is_written_is_noticed_by_its_permit() {
     let approvals = Arc::new(RwLock::new(Approvals::default()));
     approvals.write().insert(yes.clone());
     let recorder = Arc::new(Revoking { approvals: Arc::clone(&approvals), changes, yes: yes.id });
-    let company = Company { approvals, desk: Arc::new(NoDesk), recorder, changed };
+    let company = Company { desk: Arc::new(NoDesk(Arc::clone(&approvals))), approvals, recorder, changed };
     let settings = GateSettings { hold_wait: Duration::ZERO, per_agent: 1, refusal_records: 200 };
     let gate = Gate::new(Arc::new(ArcSwap::from_pointee(policy(""))), company, settings);
 
@@ -387,4 +398,7 @@ impl Desk for Asks {
         Asked::Unattended(crate::egress::hold::HoldInfo { id: "a1".into(), expires_at: SystemTime::now(), opened })
     }
     fn leave(&self, _: &str, _: AttemptId) {}
+    fn claim(&self, _: ApprovalId, _: &Attempt, _: SystemTime) -> Claimed {
+        Claimed::Unkept
+    }
 }

@@ -11,12 +11,14 @@ struct Watched {
     told: Mutex<Vec<&'static str>>,
     held: Mutex<()>,
     fails: AtomicBool,
+    panics: AtomicBool,
 }
 
 impl Watched {
     fn sync(&self, what: &'static str) -> io::Result<()> {
         let _held = self.held.lock();
         self.told.lock().push(what);
+        assert!(!self.panics.load(Ordering::SeqCst), "the disk panics");
         if self.fails.load(Ordering::SeqCst) { Err(io::Error::other("the medium is gone")) } else { Ok(()) }
     }
 
@@ -89,6 +91,37 @@ async fn nobody_is_told_before_the_sync_returned_and_one_sync_serves_all_who_wai
     }
     let syncs = disk.took().len();
     assert!((1..=2).contains(&syncs), "one under way and one for all the others, not {syncs}");
+}
+
+#[tokio::test]
+async fn a_sync_that_panics_leaves_nobody_waiting_and_nothing_recorded() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
+    let journal = open_on(state.path(), &disk, ROOM);
+    journal.durable().wait().await.unwrap();
+    disk.panics.store(true, Ordering::SeqCst);
+    write(&journal, &Record::Decided(decided(1)));
+    assert_eq!(journal.durable().wait().await, Err(Unwritable));
+    assert_eq!(journal.record(&Record::Decided(decided(2)), &mut |_| ()), Err(Unwritable));
+    assert!(journal.probe(&mut |_| ()).unwrap_err().ends_with("the thread that syncs has panicked"));
+}
+
+#[test]
+fn a_sync_that_does_not_return_is_told_for_as_long_as_it_lasts() {
+    let disk = Arc::new(Watched::default());
+    let commit = Commit::new(Arc::clone(&disk) as _);
+    let file = Arc::new(tempfile::tempfile().unwrap());
+    assert_eq!(commit.hangs(Duration::ZERO), None);
+    {
+        let _held = disk.held.lock();
+        commit.wrote(&file, Path::new("segment"));
+        commit.soon();
+        while commit.hangs(Duration::ZERO).is_none() {
+            std::thread::yield_now();
+        }
+        assert_eq!(commit.hangs(Duration::from_secs(3600)), None);
+    }
+    assert!(commit.wait());
+    assert_eq!(commit.hangs(Duration::ZERO), None);
 }
 
 #[tokio::test]

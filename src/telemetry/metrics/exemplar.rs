@@ -14,10 +14,10 @@ use crate::policy::reason::Reason;
 
 /// One attempt that a series counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Exemplar {
-    pub(super) attempt: AttemptId,
-    pub(super) value: f64,
-    pub(super) at: SystemTime,
+pub(in crate::telemetry) struct Exemplar {
+    pub(in crate::telemetry) attempt: AttemptId,
+    pub(in crate::telemetry) value: f64,
+    pub(in crate::telemetry) at: SystemTime,
 }
 
 /// What an exemplar stands beside.
@@ -46,10 +46,10 @@ impl Exemplars {
 
 /// Where an exemplar is written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place {
-    pub(super) family: String,
-    pub(super) labels: Vec<String>,
-    pub(super) bucket: Option<usize>,
+pub(in crate::telemetry) struct Place {
+    pub(in crate::telemetry) family: String,
+    pub(in crate::telemetry) labels: Vec<String>,
+    pub(in crate::telemetry) bucket: Option<usize>,
 }
 
 impl Series {

@@ -1,6 +1,8 @@
 //! The receiver's process.
 
-use std::io::{BufRead, BufReader};
+use std::cell::{Ref, RefCell};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -29,6 +31,14 @@ pub(crate) struct Collector {
     pub(crate) port: u16,
     child: Child,
     file: PathBuf,
+    read: RefCell<Read>,
+}
+
+/// What of the file was read before, so that a long one is read once.
+#[derive(Default)]
+struct Read {
+    bytes: u64,
+    items: Vec<Value>,
 }
 
 fn python() -> String {
@@ -63,7 +73,7 @@ impl Collector {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port = line.trim().strip_prefix("listening ").and_then(|port| port.parse().ok());
-        Self { port: port.unwrap_or_else(|| panic!("the receiver does not listen: {line:?}")), child, file }
+        Self { port: port.unwrap_or_else(|| panic!("the receiver does not listen: {line:?}")), child, file, read: RefCell::default() }
     }
 
     /// Ends it as `kill -9` does.
@@ -73,14 +83,22 @@ impl Collector {
     }
 
     /// Everything received so far, in order; a line that is being written is left out.
-    pub(crate) fn received(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(&self.file).unwrap_or_default();
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    pub(crate) fn received(&self) -> Ref<'_, [Value]> {
+        let mut read = self.read.borrow_mut();
+        let mut text = String::new();
+        if let Ok(mut file) = File::open(&self.file) {
+            file.seek(SeekFrom::Start(read.bytes)).unwrap();
+            file.read_to_string(&mut text).unwrap();
+        }
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        read.bytes += whole as u64;
+        read.items.extend(text[..whole].lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
+        drop(read);
+        Ref::map(self.read.borrow(), |read| &read.items[..])
     }
 
     /// Waits until something holds of what was received.
-    pub(crate) fn until(&self, what: &str, holds: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    pub(crate) fn until(&self, what: &str, holds: impl Fn(&[Value]) -> bool) -> Ref<'_, [Value]> {
         let (mut before, mut since) = (0, Instant::now());
         loop {
             let received = self.received();
@@ -92,6 +110,7 @@ impl Collector {
                 (before, since) = (received.len(), Instant::now());
             }
             assert!(since.elapsed() < Duration::from_secs(90), "never received: {what}; {} items are there", received.len());
+            drop(received);
             thread::sleep(Duration::from_millis(50));
         }
     }

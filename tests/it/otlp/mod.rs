@@ -47,6 +47,12 @@ fn logs(received: &[Value]) -> HashMap<String, Vec<&Value>> {
     logs
 }
 
+/// Whether every line of a journal was received.
+fn has_all(received: &[Value], journal: &BTreeMap<String, String>) -> bool {
+    let logs = logs(received);
+    journal.keys().all(|id| logs.contains_key(id))
+}
+
 /// Attempts of every kind: so many allowed, so many refused, one tunnel.
 fn attempts(p0: &P0, proxy: &Proxy, each: usize) {
     for number in 0..each {

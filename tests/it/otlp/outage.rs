@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::collector::{Collector, Protocol, is_here};
-use super::{attempts, exporting, lines, logs};
+use super::{attempts, exporting, has_all, lines, logs};
 use crate::support::p0::{P0, a};
 use crate::support::proxy::{Proxy, decided, of_kind};
 use crate::support::talk::TlsTalk;
@@ -82,11 +82,11 @@ fn nothing_is_lost(protocol: Protocol) {
     let collector = Collector::start(folder.path(), protocol, port, "takes");
     proxy.until("an end of every attempt", all_ended);
     let journal = lines(&state);
-    collector.until("every record so far", |received| journal.keys().all(|id| logs(received).contains_key(id)));
+    collector.until("every record so far", |received| has_all(received, &journal));
     let caught_up = back.elapsed();
     assert!(proxy.stop().success());
     let journal = lines(&state);
-    let received = collector.until("every record", |received| journal.keys().all(|id| logs(received).contains_key(id)));
+    let received = collector.until("every record", |received| has_all(received, &journal));
     assert_same(&journal, &received);
     let copies: usize = logs(&received).values().map(Vec::len).sum();
     eprintln!(

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::collector::{Collector, Protocol, is_here};
-use super::{attempts, exporting, lines, logs};
+use super::{attempts, exporting, has_all, lines};
 use crate::support::tls::Authority;
 
 #[test]
@@ -36,7 +36,7 @@ fn a_certificate_that_is_good_brings_every_record_and_another_is_named() {
         } else {
             proxy.settled();
             let journal = lines(&p0.site.state());
-            collector.until("every record", |received| journal.keys().all(|id| logs(received).contains_key(id)));
+            collector.until("every record", |received| has_all(received, &journal));
         }
     }
 }

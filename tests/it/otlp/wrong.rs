@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::json;
 
 use super::collector::{Collector, Protocol, is_here};
-use super::{attempts, exporting, lines, logs};
+use super::{attempts, exporting, has_all, lines, logs};
 use crate::support::p0::a;
 
 const BOTH: [Protocol; 2] = [Protocol::Grpc, Protocol::Http];
@@ -38,7 +38,7 @@ fn told_and_kept(mode: &str, said: [&str; 2]) {
         let better = Collector::start(folder.path(), protocol, collector.port, "takes");
         proxy.settled();
         let journal = lines(&p0.site.state());
-        better.until("every record", |received| journal.keys().all(|id| logs(received).contains_key(id)));
+        better.until("every record", |received| has_all(received, &journal));
     }
 }
 
@@ -76,7 +76,7 @@ fn one_that_is_busy_gets_everything_once_it_is_not() {
         attempts(&p0, &proxy, 3);
         proxy.settled();
         let journal = lines(&p0.site.state());
-        collector.until("every record", |received| journal.keys().all(|id| logs(received).contains_key(id)));
+        collector.until("every record", |received| has_all(received, &journal));
     }
 }
 
@@ -93,7 +93,7 @@ fn what_one_takes_in_part_is_counted_and_not_sent_again() {
         attempts(&p0, &proxy, 3);
         proxy.settled();
         let journal = lines(&p0.site.state());
-        let received = collector.until("every record", |received| journal.keys().all(|id| logs(received).contains_key(id)));
+        let received = collector.until("every record", |received| has_all(received, &journal));
         assert!(logs(&received).values().all(|copies| copies.len() == 1), "{protocol:?}: sent again");
         let batches = proxy.metric("exeat_sink_deliveries_total", &["sink=\"otlp-logs\""]);
         let rejected = proxy.metric("exeat_sink_rejected_records_total", &["sink=\"otlp-logs\""]);

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::super::Kept;
 use super::row::{self, Columns, Terms};
-use crate::approval::desk::Closing;
+use crate::approval::Closing;
 use crate::approval::holds::Question;
 use crate::policy::approvals::{Approval, ApprovalId, ONCE_WITHIN, Scope, Subject};
 use crate::policy::attempt::{AgentId, RequestLine};
@@ -28,7 +28,7 @@ pub(super) fn kept(change: &Connection, now: SystemTime) -> rusqlite::Result<Kep
     let mut kept = Kept::default();
     let mut questions = change.prepare(
         "SELECT id, agent, instance, host, port, scheme, method, path, first, terms, first_time, opened_at, dies_at \
-         FROM holds WHERE state = 'pending'",
+         FROM holds WHERE state = 'pending' ORDER BY opened_at DESC",
     )?;
     for found in questions.query_map([], question)? {
         kept.questions.push(found?);

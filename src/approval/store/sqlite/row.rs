@@ -7,7 +7,7 @@ use rusqlite::types::Type;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::approval::desk::Closing;
+use crate::approval::Closing;
 use crate::policy::address::Addresses;
 use crate::policy::approvals::{Asking, Subject};
 use crate::policy::attempt::{AgentId, Instance, RequestLine, Scheme};
