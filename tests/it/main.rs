@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests stand outside: they connect, block and poll as agents do")]
 
 mod addresses;
+mod browser;
 mod canaries;
 mod cli;
 mod clients;

@@ -63,8 +63,18 @@ fn the_style_sheet_names_colours_only_as_variables() {
 
 #[test]
 fn no_script_makes_markup_or_code_of_text() {
-    let never =
-        ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "setHTML", "DOMParser", "cookie", "localStorage"];
+    let never = [
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "Function(",
+        "setHTML",
+        "DOMParser",
+        "cookie",
+        "localStorage",
+    ];
     for (name, _, text) in FILES {
         for word in never {
             assert!(!text.contains(word), "{name} has {word}");
