@@ -165,6 +165,18 @@ fn a_log_in_link_works_once_and_leaves_no_trace_in_the_address() {
 }
 
 #[test]
+fn the_pictures_of_the_documentation_are_drawn_when_that_is_asked() {
+    let Some(tools) = Tools::find().filter(|_| std::env::var_os("EXEAT_DRAW_PAGE").is_some()) else { return };
+    let mut stage = Stage::new();
+    let rule = "[[hold]]\nhost = \"api.github.com\"\nport = [80]\nmethod = [\"POST\"]\nnote = \"writes are asked\"";
+    stage.p0.site.agent("coder", "unlisted = \"hold\"", rule);
+    stage.proxy.until("the new agent is in force", |records| of_kind(records, "policy").len() > 1);
+    stage.environment.retain(|(name, _)| *name != "PAGE_PROXY");
+    stage.environment.push(("PAGE_PROXY", format!("http://coder:{}@{}", token("coder"), stage.proxy.address)));
+    stage.play("pictures", &tools);
+}
+
+#[test]
 fn the_parts_that_need_no_browser_hold_in_node() {
     let here = has_node();
     skipped("node", here);

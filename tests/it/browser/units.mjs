@@ -62,8 +62,8 @@ test("what cannot be seen, turns the order round or piles up is shown as its cod
 const hold = { agent: "coder", instance: "127.0.0.1", host: "api.example.test", port: 443, waiting: 2 };
 
 test("what a yes lets happen is said for each scope", () => {
-  assert.equal(grant(hold, "once"), "Lets the 2 attempts of coder (127.0.0.1) that wait reach api.example.test:443, with anything in the tunnel. Nothing after that.");
-  assert.equal(grant({ ...hold, waiting: 1, scheme: "http" }, "once"), "Lets the attempt of coder (127.0.0.1) that waits reach api.example.test:443, with any request. Nothing after that.");
+  assert.equal(grant(hold, "once"), "Lets the 2 waiting attempts of coder (127.0.0.1) reach api.example.test:443, with anything in the tunnel. Nothing after that.");
+  assert.equal(grant({ ...hold, waiting: 1, scheme: "http" }, "once"), "Lets the waiting attempt of coder (127.0.0.1) reach api.example.test:443, with any request. Nothing after that.");
   assert.equal(grant({ ...hold, waiting: 0, only: { method: "POST", path: "/a" } }, "once"), "Lets the next try of coder (127.0.0.1) within 5 minutes reach api.example.test:443, only with POST /a. Nothing after it.");
   assert.equal(grant(hold, "1h"), "Lets coder (127.0.0.1) reach api.example.test:443, with anything in the tunnel, for 1 hour. What is open at the end is cut.");
   assert.equal(grant(hold, "always"), "Lets every instance of coder reach api.example.test:443, with anything in the tunnel. It has no end: it holds until somebody revokes it.");

@@ -92,7 +92,7 @@ export class Card {
     this.still.changed();
     this.busy = false;
     // As high as it was: nothing moves under a cursor.
-    if (!this.element.classList.contains("over")) this.element.style.minHeight = `${this.element.offsetHeight}px`;
+    if (!this.element.classList.contains("over")) this.element.style.minHeight = `${this.element.getBoundingClientRect().height}px`;
     this.element.classList.add("over");
     this.element.classList.toggle("denied", closed.how === "denied");
     this.trouble(null);

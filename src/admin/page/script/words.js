@@ -53,7 +53,7 @@ export function grant(hold, scope, networks) {
   const to = networks?.length ? ` The name may lead to ${listed(networks, "or")}, and nowhere else.` : "";
   const reach = `reach ${authority(hold)}, ${what(hold)}`;
   if (scope === "once" && hold.waiting === 0) return `Lets the next try of ${who} within 5 minutes ${reach}. Nothing after it.${to}`;
-  if (scope === "once") return `Lets the ${hold.waiting === 1 ? "attempt" : `${hold.waiting} attempts`} of ${who} that ${hold.waiting === 1 ? "waits" : "wait"} ${reach}. Nothing after that.${to}`;
+  if (scope === "once") return `Lets the ${hold.waiting === 1 ? "waiting attempt" : `${hold.waiting} waiting attempts`} of ${who} ${reach}. Nothing after that.${to}`;
   if (scope === "always") return `Lets every instance of ${plain(hold.agent)} ${reach}. It has no end: it holds until somebody revokes it.${to}`;
   const lasting = SCOPES.find((one) => one.id === scope).button.replace("Allow for ", "");
   return `Lets ${who} ${reach}, for ${lasting}. What is open at the end is cut.${to}`;
