@@ -67,7 +67,7 @@ function end() {
   isLive = false;
   open = 0;
   for (const id of ["link", "who"]) say(by(id), null);
-  for (const id of ["log-out", "keys-open", "lost", "said"]) by(id).hidden = true;
+  for (const id of ["log-out", "keys-open", "lost"]) by(id).hidden = true;
   title();
 }
 

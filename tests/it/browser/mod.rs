@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -12,6 +14,8 @@ use crate::support::p0::P0;
 use crate::support::proxy::{Proxy, exeat, of_kind};
 use crate::support::pty::Terminal;
 use crate::support::site::token;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const CHROMIUM: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
@@ -30,12 +34,17 @@ impl Stage {
         p0.site.set("admin", "address", "\"127.0.0.1:0\"");
         p0.site.set("hold", "wait", "\"50s\"");
         let proxy = p0.start();
+        let deadline = Instant::now() + PATIENCE;
+        while !proxy.stdout().contains("\npage ") {
+            assert!(Instant::now() < deadline, "it never said where the page is:\n{}", proxy.stdout());
+            thread::sleep(Duration::from_millis(10));
+        }
         let page = word_after(&proxy.stdout(), "page ");
         let mut stage = Self { p0, proxy, page, environment: Vec::new() };
         for (name, role, variable) in [("maria", "admin", "PAGE_MARIA"), ("otto", "approver", "PAGE_OTTO"), ("vera", "viewer", "PAGE_VERA")]
         {
             let said = stage.proxy.said(&["approver", "add", name, "--role", role]);
-            let token = said.split_whitespace().find(|word| word.starts_with("exeat_")).unwrap_or_else(|| panic!("no token in {said}"));
+            let token = said.split_whitespace().next().unwrap_or_else(|| panic!("no token in {said:?}"));
             stage.environment.push((variable, token.to_owned()));
         }
         let through = format!("http://a:{}@{}", token("a"), stage.proxy.address);
