@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::dns::Reply;
 use crate::support::p0::P0;
 use crate::support::proxy::{Proxy, exeat, of_kind};
 use crate::support::pty::Terminal;
@@ -33,6 +34,9 @@ impl Stage {
         let mut p0 = P0::new();
         p0.site.set("admin", "address", "\"127.0.0.1:0\"");
         p0.site.set("hold", "wait", "\"50s\"");
+        for name in ["one.held.test", "two.held.test", "three.held.test", "four.held.test"] {
+            p0.site.dns.script(name, [Reply::to(["127.0.0.1"])]);
+        }
         let proxy = p0.start();
         let deadline = Instant::now() + PATIENCE;
         while !proxy.stdout().contains("\npage ") {
