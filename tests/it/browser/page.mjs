@@ -136,7 +136,7 @@ const scenarios = {
     const isSelected = async (host) => (await card(page, host).getAttribute("aria-current")) === "true";
     const quiet = async (names) => {
       const before = page.posts.length;
-      for (const name of names) await key(name);
+      for (const name of names) await (typeof name === "string" ? key(name) : name());
       await page.evaluate(() => 0);
       assert.deepEqual(page.posts.slice(before), [], `${names} acted`);
     };
@@ -150,8 +150,8 @@ const scenarios = {
     await quiet(["y", "n"]);
     await pass(1);
     for (const held of ["Control+y", "Alt+y", "Meta+y", "Shift+y"]) await quiet([held]);
-    await page.evaluate(() => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "y", repeat: true, bubbles: true })));
-    await quiet([]);
+    const repeated = () => page.evaluate(() => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "y", repeat: true, bubbles: true })));
+    await quiet([repeated]);
     await key("y");
     await waiting[0].ended.then(({ out }) => assert.equal(out, "plain /asked"));
     await card(page, "one.held.test").locator(".became").waitFor();
