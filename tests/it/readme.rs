@@ -19,7 +19,7 @@ use crate::support::talk::Talk;
 use crate::support::tls::Authority;
 
 /// One claim a snippet, in the order of the README: how the snippet begins, and what runs it.
-const CLAIMS: [(&str, Snippet); 9] = [
+const CLAIMS: [(&str, Snippet); 10] = [
     ("sh examples/hello/run.sh", |_, text| assert_eq!(text, "sh examples/hello/run.sh", "hello.rs runs exactly this")),
     (".ci/run test", |_, text| assert_eq!(text, ".ci/run test", "this suite is what it runs")),
     ("exeat run --allow", a_developer_runs_an_agent),
@@ -28,8 +28,16 @@ const CLAIMS: [(&str, Snippet); 9] = [
     ("allowlists =", an_engineer_writes_a_configuration),
     ("exeat --config exeat.toml check", an_engineer_starts_it),
     ("exeat --config exeat.toml holds", an_engineer_answers),
+    ("printf", |_, text| {
+        assert_eq!(text, IN_A_BROWSER, "tests/it/browser does this: `serve` on a terminal, its link, a curl that waits, a click")
+    }),
     ("exeat --config exeat.toml explain", a_security_engineer_looks),
 ];
+
+/// How a question is answered in a browser.
+const IN_A_BROWSER: &str = r#"printf '\n[admin]\naddress = "127.0.0.1:3129"\n' >> exeat.toml
+exeat --config exeat.toml serve
+HTTPS_PROXY="$(exeat --config exeat.toml token coder)" curl -sS https://example.com/"#;
 
 /// Runs a snippet of the story.
 type Snippet = fn(&mut Story, &str);

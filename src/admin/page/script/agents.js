@@ -1,0 +1,64 @@
+// The agents, and stopping one or all of them.
+
+import { get, part, post } from "./api.js";
+import { button, el, say, show, table } from "./dom.js";
+import { others, plain } from "./names.js";
+import { ago } from "./words.js";
+
+export class Agents {
+  constructor(panel, { me, told }) {
+    this.me = me;
+    this.told = told;
+    this.trouble = el("p", { class: "trouble", role: "alert", hidden: true });
+    this.all = el("div", { class: "buttons" });
+    this.body = el("div", { tabindex: "-1" });
+    panel.append(el("p", { class: "lead" }, "A frozen agent is refused everything, and what it has open is cut."), this.all, this.trouble, this.body);
+  }
+
+  async refresh() {
+    try {
+      this.#draw(await get("agents"));
+      say(this.trouble, null);
+    } catch (error) {
+      this.told.failed(error, this.trouble);
+    }
+  }
+
+  #draw(agents) {
+    const mayFreeze = this.me.role === "admin";
+    const now = Date.now();
+    const isOverAll = mayFreeze && !Array.isArray(this.me.agents);
+    const everyone = isOverAll ? [this.#asked("Freeze everyone", "Freeze every agent", "freeze"), this.#asked("Thaw everyone", "Thaw every agent", "thaw")] : [];
+    show(this.all, everyone);
+    const rows = agents.map(({ agent, frozen, last_seen, allowed, blocked, open, pending }) => [
+      [el("b", {}, others(agent)), frozen ? el("span", { class: "pill" }, "frozen") : null],
+      last_seen ? ago(last_seen, now) : "not lately",
+      [`${allowed} allowed, ${blocked} refused`, el("small", {}, `${open} open now`)],
+      String(pending),
+      ...(mayFreeze ? [frozen ? this.#asked("Thaw", `Thaw ${plain(agent)}`, `agents/${part(agent)}/thaw`) : this.#asked("Freeze", `Freeze ${plain(agent)}`, `agents/${part(agent)}/freeze`)] : []),
+    ]);
+    show(this.body, table("Agents", ["Agent", "Last seen", "Last attempts", "Questions", ...(mayFreeze ? [""] : [])], rows, "No agent is configured."));
+  }
+
+  // A button that asks once more in its own place.
+  #asked(text, label, path) {
+    let isSure = false;
+    const pressed = button(text, "plain", async () => {
+      if (!isSure) {
+        isSure = true;
+        pressed.textContent = `${text}? Press again`;
+        pressed.addEventListener("blur", () => { isSure = false; pressed.textContent = text; }, { once: true });
+        return;
+      }
+      pressed.disabled = true;
+      try {
+        await post(path);
+      } catch (error) {
+        this.told.failed(error, this.trouble);
+      }
+      await this.refresh();
+      this.body.focus();
+    }, { "aria-label": label });
+    return pressed;
+  }
+}

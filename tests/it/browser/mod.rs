@@ -1,0 +1,210 @@
+//! The page in a real Chromium, over the real binary, with a real curl that waits for the answer.
+//!
+//! Where Node, Chromium or playwright-core is not installed the tests are skipped with a notice; with `EXEAT_TEST_CLIENTS=all` they must be there.
+//! `.ci/run` puts playwright-core under `target/`, or `EXEAT_TEST_PLAYWRIGHT` names its folder. `EXEAT_DRAW_PAGE=1` writes the pictures in `docs/`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::dns::Reply;
+use crate::support::p0::P0;
+use crate::support::proxy::{Proxy, exeat, of_kind};
+use crate::support::pty::Terminal;
+use crate::support::site::token;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const CHROMIUM: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+
+/// What a scenario is told, beside where the tools are.
+struct Stage {
+    p0: P0,
+    proxy: Proxy,
+    page: String,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Stage {
+    /// A running exeat with a page, `maria` and `otto` who may answer, `vera` who may look.
+    fn new() -> Self {
+        let mut p0 = P0::new();
+        p0.site.set("admin", "address", "\"127.0.0.1:0\"");
+        p0.site.set("hold", "wait", "\"50s\"");
+        for name in ["one.held.test", "two.held.test", "three.held.test", "four.held.test"] {
+            p0.site.dns.script(name, [Reply::to(["127.0.0.1"])]);
+        }
+        let proxy = p0.start();
+        let deadline = Instant::now() + PATIENCE;
+        while !proxy.stdout().contains("\npage ") {
+            assert!(Instant::now() < deadline, "it never said where the page is:\n{}", proxy.stdout());
+            thread::sleep(Duration::from_millis(10));
+        }
+        let page = word_after(&proxy.stdout(), "page ");
+        let mut stage = Self { p0, proxy, page, environment: Vec::new() };
+        for (name, role, variable) in [("maria", "admin", "PAGE_MARIA"), ("otto", "approver", "PAGE_OTTO"), ("vera", "viewer", "PAGE_VERA")]
+        {
+            let said = stage.proxy.said(&["approver", "add", name, "--role", role]);
+            let token = said.split_whitespace().next().unwrap_or_else(|| panic!("no token in {said:?}"));
+            stage.environment.push((variable, token.to_owned()));
+        }
+        let through = format!("http://a:{}@{}", token("a"), stage.proxy.address);
+        stage.environment.extend([("PAGE_PROXY", through), ("PAGE_PORT", stage.p0.plain.port().to_string())]);
+        stage.environment.push(("PAGE_PID", stage.proxy.pid().as_raw_nonzero().to_string()));
+        stage
+    }
+
+    /// Plays one scenario of `page.mjs`, which must end well.
+    fn play(&self, scenario: &str, tools: &Tools) {
+        play(scenario, tools, &self.page, &self.environment);
+    }
+
+    fn answers(&self) -> Vec<Value> {
+        of_kind(&self.proxy.journal(), "answered").into_iter().cloned().collect()
+    }
+}
+
+/// Where Chromium and what drives it are.
+struct Tools {
+    chromium: &'static str,
+    playwright: PathBuf,
+}
+
+impl Tools {
+    /// Says so if one is not there, and fails if all must be.
+    fn find() -> Option<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        let playwright = std::env::var_os("EXEAT_TEST_PLAYWRIGHT").map_or_else(|| target.join("test-page"), PathBuf::from);
+        let chromium = CHROMIUM.into_iter().find(|path| Path::new(path).exists());
+        let here = has_node() && playwright.join("node_modules/playwright-core").exists();
+        let found = chromium.filter(|_| here).map(|chromium| Self { chromium, playwright });
+        skipped("node, chromium and playwright-core", found.is_some());
+        found
+    }
+}
+
+fn has_node() -> bool {
+    Command::new("node").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+fn skipped(what: &str, here: bool) {
+    assert!(here || std::env::var("EXEAT_TEST_CLIENTS").as_deref() != Ok("all"), "{what} are not installed");
+    if !here {
+        eprintln!("NOTICE: {what} are not installed, the test of the page is skipped");
+    }
+}
+
+fn play(scenario: &str, tools: &Tools, page: &str, environment: &[(&str, String)]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/browser/page.mjs");
+    let mut command = Command::new("node");
+    command.arg(script).arg(scenario).envs(environment.iter().map(|(name, value)| (name, value)));
+    command.env("PAGE_URL", page).env("PAGE_CHROMIUM", tools.chromium).env("PAGE_PLAYWRIGHT", &tools.playwright);
+    command.env("PAGE_DOCS", Path::new(env!("CARGO_MANIFEST_DIR")).join("docs"));
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{scenario}: {}\n{out}\n{err}", output.status);
+}
+
+fn word_after(text: &str, start: &str) -> String {
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix(start));
+    line.and_then(|line| line.split_whitespace().next()).unwrap_or_else(|| panic!("no line {start:?} in {text}")).to_owned()
+}
+
+#[test]
+fn two_browsers_see_one_question_one_answers_and_the_waiting_curl_goes_on() {
+    let Some(tools) = Tools::find() else { return };
+    let stage = Stage::new();
+    stage.play("two", &tools);
+    let answers = stage.answers();
+    let said: Vec<_> = answers.iter().map(|record| (&record["approver"], &record["answer"], &record["scope"])).collect();
+    assert_eq!(said, [(&"maria".into(), &"yes".into(), &"once".into()), (&"otto".into(), &"no".into(), &Value::Null)]);
+    assert_eq!(answers[1]["note"], "use the mirror");
+}
+
+#[test]
+fn keys_act_on_the_selected_question_that_stood_still_and_nowhere_else() {
+    let Some(tools) = Tools::find() else { return };
+    let stage = Stage::new();
+    stage.play("keys", &tools);
+    let answers = stage.answers();
+    let said: Vec<_> = answers.iter().map(|record| (record["answer"].as_str().unwrap(), record["scope"].as_str())).collect();
+    assert_eq!(said, [("yes", Some("once")), ("yes", Some("for")), ("no", None), ("yes", Some("always"))]);
+    assert_eq!(of_kind(&stage.proxy.journal(), "revoked").len(), 1);
+}
+
+#[test]
+fn hostile_names_are_shown_and_nothing_of_them_is_executed() {
+    let Some(tools) = Tools::find() else { return };
+    let stage = Stage::new();
+    stage.play("hostile", &tools);
+    assert_eq!(stage.answers(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_viewer_sees_questions_and_no_button_that_answers() {
+    let Some(tools) = Tools::find() else { return };
+    Stage::new().play("viewer", &tools);
+}
+
+#[test]
+fn a_narrow_window_has_no_horizontal_scroll_in_any_section() {
+    let Some(tools) = Tools::find() else { return };
+    Stage::new().play("narrow", &tools);
+}
+
+#[test]
+fn a_lost_connection_is_said_and_answers_are_off() {
+    let Some(tools) = Tools::find() else { return };
+    let stage = Stage::new();
+    stage.play("lost", &tools);
+}
+
+#[test]
+fn a_log_in_link_works_once_and_leaves_no_trace_in_the_address() {
+    let Some(tools) = Tools::find() else { return };
+    let mut p0 = P0::new();
+    p0.site.set("admin", "address", "\"127.0.0.1:0\"");
+    let (config, binary) = (p0.site.config(), exeat(None));
+    let argv = [binary.get_program().to_str().unwrap(), "--config", config.to_str().unwrap(), "serve"];
+    let terminal = Terminal::run(&argv, p0.site.path(), &[]);
+    terminal.expect(" (once, within");
+    let link = word_after(&terminal.shown(), "page ");
+    let (page, _) = link.split_once('#').unwrap();
+    play("login", &tools, page, &[("PAGE_LINK", link.clone())]);
+}
+
+#[test]
+fn the_pictures_of_the_documentation_are_drawn_when_that_is_asked() {
+    let Some(tools) = Tools::find().filter(|_| std::env::var_os("EXEAT_DRAW_PAGE").is_some()) else { return };
+    let mut stage = Stage::new();
+    let rule = "[[hold]]\nhost = \"api.github.com\"\nport = [80]\nmethod = [\"POST\"]\nnote = \"writes are asked\"";
+    stage.p0.site.agent("coder", "unlisted = \"hold\"", rule);
+    stage.proxy.until("the new agent is in force", |records| of_kind(records, "policy").len() > 1);
+    stage.environment.retain(|(name, _)| *name != "PAGE_PROXY");
+    stage.environment.push(("PAGE_PROXY", format!("http://coder:{}@{}", token("coder"), stage.proxy.address)));
+    stage.play("pictures", &tools);
+}
+
+#[test]
+fn the_parts_that_need_no_browser_hold_in_node() {
+    let here = has_node();
+    skipped("node", here);
+    if !here {
+        return;
+    }
+    // Older Node takes a script for a module only where a package says so.
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in std::fs::read_dir(root.join("src/admin/page/script")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    std::fs::write(folder.path().join("package.json"), r#"{"type": "module"}"#).unwrap();
+    let units = root.join("tests/it/browser/units.mjs");
+    let output = Command::new("node").arg("--test").arg(units).env("PAGE_SCRIPTS", folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+}
