@@ -72,11 +72,6 @@ impl Terminal {
         }
     }
 
-    /// What is on the screen.
-    pub(crate) fn shown(&self) -> String {
-        self.screen.0.lock().unwrap().text.clone()
-    }
-
     /// Types.
     pub(crate) fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
