@@ -306,7 +306,7 @@ mod tests {
                 let points = match metric.data.unwrap() {
                     Data::Sum(sum) => sum.data_points.into_iter().map(|point| point.exemplars).collect(),
                     Data::Histogram(histogram) => histogram.data_points.into_iter().map(|point| point.exemplars).collect(),
-                    other => panic!("{other:?}"),
+                    other @ (Data::Gauge(_) | Data::ExponentialHistogram(_) | Data::Summary(_)) => panic!("{other:?}"),
                 };
                 let points: Vec<Vec<Exemplar>> = points;
                 points.into_iter().map(move |exemplars| (metric.name.clone(), exemplars))

@@ -148,11 +148,11 @@ impl Model {
         let Shown { agent: _, instance, place: _, plain, only } = &given.shown;
         let within = of.within.is_some() && !plain;
         let seen = SIGHTS[of.sight].map(|(method, path)| (method.to_owned(), path.to_owned()));
-        !given.over
-            && lasts
-            && !(self.rules.floor_ends && given.at + SHORT <= now)
-            && !self.is_quiet(&of, now)
-            && given.shown.is_of(&of)
+        let cut = self.rules.floor_ends && given.at + SHORT <= now;
+        if given.over || !lasts || cut || self.is_quiet(&of, now) {
+            return false;
+        }
+        given.shown.is_of(&of)
             && (given.lasting == Lasting::Always || instance == WHO[of.who].1)
             && (within || *plain == (of.sight > 0))
             && (only.is_none() || *only == seen)
