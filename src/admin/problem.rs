@@ -82,7 +82,11 @@ impl From<AnswerError> for Refused {
             | AnswerError::Used
             | AnswerError::Elsewhere
             | AnswerError::SaidAlready { of: _ } => StatusCode::CONFLICT,
-            AnswerError::Duration | AnswerError::Note | AnswerError::Networks | AnswerError::NothingInCommon => StatusCode::BAD_REQUEST,
+            AnswerError::Duration
+            | AnswerError::Note
+            | AnswerError::Networks
+            | AnswerError::Network { network: _, why: _ }
+            | AnswerError::NothingInCommon => StatusCode::BAD_REQUEST,
             AnswerError::Floor(_) => StatusCode::FORBIDDEN,
             AnswerError::Unwritable | AnswerError::Unrecorded | AnswerError::Unkept(_) | AnswerError::Unlasting(_) => {
                 StatusCode::SERVICE_UNAVAILABLE

@@ -158,16 +158,21 @@ pub(super) struct Weighed {
     pub(super) note: Option<Arc<str>>,
 }
 
-pub(super) fn weigh(reply: Reply, note: Option<&str>) -> Result<Weighed, AnswerError> {
+pub(super) fn weigh(mut reply: Reply, note: Option<&str>) -> Result<Weighed, AnswerError> {
     if let Reply::Yes { lasting: Lasting::For(duration), addresses: _ } = reply
         && (duration.is_zero() || duration > LONGEST)
     {
         return Err(AnswerError::Duration);
     }
-    if let Reply::Yes { lasting: _, addresses: Some(networks) } = &reply
-        && !(1..=MOST_NETWORKS).contains(&networks.len())
-    {
-        return Err(AnswerError::Networks);
+    if let Reply::Yes { lasting: _, addresses: Some(networks) } = &mut reply {
+        if !(1..=MOST_NETWORKS).contains(&networks.len()) {
+            return Err(AnswerError::Networks);
+        }
+        // As a rule would have them: what no rule may list can neither be granted nor be read again at the next start.
+        for network in networks {
+            let fault = |why| AnswerError::Network { network: *network, why };
+            *network = Addresses::parse_entry(&network.to_string()).map_err(fault)?;
+        }
     }
     let note = note.map(str::trim).filter(|note| !note.is_empty());
     if note.is_some_and(|note| note.chars().count() > LONGEST_NOTE || note.chars().any(char::is_control)) {

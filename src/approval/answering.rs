@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use parking_lot::MutexGuard;
+
 use super::agreeing::{self, Agreed};
-use super::answer::{self, Answered, ApprovalView, Reply, Said};
+use super::answer::{self, Answered, ApprovalView, Lasting, Reply, Said};
 use super::desk::HoldDesk;
 use super::holds::{Question, Yes, typed};
 use super::news::{Closed, Closing, News};
+use super::owed::Owed;
 use super::state::State;
 use super::unanswered::{self, AnswerError, RevokeError};
 use crate::egress::hold::Word;
 use crate::egress::record::{self, Place, Record};
 use crate::policy::approvals::{Approval, ApprovalId, Subject, Withdrawn};
-use crate::policy::attempt::Attempt;
+use crate::policy::attempt::{AgentId, Attempt};
 
 /// Who takes back a yes that could not be kept.
 const NOBODY: &str = "exeat";
@@ -27,6 +30,11 @@ impl HoldDesk {
         let said = Said { approver: approver.into(), note, at: (self.clock)() };
         let mut state = self.state.lock();
         self.bury(&mut state, said.at);
+        while state.holds.get(&id).is_some_and(|question| question.dies_at <= said.at) {
+            MutexGuard::bump(&mut state);
+            self.bury(&mut state, said.at);
+        }
+        let agent = self.whose_text(&state, &id, &reply);
         let done = match reply {
             Reply::Yes { lasting, addresses } => {
                 let question = state.holds.get(&id).ok_or_else(|| state.what_became_of(&id))?;
@@ -44,10 +52,18 @@ impl HoldDesk {
         };
         drop(state);
         self.wake.notify_one();
-        if let Ok(answered) = &done {
-            self.spell_out(&answered.agent);
-        }
+        // Also where it is not kept or recorded: a no takes effect all the same.
+        agent.iter().for_each(|agent| self.spell_out(agent));
         done
+    }
+
+    /// Whose approvals without end may be others after the answer.
+    fn whose_text(&self, state: &State, id: &str, reply: &Reply) -> Option<AgentId> {
+        match reply {
+            Reply::Yes { lasting: Lasting::Always, addresses: _ } => state.holds.get(id).map(|question| question.subject.agent.clone()),
+            Reply::Yes { lasting: Lasting::Once | Lasting::For(_), addresses: _ } => None,
+            Reply::No => self.approvals.read().get(*state.given.get(id)?).map(|approval| approval.subject.agent.clone()),
+        }
     }
 
     /// One yes of several: it is kept with its question, which stays.
@@ -141,7 +157,7 @@ impl HoldDesk {
             let answered = Answered::no(id, &question.subject, None, question.waiting.len());
             self.recorder.record(&record_of(&answered, &question.subject, &approver, &note)).map_err(|_| AnswerError::Unwritable)?;
             let Some(question) = state.holds.close(id) else { return Err(AnswerError::Unknown) };
-            let kept = self.store.deny(id, &question.subject, at, until);
+            let kept = self.tell_store(Owed::Denied { hold: id.to_owned(), subject: question.subject.clone(), times: [at, until] });
             self.approvals.write().silence(question.subject.clone(), until);
             let closed = Closed { approver: Some(approver.to_string()), ..Closed::of(&question, Closing::Denied) };
             self.close(state, &question, closed, Word::No { note });
@@ -165,7 +181,7 @@ impl HoldDesk {
         state.given.remove(id);
         state.remember(id.into(), Closing::Denied);
         self.changes.send_modify(|count| *count += 1);
-        let kept = self.store.deny(id, &approval.subject, at, until);
+        let kept = self.tell_store(Owed::Denied { hold: id.to_owned(), subject: approval.subject.clone(), times: [at, until] });
         let answered = Answered::no(id, &approval.subject, Some(approval.id), 0);
         self.recorder.record(&record_of(&answered, &approval.subject, &approver, &note)).map_err(|_| AnswerError::Unrecorded)?;
         kept.map(|_| answered).map_err(AnswerError::Unlasting)
@@ -177,13 +193,21 @@ impl HoldDesk {
         let found = self.find(&state, id)?;
         let approval = self.approvals.write().revoke(found).ok_or(RevokeError::Unknown)?;
         self.changes.send_modify(|count| *count += 1);
-        let kept = self.store.end(found, (self.clock)());
+        let kept = self.tell_store(Owed::Ended { approval: found, at: (self.clock)() });
         let view = ApprovalView::of(&approval, state.hold_of(found));
         let recorded = self.recorder.record(&revoked(&approval, who));
         drop(state);
         self.spell_out(&view.agent);
         recorded.map_err(|_| RevokeError::Unrecorded)?;
         kept.map(|_| view).map_err(RevokeError::Unlasting)
+    }
+
+    /// Somebody may answer no more: what of him waits for the yeses of others counts no more. The store forgot it with him.
+    pub fn is_no_approver(&self, name: &str) {
+        let mut state = self.state.lock();
+        for id in state.holds.disown(name) {
+            self.tell_news(&state, &id, |hold| News::Changed { hold });
+        }
     }
 
     /// Has what is open decided again, as where a person cuts it.

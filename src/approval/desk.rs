@@ -19,13 +19,15 @@ use super::facts::{Facts, Familiar};
 use super::granted::Granted;
 use super::holds::{Limits, Question, Weighed, remembered, typed};
 use super::news::{Closed, Closing, News};
+use super::owed::Owed;
 use super::shown::HoldView;
 use super::state::{State, Waiter, chance};
 use super::store::{Store, StoreError};
+use super::whole::SLICE;
 use crate::egress::hold::{Asked, Claimed, Desk, HoldInfo, Process, Waiting, Word};
 use crate::egress::record::{self, Durable, Place, Record, Recorder};
 use crate::policy::Policy;
-use crate::policy::approvals::{ApprovalId, Approvals, Asking, Subject};
+use crate::policy::approvals::{Approval, ApprovalId, Approvals, Asking, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId};
 use crate::policy::decide::HoldTerms;
 
@@ -63,6 +65,8 @@ pub struct HoldDesk {
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) store: Arc<dyn Store>,
     pub(super) granted: Option<Granted>,
+    /// What the store did not take.
+    pub(super) owed: Mutex<Vec<Owed>>,
     pub(super) clock: fn() -> SystemTime,
     pub(super) state: Mutex<State>,
     pub(super) changes: watch::Sender<u64>,
@@ -117,6 +121,7 @@ impl HoldDesk {
             recorder,
             store,
             granted: state.as_deref().map(Granted::new),
+            owed: Mutex::default(),
             clock,
             state: Mutex::new(State::new(Limits { pending, per_agent, per_source, total })),
             changes: watch::Sender::new(0),
@@ -143,11 +148,17 @@ impl HoldDesk {
 
     /// The approvals in force, the oldest first.
     pub fn approvals(&self) -> Vec<ApprovalView> {
+        self.approvals_that(|_| true)
+    }
+
+    /// Those that are wanted. They are put into words where nobody waits for it.
+    pub(super) fn approvals_that(&self, wanted: impl Fn(&Approval) -> bool) -> Vec<ApprovalView> {
         let state = self.state.lock();
-        let holds: HashMap<ApprovalId, String> = state.given.iter().map(|(hold, id)| (*id, hold.to_string())).collect();
-        let mut approvals: Vec<_> =
-            self.approvals.read().iter().map(|approval| ApprovalView::of(approval, holds.get(&approval.id).cloned())).collect();
+        let found: Vec<Approval> = self.approvals.read().iter().filter(|approval| wanted(approval)).cloned().collect();
+        let holds: HashMap<ApprovalId, Arc<str>> = state.given.iter().map(|(hold, id)| (*id, Arc::clone(hold))).collect();
         drop(state);
+        let hold = |approval: &Approval| holds.get(&approval.id).map(ToString::to_string);
+        let mut approvals: Vec<_> = found.iter().map(|approval| ApprovalView::of(approval, hold(approval))).collect();
         approvals.sort_by_key(|approval| (approval.at, approval.id));
         approvals
     }
@@ -190,13 +201,15 @@ impl HoldDesk {
                 () = tokio::time::sleep(nap) => {}
             }
         }
+        self.pay_what_is_owed();
         let mut state = self.state.lock();
         let told = state.holds.dismiss();
         state.tell(told);
     }
 
     /// Does what is due and says when to come back.
-    fn turn(&self, now: SystemTime) -> Option<SystemTime> {
+    pub(super) fn turn(&self, now: SystemTime) -> Option<SystemTime> {
+        self.pay_what_is_owed();
         let mut state = self.state.lock();
         self.bury(&mut state, now);
         let mut approvals = self.approvals.write();
@@ -210,8 +223,9 @@ impl HoldDesk {
         end.into_iter().chain(state.holds.next_death()).min()
     }
 
+    /// Questions that are over at once have others between them: each is an end in the store. What is not buried yet may be asked again, but not answered.
     pub(super) fn bury(&self, state: &mut State, now: SystemTime) {
-        let (dead, told) = state.holds.expire(now);
+        let (dead, told) = state.holds.expire(now, SLICE);
         state.tell(told);
         for question in dead {
             self.over_unanswered(state, &question, Closing::Expired);

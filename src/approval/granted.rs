@@ -117,6 +117,9 @@ fn rule(approval: &ApprovalView) -> String {
     }
     let note: String = plain(&format!("{approver}, {}{why}", at.strftime("%Y-%m-%d")), NOTE).chars().take(NOTE).collect();
     let _ = writeln!(rule, "note = {}", quoted(&note));
+    if place.scheme.is_some() && place.only.is_none() {
+        rule.insert_str(0, "# The yes is to plain HTTP alone; a rule lets a tunnel there pass as well.\n");
+    }
     let unsaid = place
         .only
         .as_ref()

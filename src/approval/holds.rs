@@ -267,6 +267,19 @@ impl Holds {
         self.questions.get_mut(id).into_iter().for_each(|question| question.yeses.push(yes.clone()));
     }
 
+    /// What somebody said so far counts no more. The questions he had said yes to.
+    pub(super) fn disown(&mut self, approver: &str) -> Vec<Arc<str>> {
+        let mut changed = Vec::new();
+        for question in self.questions.values_mut() {
+            let before = question.yeses.len();
+            question.yeses.retain(|yes| *yes.approver != *approver);
+            if question.yeses.len() != before {
+                changed.push(Arc::clone(&question.id));
+            }
+        }
+        changed
+    }
+
     /// Closes a question that is answered, with those who wait; the answer is the caller's to tell them.
     pub fn close(&mut self, id: &str) -> Option<Question> {
         let question = self.questions.remove(id)?;
@@ -289,10 +302,11 @@ impl Holds {
         Some(question)
     }
 
-    /// The questions whose end has come, closed, with the word for those who wait.
-    pub fn expire(&mut self, now: SystemTime) -> (Vec<Question>, Told) {
+    /// The first questions whose end has come, closed, with the word for those who wait. At most so many.
+    pub fn expire(&mut self, now: SystemTime, most: usize) -> (Vec<Question>, Told) {
         let mut dead = Vec::new();
-        while let Some(id) = self.deaths.first().filter(|(end, _)| *end <= now).map(|(_, id)| Arc::clone(id)) {
+        while dead.len() < most
+            && let Some(id) = self.deaths.first().filter(|(end, _)| *end <= now).map(|(_, id)| Arc::clone(id)) {
             dead.extend(self.close(&id));
         }
         let told = dead.iter().flat_map(|question| question.waiting.iter().map(|attempt| (*attempt, Word::Expired))).collect();

@@ -9,6 +9,7 @@ pub mod granted;
 pub mod holds;
 mod keeping;
 mod news;
+mod owed;
 mod script;
 pub mod shown;
 mod similar;

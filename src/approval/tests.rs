@@ -22,6 +22,7 @@ use super::testing::*;
 use super::*;
 use crate::egress::hold::{Asked, Claimed, Desk as _, Waiting, Word};
 use crate::egress::record::Answer;
+use crate::policy::address::AddressesFault;
 use crate::policy::approvals::Asking;
 use crate::policy::approvals::ONCE_WITHIN;
 use crate::policy::attempt::{Attempt, Instance, Scheme, Seen, Sight};
@@ -261,10 +262,18 @@ fn an_answer_that_says_nothing_sensible_has_no_effect() {
     let room = Room::new();
     let Asked::Unattended(info) = room.ask(&attempt(1, "coder", 1)) else { panic!("attended") };
     let long = "x".repeat(501);
+    let at = |network: &str| Reply::Yes { lasting: Lasting::Once, addresses: Some(vec![network.parse().unwrap()]) };
     let rows = [
         (yes(Lasting::For(Duration::ZERO)), None, AnswerError::Duration),
         (yes(Lasting::For(Duration::from_secs(u64::MAX))), None, AnswerError::Duration),
         (Reply::Yes { lasting: Lasting::Once, addresses: Some(Vec::new()) }, None, AnswerError::Networks),
+        (at("10.0.0.5/8"), None, AnswerError::Network { network: "10.0.0.5/8".parse().unwrap(), why: AddressesFault::HostBits }),
+        (at("::ffff:0:0/90"), None, AnswerError::Network { network: "::ffff:0:0/90".parse().unwrap(), why: AddressesFault::HostBits }),
+        (
+            at("169.254.169.254/32"),
+            None,
+            AnswerError::Network { network: "169.254.169.254/32".parse().unwrap(), why: AddressesFault::Metadata },
+        ),
         (Reply::No, Some("two\nlines"), AnswerError::Note),
         (Reply::No, Some(long.as_str()), AnswerError::Note),
     ];

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::answer::{LONGEST_NOTE, Lasting, MOST_NETWORKS, Reply};
 use super::store::StoreError;
+use crate::policy::address::AddressesFault;
 use crate::policy::floor::Floor;
 
 /// Why an answer had no effect.
@@ -39,6 +40,14 @@ pub enum AnswerError {
     /// None, or too many.
     #[error("a yes names 1 to {MOST_NETWORKS} networks, or none to keep those of the question")]
     Networks,
+    /// No rule could list it.
+    #[error("{network} cannot be named: {why}")]
+    Network {
+        /// Which.
+        network: IpNet,
+        /// What is wrong with it.
+        why: AddressesFault,
+    },
     /// The floor gives no such yes.
     #[error(transparent)]
     Floor(#[from] BeyondFloor),
@@ -64,7 +73,7 @@ pub enum AnswerError {
     #[error("{0}; so the answer has no effect")]
     Unkept(StoreError),
     /// The store does not take a no, which is the safe side: it took effect all the same.
-    #[error("the no holds until exeat ends, and is not kept: {0}")]
+    #[error("the no holds, and is lost with the end of exeat unless the store takes it by then, which is tried again: {0}")]
     Unlasting(StoreError),
 }
 
@@ -147,7 +156,7 @@ pub enum RevokeError {
     /// Taking back is the safe side: it took effect all the same.
     #[error("the approval is revoked, but the journal cannot be written and does not say so")]
     Unrecorded,
-    /// The store does not take it, and will bring the approval back; until exeat ends it is gone all the same.
-    #[error("the approval is revoked until exeat ends, and comes back with the next start: {0}; then revoke it again")]
+    /// The store does not take it, and brings the approval back unless it takes it later; until exeat ends it is gone all the same.
+    #[error("the approval is revoked, and comes back with the next start unless the store takes it by then, which is tried again: {0}")]
     Unlasting(StoreError),
 }

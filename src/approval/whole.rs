@@ -14,7 +14,7 @@ use crate::policy::decide::Decision;
 use crate::policy::{Frozen, Policy};
 
 /// Questions that are looked at before others have their turn.
-const SLICE: usize = 64;
+pub(super) const SLICE: usize = 64;
 
 impl HoldDesk {
     /// The pending questions, the oldest first. One that is opened or over meanwhile may be among them or not.

@@ -25,7 +25,7 @@ pub fn second_looks(config: &Config, policy: &Policy) -> Vec<Warning> {
         }
     }
     warnings.extend(page_in_clear(config).map(|words| warning(code::PLAIN_LISTENER, words)));
-    warnings.extend(unattended(policy).map(|words| warning(code::UNATTENDED_HOLDS, words)));
+    warnings.extend(unattended(config, policy).map(|words| warning(code::UNATTENDED_HOLDS, words)));
     warnings
 }
 
@@ -39,7 +39,11 @@ fn page_in_clear(config: &Config) -> Option<String> {
 }
 
 /// A question waits only while somebody can answer, and nothing that a configuration of this version says can.
-fn unattended(policy: &Policy) -> Option<String> {
+fn unattended(config: &Config, policy: &Policy) -> Option<String> {
+    // Whoever opens the page answers there.
+    if config.admin.address.is_some() {
+        return None;
+    }
     let asks = |agent: &&AgentId| {
         let holds = |effect: &Effect| matches!(effect, Effect::Hold { addresses: _ });
         policy.unlisted(agent) == Some(Unlisted::Hold) || policy.rules(agent).into_iter().flatten().any(|rule| holds(&rule.effect))
@@ -79,5 +83,7 @@ mod tests {
             codes("", &["agent = \"a\"\nunlisted = \"hold\"\n", "agent = \"b\"\n[[hold]]\nhost = \"x.example\"\n"]),
             ["unattended-holds"]
         );
+        let page = "[admin]\naddress = \"127.0.0.1:3129\"\n";
+        assert_eq!(codes(page, &["agent = \"a\"\nunlisted = \"hold\"\n"]), [""; 0], "whoever opens the page answers");
     }
 }

@@ -4,13 +4,19 @@
 //! may end, its number be used again, or the connection be shared or handed on. So it is shown, and nothing is decided by it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::hold::Process;
 
 /// Looks at a time; one more is not made.
 const AT_ONCE: usize = 2;
+
+/// How long an attempt waits for a look. The kernel reads what a process shows of itself from that process's memory, which it may have lie where reading
+/// never ends; such a look keeps its place until it does.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Both ends of a connection from this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +30,12 @@ pub(super) struct Ends {
 /// Looks for processes, a few at a time.
 #[derive(Debug)]
 pub(super) struct Observer {
-    free: Semaphore,
+    free: Arc<Semaphore>,
 }
 
 impl Default for Observer {
     fn default() -> Self {
-        Self { free: Semaphore::new(AT_ONCE) }
+        Self { free: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 }
 
@@ -37,8 +43,20 @@ impl Observer {
     /// The process that holds the peer's end, if it is worth a look; `None` where none was found in time.
     pub(super) async fn look(&self, ends: Option<Ends>, worth: impl FnOnce() -> bool) -> Option<Process> {
         let ends = ends.filter(|_| worth())?;
-        let _place = self.free.try_acquire().ok()?;
-        tokio::task::spawn_blocking(move || holder(ends)).await.ok().flatten()
+        self.look_by(move || holder(ends)).await
+    }
+
+    async fn look_by(&self, look: impl FnOnce() -> Option<Process> + Send + 'static) -> Option<Process> {
+        let place = Arc::clone(&self.free).try_acquire_owned().ok()?;
+        let (tell, told) = oneshot::channel();
+        // A thread of its own: the end of exeat waits for those of the runtime.
+        let look = move || {
+            let found = look();
+            drop(place);
+            let _ = tell.send(found);
+        };
+        std::thread::Builder::new().name("look".to_owned()).spawn(look).ok()?;
+        tokio::time::timeout(PATIENCE, told).await.ok()?.ok().flatten()
     }
 }
 
@@ -72,7 +90,29 @@ mod proc;
 
 #[cfg(test)]
 mod tests {
-    use super::find;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_never_ends_keeps_its_place_and_nobody_waiting() {
+        let observer = Observer::default();
+        let (end, ends) = mpsc::channel::<()>();
+        let ends = Arc::new(parking_lot::Mutex::new(ends));
+        for _ in 0..AT_ONCE {
+            let ends = Arc::clone(&ends);
+            let stuck = move || {
+                let _ = ends.lock().recv();
+                None
+            };
+            assert_eq!(observer.look_by(stuck).await, None, "not in time");
+        }
+        assert_eq!(observer.look_by(|| panic!("no place is free")).await, None);
+        drop(end);
+        while observer.free.available_permits() < AT_ONCE {
+            tokio::task::yield_now().await;
+        }
+    }
 
     #[test]
     fn a_user_is_found_by_uid_and_by_nothing_else() {

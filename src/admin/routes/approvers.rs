@@ -157,6 +157,7 @@ pub(super) async fn remove(State(api): State<Arc<Api>>, caller: Caller, Segment(
     if !api.people.remove(&name)? {
         return Err(NotChanged::Unknown.into());
     }
+    api.desk.is_no_approver(&name);
     api.recorder.durable().wait().await?;
     json(ApproverView::of(&found))
 }

@@ -58,12 +58,16 @@ fn approvals_without_end_are_rules_that_an_allowlist_loads() {
     masked.place.only = Some(RequestLine { method: "GET".into(), path: "/token/***".into() });
     let plain = ApprovalView { addresses: vec!["public".to_owned()], ..approval("coder", "8.8.8.8", 443) };
     let ends = ApprovalView { scope: "for".to_owned(), ..approval("coder", "short.test", 443) };
-    let text = as_rules(&[approval("other", "z.example.com", 443), plain, request, masked, ends]);
+    let mut in_clear = approval("other", "http.example.com", 80);
+    in_clear.place.scheme = Some(Scheme::Http);
+    let text = as_rules(&[approval("other", "z.example.com", 443), in_clear, plain, request, masked, ends]);
     let (allowlist, warnings) = Allowlist::parse("coder.toml", &format!("agent = \"coder\"\n{text}")).unwrap();
     let mut rules: Vec<_> = allowlist.rules.iter().map(|rule| rule.note.as_deref().unwrap().chars().take(35).collect::<String>()).collect();
     rules.sort();
-    assert_eq!(rules, ["alice, 1970-01-01", "alice, 1970-01-01", "alice, 1970-01-01: a \"quoted\" word,"], "{text}\n{warnings:?}");
+    assert_eq!(rules, ["alice, 1970-01-01", "alice, 1970-01-01", "alice, 1970-01-01", "alice, 1970-01-01: a \"quoted\" word,"], "{text}\n{warnings:?}");
     assert!(text.contains("# host = \"masked.test\"") && !text.contains("short.test"), "{text}");
+    let wider = "\n# The yes is to plain HTTP alone; a rule lets a tunnel there pass as well.\n[[allow]]\nhost = ";
+    assert_eq!((text.matches(wider).count(), text.contains(&format!("{wider}\"http.example.com\""))), (1, true), "{text}");
     assert!(text.contains("# For the allowlist of coder.") && text.contains("# For the allowlist of other."), "{text}");
     assert_eq!(as_rules(&[]), "");
 }

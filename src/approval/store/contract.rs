@@ -149,6 +149,9 @@ fn yeses_that_are_not_enough_stay_with_their_question(make: Make) {
     assert!(!store.agree("nobody", &alice, at(3)).unwrap());
     assert!(store.agree("aaaaaa", &bob, at(4)).unwrap());
     assert_eq!(store.kept(at(5)).unwrap().questions[0].yeses, [alice.clone(), bob]);
+    let approver = Approver { name: "bob".into(), role: Role::Viewer, agents: None, digest: digest("b"), at: at(1), by: "root".into() };
+    assert!(store.add_approver(&approver).unwrap() && store.remove_approver("bob").unwrap());
+    assert_eq!(store.kept(at(5)).unwrap().questions[0].yeses, [alice], "who may answer no more takes his yes along");
     store.close("aaaaaa", Closing::Denied, at(6)).unwrap();
     assert!(!store.agree("aaaaaa", &said("carol", Lasting::Once), at(7)).unwrap());
     store.forget(at(8)).unwrap();

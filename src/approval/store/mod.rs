@@ -76,7 +76,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Adds one. `false`: there is one of that name.
     fn add_approver(&self, approver: &Approver) -> Result<bool, StoreError>;
 
-    /// Removes one, whose token is worth nothing from then on. `false`: there is none of that name.
+    /// Removes one, whose token is worth nothing from then on, and with him his yeses to what is still pending. `false`: there is none of that name.
     fn remove_approver(&self, name: &str) -> Result<bool, StoreError>;
 
     /// Who is stopped.

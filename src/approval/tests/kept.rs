@@ -220,6 +220,71 @@ async fn approvals_without_end_are_written_as_text_when_they_come_and_go_and_at_
     let room = Room::over(store, policy(ASKS, ""), Some(state.path().to_owned()));
     assert!(named() == [false, true] && !text().contains("forged") && !room.pass(&to(2, "forged.test")));
     assert!(!state.path().join("granted/gone.toml").exists());
-    answer(&room, &ids[1], Reply::No).unwrap();
-    assert!(!file.exists());
+    room.store.break_it(true);
+    assert!(matches!(answer(&room, &ids[1], Reply::No), Err(AnswerError::Unlasting(_))));
+    assert!(!file.exists(), "it is taken back, kept or not");
+}
+
+#[tokio::test]
+async fn a_network_is_granted_as_a_rule_would_have_it_and_is_read_again_at_the_next_start() {
+    let first = room(ASKS);
+    let networks = ["::ffff:10.1.0.0/112", "192.0.2.1/32", "fd00::/8", "0.0.0.0/0"];
+    let reply = Reply::Yes { lasting: Lasting::Always, addresses: Some(networks.map(|network| network.parse().unwrap()).to_vec()) };
+    let granted = answer(&first, &asked(&first, &to(1, "held.test")), reply).unwrap().addresses;
+    assert_eq!(granted, ["10.1.0.0/16", "192.0.2.1/32", "fd00::/8", "0.0.0.0/0"]);
+    assert_eq!(again(&first, policy(ASKS, "")).desk.approvals()[0].addresses, granted);
+}
+
+#[tokio::test]
+async fn what_was_taken_back_while_the_store_failed_is_told_to_it_later_and_does_not_come_back() {
+    let first = room(ASKS);
+    let hosts = ["revoked.test", "late.test", "no.test"];
+    let [revoked, late, no] = hosts.map(|host| asked(&first, &to(1, host)));
+    answer(&first, &revoked, yes(Lasting::Always)).unwrap();
+    answer(&first, &late, yes(Lasting::Always)).unwrap();
+    first.store.break_it(true);
+    assert!(matches!(first.desk.revoke(&revoked, "alice"), Err(RevokeError::Unlasting(_))));
+    for id in [&late, &no] {
+        assert!(matches!(answer(&first, id, Reply::No), Err(AnswerError::Unlasting(_))));
+    }
+    first.desk.turn(now());
+    let comes_back = |room: &Room| {
+        let room = again(room, policy(ASKS, ""));
+        let quiet = hosts.map(|host| room.approvals.read().quiet(&to(2, host), Asking::EveryRequest, now()));
+        (room.desk.approvals().len(), room.desk.holds().len(), quiet)
+    };
+    first.store.break_it(false);
+    assert_eq!(comes_back(&first), (2, 1, [false; 3]), "as it was before the store failed");
+    first.desk.turn(now());
+    assert_eq!(comes_back(&first), (0, 0, [false, true, true]));
+    assert_eq!(first.store.fate(&no), Ok(Some(Some(Closing::Denied))));
+}
+
+#[test]
+fn of_many_questions_that_are_over_at_once_a_few_are_buried_at_a_time_and_none_is_answered() {
+    const MANY: usize = 1000;
+    let books = Books { recorder: Arc::new(Journal::default()), store: Arc::new(Sqlite::in_memory().unwrap()), state: None };
+    let settings = HoldSettings { pending: PENDING, per_agent: MANY, per_source: MANY, total: MANY, quiet_after_deny: QUIET };
+    let policy = Arc::new(arc_swap::ArcSwap::from_pointee(policy(ASKS, "")));
+    let desk = HoldDesk::with_clock(settings, policy, Arc::default(), books, now).unwrap();
+    let ids: Vec<_> = (0..MANY)
+        .map(|number| {
+            let attempt = to(number as u128 + 1, &format!("h{number}.test"));
+            let decided = desk.policy.load().decide(&attempt, &Approvals::default(), now());
+            let Decision::Hold(terms) = decided else { panic!("{decided:?}") };
+            match Arc::clone(&desk).ask(&attempt, &terms, None) {
+                Asked::Unattended(hold) => hold.id,
+                other => panic!("{other:?}"),
+            }
+        })
+        .collect();
+    pass_time(PENDING);
+    desk.turn(now());
+    let left = || desk.state.lock().holds.ids();
+    assert!((MANY / 2..MANY).contains(&left().len()), "{}", left().len());
+    for id in left().iter().take(3) {
+        assert_eq!(desk.answer(id, yes(Lasting::Always), "alice", None), Err(AnswerError::Died));
+    }
+    while desk.turn(now()).is_some_and(|next| next <= now()) {}
+    assert!(left().is_empty() && ids.iter().all(|id| desk.store.fate(id) == Ok(Some(Some(Closing::Expired)))));
 }

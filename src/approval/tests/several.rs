@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::approval::store::Sqlite;
+use crate::approval::store::{Approver, Role, Sqlite, Store as _};
 use crate::egress::record::Record;
 use crate::policy::Policy;
 use crate::policy::address::Guard;
@@ -116,4 +116,25 @@ async fn how_many_have_to_say_so_is_the_more_of_allowlist_and_floor_and_yeses_mu
     assert_eq!(room.desk.answer(&id, at("192.168.0.0/16"), "bob", None), Err(AnswerError::NothingInCommon));
     let said = room.desk.answer(&id, at("10.1.0.0/16"), "bob", None).unwrap();
     assert_eq!(said.addresses, ["10.1.0.0/16"]);
+}
+
+#[tokio::test]
+async fn the_yes_of_who_may_answer_no_more_counts_no_more() {
+    let room = room(two("approvers = 2\n", ""));
+    let _person = room.desk.attach(None);
+    let id = Arc::clone(&asked(&room, 1).hold.id);
+    let digest = crate::policy::token::TokenDigest::of("mallory");
+    let at = now();
+    let mallory = Approver { name: "mallory".into(), role: Role::Approver, agents: None, digest, at, by: "alice".into() };
+    assert!(room.store.add_approver(&mallory).unwrap());
+    room.desk.answer(&id, yes(Lasting::Always), "mallory", None).unwrap();
+    let mut news = room.desk.subscribe();
+    assert!(room.store.remove_approver("mallory").unwrap());
+    room.desk.is_no_approver("mallory");
+    let shown = room.desk.hold(&id).unwrap();
+    assert_eq!((&shown.yes_by[..], news.try_recv()), (&[][..], Ok(News::Changed { hold: shown.clone() })));
+    assert_eq!(room.desk.answer(&id, yes(Lasting::Always), "bob", None).unwrap().approval, None, "one of two");
+    assert!(!room.pass(&attempt(1, "coder", 1)));
+    let again = Room::over(Arc::clone(&room.store), two("approvers = 2\n", ""), None);
+    assert_eq!(again.desk.hold(&id).unwrap().yes_by, ["bob"], "nor after a restart");
 }

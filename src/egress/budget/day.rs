@@ -57,7 +57,7 @@ struct Sums {
     day: Date,
     purses: HashMap<Arc<str>, Purse>,
     /// Of earlier days, or refused by the ledger, and in no ledger yet.
-    late: Vec<(Date, Arc<str>, u64)>,
+    late: BTreeMap<(Date, Arc<str>), u64>,
 }
 
 #[derive(Debug, Default)]
@@ -134,7 +134,7 @@ impl Spending {
                 let accounts = self.accounts.lock();
                 for Spent { agent, budget, bytes } in spent {
                     if let Some(account) = accounts.get(&agent) {
-                        account.0.lock().late.push((day, budget, bytes));
+                        *account.0.lock().late.entry((day, budget)).or_default() += bytes;
                     }
                 }
             }
@@ -166,7 +166,7 @@ impl Default for Spending {
 
 impl Account {
     fn on(day: Date) -> Self {
-        Self(Mutex::new(Sums { day, purses: HashMap::new(), late: Vec::new() }))
+        Self(Mutex::new(Sums { day, purses: HashMap::new(), late: BTreeMap::new() }))
     }
 }
 
@@ -178,7 +178,7 @@ impl Sums {
         }
         for (budget, purse) in &mut self.purses {
             if purse.unkept > 0 {
-                self.late.push((self.day, Arc::clone(budget), purse.unkept));
+                *self.late.entry((self.day, Arc::clone(budget))).or_default() += purse.unkept;
             }
             (purse.spent, purse.unkept) = (0, 0);
         }
@@ -201,9 +201,9 @@ impl Sums {
     fn take_unkept(&mut self) -> Vec<(Date, Arc<str>, u64)> {
         let mut unkept = std::mem::take(&mut self.late);
         for (budget, purse) in self.purses.iter_mut().filter(|(_, purse)| purse.unkept > 0) {
-            unkept.push((self.day, Arc::clone(budget), std::mem::take(&mut purse.unkept)));
+            *unkept.entry((self.day, Arc::clone(budget))).or_default() += std::mem::take(&mut purse.unkept);
         }
-        unkept
+        unkept.into_iter().map(|((day, budget), bytes)| (day, budget, bytes)).collect()
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) fn add_approver(change: &Connection, approver: &Approver) -> rusqlite
 }
 
 pub(super) fn remove_approver(change: &Connection, name: &str) -> rusqlite::Result<bool> {
+    // What he said and others did not yet join counts no more.
+    change.execute("DELETE FROM yeses WHERE approver = ?1", [name])?;
     Ok(change.execute("DELETE FROM approvers WHERE name = ?1", [name])? == 1)
 }
 

@@ -167,3 +167,20 @@ proptest! {
         prop_assert_eq!(&*book.days.lock(), &model);
     }
 }
+
+#[test]
+fn what_a_ledger_refuses_for_long_is_one_sum_and_not_one_for_each_time() {
+    let book = Arc::new(Book::default());
+    let spending = Spending::open(Arc::clone(&book) as Arc<dyn Ledger>).unwrap();
+    let a = agent("a");
+    let drawing = spending.drawing(&a, &[bytes(LimitedBy::Agent, 1_000_000)]).unwrap();
+    book.full.store(true, Ordering::Relaxed);
+    for _ in 0..1000 {
+        assert_eq!(drawing.take(3), 3);
+        spending.keep();
+    }
+    assert!(drawing.account.0.lock().late.len() <= 2, "a day may have begun meanwhile");
+    book.full.store(false, Ordering::Relaxed);
+    spending.keep();
+    assert_eq!(book.days.lock().values().sum::<u64>(), 3000);
+}
