@@ -306,7 +306,8 @@ impl Holds {
     pub fn expire(&mut self, now: SystemTime, most: usize) -> (Vec<Question>, Told) {
         let mut dead = Vec::new();
         while dead.len() < most
-            && let Some(id) = self.deaths.first().filter(|(end, _)| *end <= now).map(|(_, id)| Arc::clone(id)) {
+            && let Some(id) = self.deaths.first().filter(|(end, _)| *end <= now).map(|(_, id)| Arc::clone(id))
+        {
             dead.extend(self.close(&id));
         }
         let told = dead.iter().flat_map(|question| question.waiting.iter().map(|attempt| (*attempt, Word::Expired))).collect();

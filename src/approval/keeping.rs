@@ -42,7 +42,9 @@ impl HoldDesk {
     /// Writes an agent's approvals without end as text.
     pub(super) fn spell_out(&self, agent: &AgentId) {
         let Some(granted) = &self.granted else { return };
-        if let Err(error) = granted.write(agent, || self.approvals_that(|approval| approval.subject.agent == *agent && matches!(approval.scope, Scope::Always))) {
+        if let Err(error) = granted
+            .write(agent, || self.approvals_that(|approval| approval.subject.agent == *agent && matches!(approval.scope, Scope::Always)))
+        {
             tracing::warn!(%error, "the approvals without end could not be written as text");
         }
     }

@@ -107,11 +107,16 @@ mod tests {
             };
             assert_eq!(observer.look_by(stuck).await, None, "not in time");
         }
-        assert_eq!(observer.look_by(|| panic!("no place is free")).await, None);
+        let seen = Process { pid: 1, name: String::new(), executable: None, called: None, user: String::new(), holders: 1 };
+        let (later, again) = (seen.clone(), seen.clone());
+        assert_eq!(observer.look_by(|| Some(later)).await, None, "no place is free");
         drop(end);
         while observer.free.available_permits() < AT_ONCE {
             tokio::task::yield_now().await;
         }
+        // The clock that stands still would not wait for another thread.
+        tokio::time::resume();
+        assert_eq!(observer.look_by(|| Some(again)).await, Some(seen));
     }
 
     #[test]

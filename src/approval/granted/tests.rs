@@ -53,6 +53,7 @@ fn an_agents_file_says_who_said_what_when_and_its_heading_that_it_is_a_copy() {
 fn approvals_without_end_are_rules_that_an_allowlist_loads() {
     let mut request = approval("coder", "api.test", 80);
     request.place.only = Some(RequestLine { method: "POST".into(), path: "/repos/acme".into() });
+    request.place.scheme = Some(Scheme::Http);
     request.note = Some(format!("a \"quoted\" word, {}", "and so on ".repeat(49)));
     let mut masked = approval("coder", "masked.test", 80);
     masked.place.only = Some(RequestLine { method: "GET".into(), path: "/token/***".into() });
@@ -64,7 +65,11 @@ fn approvals_without_end_are_rules_that_an_allowlist_loads() {
     let (allowlist, warnings) = Allowlist::parse("coder.toml", &format!("agent = \"coder\"\n{text}")).unwrap();
     let mut rules: Vec<_> = allowlist.rules.iter().map(|rule| rule.note.as_deref().unwrap().chars().take(35).collect::<String>()).collect();
     rules.sort();
-    assert_eq!(rules, ["alice, 1970-01-01", "alice, 1970-01-01", "alice, 1970-01-01", "alice, 1970-01-01: a \"quoted\" word,"], "{text}\n{warnings:?}");
+    assert_eq!(
+        rules,
+        ["alice, 1970-01-01", "alice, 1970-01-01", "alice, 1970-01-01", "alice, 1970-01-01: a \"quoted\" word,"],
+        "{text}\n{warnings:?}"
+    );
     assert!(text.contains("# host = \"masked.test\"") && !text.contains("short.test"), "{text}");
     let wider = "\n# The yes is to plain HTTP alone; a rule lets a tunnel there pass as well.\n[[allow]]\nhost = ";
     assert_eq!((text.matches(wider).count(), text.contains(&format!("{wider}\"http.example.com\""))), (1, true), "{text}");

@@ -274,7 +274,7 @@ fn of_many_questions_that_are_over_at_once_a_few_are_buried_at_a_time_and_none_i
             let Decision::Hold(terms) = decided else { panic!("{decided:?}") };
             match Arc::clone(&desk).ask(&attempt, &terms, None) {
                 Asked::Unattended(hold) => hold.id,
-                other => panic!("{other:?}"),
+                other @ (Asked::Waiting(_) | Asked::Full(_) | Asked::Unrecorded) => panic!("{other:?}"),
             }
         })
         .collect();
