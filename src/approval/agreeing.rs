@@ -30,6 +30,13 @@ pub(super) fn weigh(question: &Question, yes: Yes, of: u8) -> Result<Agreed, Ans
     Ok(if question.yeses.len() + 1 < usize::from(of) { Agreed::NotYet(yes) } else { Agreed::All(common) })
 }
 
+/// Takes back what somebody said to a question, and names it where he had said something.
+pub(super) fn disown(question: &mut Question, approver: &str) -> Option<Arc<str>> {
+    let before = question.yeses.len();
+    question.yeses.retain(|yes| *yes.approver != *approver);
+    (question.yeses.len() != before).then(|| Arc::clone(&question.id))
+}
+
 fn common(last: Yes, earlier: &Yes) -> Result<Yes, AnswerError> {
     let addresses = both(&last.addresses, &earlier.addresses).ok_or(AnswerError::NothingInCommon)?;
     Ok(Yes {

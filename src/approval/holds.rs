@@ -10,8 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+use super::agreeing;
 use super::answer::Lasting;
 use super::facts::{Facts, Similar};
+use super::short::short_id;
 use super::shown::HoldView;
 use super::similar::Groups;
 use crate::egress::hold::Word;
@@ -21,9 +23,6 @@ use crate::policy::approvals::{Asking, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Instance, RequestLine, Seen, Sight};
 use crate::policy::decide::HoldTerms;
 use crate::policy::destination::Destination;
-
-/// Digits and letters that cannot be taken for one another: Crockford's base 32.
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// How many destinations are remembered for an agent, to tell a first time.
 const REMEMBERED: usize = 4096;
@@ -269,15 +268,7 @@ impl Holds {
 
     /// What somebody said so far counts no more. The questions he had said yes to.
     pub(super) fn disown(&mut self, approver: &str) -> Vec<Arc<str>> {
-        let mut changed = Vec::new();
-        for question in self.questions.values_mut() {
-            let before = question.yeses.len();
-            question.yeses.retain(|yes| *yes.approver != *approver);
-            if question.yeses.len() != before {
-                changed.push(Arc::clone(&question.id));
-            }
-        }
-        changed
+        self.questions.values_mut().filter_map(|question| agreeing::disown(question, approver)).collect()
     }
 
     /// Closes a question that is answered, with those who wait; the answer is the caller's to tell them.
@@ -403,19 +394,4 @@ impl Holds {
 /// Where a question comes from: an instance of an agent, so that one that floods leaves the others theirs, also where all share an address.
 fn source(subject: &Subject) -> (AgentId, Instance) {
     (subject.agent.clone(), subject.instance.clone())
-}
-
-/// Six characters of 30 of the bits.
-fn short_id(bits: u32) -> String {
-    (0..6).map(|place| char::from(ALPHABET[(bits >> (place * 5)) as usize & 31])).collect()
-}
-
-/// An id as somebody may have typed it, as it is spelt.
-pub fn typed(id: &str) -> String {
-    let alike = |char: char| match char.to_ascii_lowercase() {
-        'o' => '0',
-        'i' | 'l' => '1',
-        other => other,
-    };
-    id.trim().chars().map(alike).collect()
 }

@@ -11,6 +11,7 @@ mod keeping;
 mod news;
 mod owed;
 mod script;
+mod short;
 pub mod shown;
 mod similar;
 mod state;
