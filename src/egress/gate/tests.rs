@@ -1,3 +1,5 @@
+mod doubles;
+
 use std::collections::BTreeSet;
 
 use futures_util::FutureExt;
@@ -9,113 +11,8 @@ use crate::policy::address::{Addresses, Guard};
 use crate::policy::allowlist::Allowlist;
 use crate::policy::approvals::{Approval, ApprovalId, Scope, Subject};
 use crate::policy::attempt::{Evidence, Instance};
-
-/// A journal that is slow enough for a yes to be taken back while it writes.
-#[derive(Debug)]
-struct Revoking {
-    approvals: Arc<RwLock<Approvals>>,
-    changes: watch::Sender<u64>,
-    yes: ApprovalId,
-}
-
-impl Recorder for Revoking {
-    fn record(&self, record: &Record) -> Result<(), Unwritable> {
-        if let Record::Decided(_) = record {
-            assert!(self.approvals.write().revoke(self.yes).is_some());
-            self.changes.send_modify(|count| *count += 1);
-        }
-        Ok(())
-    }
-    fn settle(&self, _: Ended) {}
-    fn limit_hit(&self, _: &'static str) {}
-    fn decision_took(&self, _: Duration) {}
-    fn added(&self, _: AttemptId, _: Ruling, _: Duration) {}
-}
-
-/// Nothing is asked here.
-#[derive(Debug, Default)]
-struct NoDesk(Arc<RwLock<Approvals>>);
-
-impl Desk for NoDesk {
-    fn would_open(&self, _: &Attempt, _: &HoldTerms) -> bool {
-        true
-    }
-    fn ask(self: Arc<Self>, _: &Attempt, _: &HoldTerms, _: Option<Process>) -> Asked {
-        Asked::Unrecorded
-    }
-    fn leave(&self, _: &str, _: AttemptId) {}
-    fn claim(&self, approval: ApprovalId, attempt: &Attempt, now: SystemTime) -> Claimed {
-        if self.0.write().claim(approval, attempt, now) { Claimed::Taken } else { Claimed::Gone }
-    }
-}
-
-/// A journal in memory.
-#[derive(Debug, Default)]
-struct Written(parking_lot::Mutex<Vec<Record>>);
-
-impl Recorder for Written {
-    fn record(&self, record: &Record) -> Result<(), Unwritable> {
-        self.0.lock().push(record.clone());
-        Ok(())
-    }
-    fn settle(&self, ended: Ended) {
-        self.0.lock().push(Record::Ended(ended));
-    }
-    fn limit_hit(&self, _: &'static str) {}
-    fn decision_took(&self, _: Duration) {}
-    fn added(&self, _: AttemptId, _: Ruling, _: Duration) {}
-}
-
-/// A journal whose disk is slow: what it has written is durable when the test says so, or never.
-#[derive(Debug, Default)]
-struct Slow {
-    written: Written,
-    waits: parking_lot::Mutex<Vec<tokio::sync::oneshot::Sender<()>>>,
-}
-
-impl Recorder for Slow {
-    fn record(&self, record: &Record) -> Result<(), Unwritable> {
-        self.written.record(record)
-    }
-    fn durable(&self) -> Durable {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        self.waits.lock().push(tell);
-        Durable::when(told)
-    }
-    fn settle(&self, ended: Ended) {
-        self.written.settle(ended);
-    }
-    fn limit_hit(&self, _: &'static str) {}
-    fn decision_took(&self, _: Duration) {}
-    fn added(&self, _: crate::policy::attempt::AttemptId, _: crate::egress::record::Ruling, _: Duration) {}
-}
-
-/// Tells everybody at once to decide again, so many times, and puts another policy in force with the last.
-#[derive(Debug)]
-struct Restless {
-    rounds: std::sync::atomic::AtomicU32,
-    policy: Arc<ArcSwap<Policy>>,
-    last: Policy,
-}
-
-impl Desk for Restless {
-    fn would_open(&self, _: &Attempt, _: &HoldTerms) -> bool {
-        true
-    }
-    fn ask(self: Arc<Self>, attempt: &Attempt, _: &HoldTerms, _: Option<Process>) -> Asked {
-        if self.rounds.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) == 1 {
-            self.policy.store(Arc::new(self.last.clone()));
-        }
-        let (tell, word) = tokio::sync::oneshot::channel();
-        tell.send(Word::DecideAgain).unwrap();
-        let info = crate::egress::hold::HoldInfo { id: "a1".into(), expires_at: SystemTime::now(), opened: false };
-        Asked::Waiting(crate::egress::hold::Waiting::new(info, attempt.id, word, self))
-    }
-    fn leave(&self, _: &str, _: AttemptId) {}
-    fn claim(&self, _: ApprovalId, _: &Attempt, _: SystemTime) -> Claimed {
-        Claimed::Unkept
-    }
-}
+use crate::policy::destination::Destination;
+use doubles::{Asks, NoDesk, Restless, Revoking, Slow, Written};
 
 const ON_PATHS: &str = "[[allow]]\nhost = \"api.test.example\"\nport = [8080]\nmethod = [\"GET\"]\n";
 const WHOLE: &str = "[[allow]]\nhost = \"api.test.example\"\nport = [8080]\n";
@@ -418,22 +315,4 @@ async fn an_attempt_whose_use_of_a_yes_cannot_be_kept_does_not_pass_and_is_recor
     let written = world.written.0.lock();
     let [Record::Decided(decided), Record::Ended(_)] = &written[..] else { panic!("{written:?}") };
     assert_eq!((decided.decision, decided.reason), (Ruling::Block, Reason::Internal));
-}
-
-/// Nobody answers; the first to ask opens the question.
-#[derive(Debug, Default)]
-struct Asks(std::sync::atomic::AtomicBool);
-
-impl Desk for Asks {
-    fn would_open(&self, _: &Attempt, _: &HoldTerms) -> bool {
-        true
-    }
-    fn ask(self: Arc<Self>, _: &Attempt, _: &HoldTerms, _: Option<Process>) -> Asked {
-        let opened = !self.0.swap(true, std::sync::atomic::Ordering::SeqCst);
-        Asked::Unattended(crate::egress::hold::HoldInfo { id: "a1".into(), expires_at: SystemTime::now(), opened })
-    }
-    fn leave(&self, _: &str, _: AttemptId) {}
-    fn claim(&self, _: ApprovalId, _: &Attempt, _: SystemTime) -> Claimed {
-        Claimed::Unkept
-    }
 }
