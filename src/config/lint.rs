@@ -25,7 +25,7 @@ pub fn second_looks(config: &Config, policy: &Policy) -> Vec<Warning> {
         }
     }
     warnings.extend(page_in_clear(config).map(|words| warning(code::PLAIN_LISTENER, words)));
-    warnings.extend(unattended(policy).map(|words| warning(code::UNATTENDED_HOLDS, words)));
+    warnings.extend(unattended(config, policy).map(|words| warning(code::UNATTENDED_HOLDS, words)));
     warnings
 }
 
@@ -38,8 +38,11 @@ fn page_in_clear(config: &Config) -> Option<String> {
     ))
 }
 
-/// A question waits only while somebody can answer, and nothing that a configuration of this version says can.
-fn unattended(policy: &Policy) -> Option<String> {
+/// A question waits only while somebody can answer, and without an address for the page nobody is sure to be able to.
+fn unattended(config: &Config, policy: &Policy) -> Option<String> {
+    if config.admin.address.is_some() {
+        return None;
+    }
     let asks = |agent: &&AgentId| {
         let holds = |effect: &Effect| matches!(effect, Effect::Hold { addresses: _ });
         policy.unlisted(agent) == Some(Unlisted::Hold) || policy.rules(agent).into_iter().flatten().any(|rule| holds(&rule.effect))
@@ -48,7 +51,7 @@ fn unattended(policy: &Policy) -> Option<String> {
     let (named, more) = (agents.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", "), agents.len().saturating_sub(NAMED_MAX));
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     (!agents.is_empty()).then(|| {
-        format!("for {named}{more} something is held, and nothing configured answers: a question waits only while `exeat holds --watch` runs, and is refused as unattended otherwise")
+        format!("for {named}{more} something is held, and no [admin] address is set where people answer: a question waits only while `exeat holds --watch` runs, or the page is open that `exeat serve` has on a terminal, and is refused as unattended otherwise")
     })
 }
 
@@ -79,5 +82,6 @@ mod tests {
             codes("", &["agent = \"a\"\nunlisted = \"hold\"\n", "agent = \"b\"\n[[hold]]\nhost = \"x.example\"\n"]),
             ["unattended-holds"]
         );
+        assert_eq!(codes("[admin]\naddress = \"127.0.0.1:3129\"\n", &["agent = \"a\"\nunlisted = \"hold\"\n"]), [""; 0]);
     }
 }
