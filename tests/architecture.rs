@@ -78,9 +78,9 @@ impl Source {
         first.strip_suffix(".rs").unwrap_or(first)
     }
 
-    /// The text before the module of tests; a file `tests.rs` is such a module.
+    /// The text before the module of tests; a file `tests.rs`, and what lies in a folder `tests`, is such a module.
     fn before_tests(&self) -> &str {
-        if self.path.ends_with("/tests.rs") {
+        if self.path.ends_with("/tests.rs") || self.path.contains("/tests/") {
             return "";
         }
         let is_tests =

@@ -117,7 +117,6 @@ async fn what_is_wrong_is_said_as_a_problem() {
     let deny = format!("/api/v1/holds/{}/deny", info.id);
     let large = format!(r#"{{"note": "{}"}}"#, "x".repeat(20_000));
     let rows = [
-        ("GET", "/", "", 404),
         ("GET", "/api/v1/nothing", "", 404),
         ("GET", "/api/v1/holds/", "", 404),
         ("POST", "/api/v1/holds", "", 405),

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::answer::Lasting;
 use super::facts::{Facts, Similar};
+use super::short::short_id;
 use super::shown::HoldView;
 use super::similar::Groups;
 use crate::egress::hold::Word;
@@ -21,9 +22,6 @@ use crate::policy::approvals::{Asking, Subject};
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Instance, RequestLine, Seen, Sight};
 use crate::policy::decide::HoldTerms;
 use crate::policy::destination::Destination;
-
-/// Digits and letters that cannot be taken for one another: Crockford's base 32.
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// How many destinations are remembered for an agent, to tell a first time.
 const REMEMBERED: usize = 4096;
@@ -388,19 +386,4 @@ impl Holds {
 /// Where a question comes from: an instance of an agent, so that one that floods leaves the others theirs, also where all share an address.
 fn source(subject: &Subject) -> (AgentId, Instance) {
     (subject.agent.clone(), subject.instance.clone())
-}
-
-/// Six characters of 30 of the bits.
-fn short_id(bits: u32) -> String {
-    (0..6).map(|place| char::from(ALPHABET[(bits >> (place * 5)) as usize & 31])).collect()
-}
-
-/// An id as somebody may have typed it, as it is spelt.
-pub fn typed(id: &str) -> String {
-    let alike = |char: char| match char.to_ascii_lowercase() {
-        'o' => '0',
-        'i' | 'l' => '1',
-        other => other,
-    };
-    id.trim().chars().map(alike).collect()
 }

@@ -10,6 +10,7 @@ pub mod holds;
 mod keeping;
 mod news;
 mod script;
+mod short;
 pub mod shown;
 mod similar;
 mod state;

@@ -285,11 +285,6 @@ fn addresses_of_an_answer_stand_in_place_of_those_of_the_question() {
     assert!(!approvals.iter().next().unwrap().addresses.public);
 }
 
-#[test]
-fn ids_are_typed_as_people_type_them() {
-    assert_eq!(holds::typed(" K3oIL9 "), "k30119");
-}
-
 #[tokio::test(start_paused = true)]
 async fn time_alone_ends_questions_and_approvals_and_says_so() {
     follow_tokio();

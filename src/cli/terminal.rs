@@ -324,7 +324,7 @@ mod tests {
         person.reads("ready");
         // What is typed before a question is shown must answer nothing.
         person.types("go\ny\nn\n");
-        let question = "exeat: 192.0.2.1:443 (http, any request; first GET /\\u{1b}[2J\\u{202e}evil) for coder? (2 more) [y]es [h]our [a]lways [n]o, 45 s: ";
+        let question = "exeat: 192.0.2.1:443 (http, any request; first GET /\\u{1b}[2J\\u{202e}evil), BEWARE: a bare address that is not public: documentation (TEST-NET-1), RFC 5737 for coder? (2 more) [y]es [h]our [a]lways [n]o, 45 s: ";
         person.reads(question);
         for none in ["x\n", "\n"] {
             person.seen.clear();
@@ -333,13 +333,13 @@ mod tests {
         }
         person.types("y\n");
         person.reads("first: DecideAgain");
-        person.reads("192.0.2.2:443 (tunnel, contents not seen) for coder? (1 more) [y]es");
+        person.reads("192.0.2.2:443 (tunnel, contents not seen), BEWARE: a bare address that is not public: documentation (TEST-NET-1), RFC 5737 for coder? (1 more) [y]es");
         person.types("n\n");
         person.reads("second: No");
-        person.reads("192.0.2.3:443 (tunnel, contents not seen) for coder? [y]es");
+        person.reads("192.0.2.3:443 (tunnel, contents not seen), BEWARE: a bare address that is not public: documentation (TEST-NET-1), RFC 5737 for coder? [y]es");
         person.seen.clear();
         person.types("\u{4}");
-        person.reads("192.0.2.3:443 (tunnel, contents not seen) for coder? [y]es");
+        person.reads("192.0.2.3:443 (tunnel, contents not seen), BEWARE: a bare address that is not public: documentation (TEST-NET-1), RFC 5737 for coder? [y]es");
         person.types("n\n");
         person.reads("third: No");
         assert!(!person.seen.contains(['\u{202e}', '\u{1b}']), "{}", person.seen);

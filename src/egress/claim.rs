@@ -7,7 +7,7 @@ use super::flood::neighbourhood;
 use super::process::Ends;
 use super::record::Front;
 use super::trace::TraceParent;
-use crate::policy::attempt::{AgentId, AttemptId, Evidence, Instance, Scheme, Sight};
+use crate::policy::attempt::{AgentId, Attempt, AttemptId, Evidence, Instance, Scheme, Sight};
 use crate::policy::destination::Destination;
 use crate::policy::malformed::Malformed;
 
@@ -87,6 +87,12 @@ impl Claim {
             Sight::Seen(_) => Some(Scheme::Http),
             Sight::NotYet => None,
         }
+    }
+
+    /// The attempt it is, once it is known whose and where to.
+    pub(super) fn attempt(&self, id: AttemptId, agent: AgentId, destination: Destination) -> Attempt {
+        let (instance, scheme, within) = (self.instance(), self.scheme(), self.within());
+        Attempt { id, agent, instance, destination, scheme, sight: self.sight.clone(), within }
     }
 
     /// The peer's address where nothing better tells. This machine is one peer: a process on it picks its address.

@@ -24,7 +24,6 @@ use crate::policy::Policy;
 use crate::policy::approvals::Approvals;
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Offered, Sight};
 use crate::policy::decide::{Basis, Block, Decision, Grant, HoldTerms, Look, Would};
-use crate::policy::destination::Destination;
 use crate::policy::reason::Reason;
 
 /// How often another may be quicker, to claim the yes or to answer the question, before an attempt is refused.
@@ -149,7 +148,7 @@ impl Gate {
             Some(seat) => open.seated(seat),
             None => return Err(self.full(open, "limits.per_agent")),
         }
-        let attempt = attempt(&claim, open.id(), agent, destination);
+        let attempt = claim.attempt(open.id(), agent, destination);
         self.decide(open, attempt, claim.who).await
     }
 
@@ -386,18 +385,6 @@ fn identify(policy: &Policy, who: &Who) -> Result<AgentId, Reason> {
 
 fn unidentified(who: &Who) -> Cause {
     Cause::Unidentified { offered: who.evidence.offered != Offered::Nothing }
-}
-
-fn attempt(claim: &Claim, id: AttemptId, agent: AgentId, destination: Destination) -> Attempt {
-    Attempt {
-        id,
-        agent,
-        instance: claim.instance(),
-        destination,
-        scheme: claim.scheme(),
-        sight: claim.sight.clone(),
-        within: claim.within(),
-    }
 }
 
 #[cfg(test)]

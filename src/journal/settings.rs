@@ -28,8 +28,8 @@ pub struct Settings {
     pub max: u64,
     /// A second place for checkpoints.
     pub checkpoints: Option<PathBuf>,
-    /// How long a segment is taken to stand where it was made. In between its open file tells whether it was removed or changed, which costs a
-    /// third of a look at its path; what was only moved goes on where it was moved to, and loses no line.
+    /// How long a segment is taken to stand where it was made while lines come in a burst. Its open file tells then whether it was removed or
+    /// changed, which costs a third of a look at its path; what was only moved goes on where it was moved to, and loses no line.
     pub look: Duration,
     /// What syncs files.
     pub disk: Arc<dyn Disk>,

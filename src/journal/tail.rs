@@ -21,6 +21,9 @@ use crate::egress::record::{Gap, GapWhy, Record, Sealed, Segment};
 /// A clock that was set back by more than this is told.
 const STEP: Duration = Duration::from_secs(1);
 
+/// Lines that follow one another so closely that the segment's path is not looked at before each of the next.
+pub(super) const BURST: u32 = 64;
+
 /// Appends lines to the newest segment of a slot.
 #[derive(Debug)]
 pub(super) struct Tail {
@@ -31,9 +34,10 @@ pub(super) struct Tail {
     /// Device and inode of `file`.
     identity: (u64, u64),
     path: PathBuf,
-    /// How long `path` needs no other look, and when it was looked at last.
+    /// How long a burst of lines needs no other look at `path`.
     look: Duration,
-    looked: Option<Instant>,
+    /// When the looks began that are counted, and how many there were.
+    looks: Option<(Instant, u32)>,
     number: u64,
     /// Up to here the segment holds whole lines.
     good: u64,
@@ -71,7 +75,7 @@ impl Tail {
             identity,
             path,
             look: terms.settings.look,
-            looked: None,
+            looks: None,
             number,
             good: left.length,
             heading: 0,
@@ -158,11 +162,12 @@ impl Tail {
     /// The length of the file at the segment's path, if that is the one which is written.
     fn found(&mut self) -> io::Result<Option<u64>> {
         let now = Instant::now();
-        if self.looked.is_some_and(|looked| now.duration_since(looked) < self.look) {
+        let (since, looks) = self.looks.filter(|(since, _)| now.duration_since(*since) < self.look).unwrap_or((now, 0));
+        if looks >= BURST {
             return linked(&self.file);
         }
         let (identity, length) = look(&self.path)?;
-        self.looked = Some(now);
+        self.looks = Some((since, looks + 1));
         Ok((self.identity == identity).then_some(length))
     }
 
@@ -192,7 +197,7 @@ impl Tail {
             commit.made_in(&self.slot.folder);
         }
         (self.file, self.identity, self.path, self.number) = (Arc::new(file), identity, path, newest.saturating_add(1));
-        (self.good, self.heading, self.torn, self.looked) = (0, 0, false, None);
+        (self.good, self.heading, self.torn, self.looks) = (0, 0, false, None);
         Ok(())
     }
 

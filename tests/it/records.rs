@@ -237,8 +237,8 @@ fn segments(folder: &Path) -> Vec<std::path::PathBuf> {
 #[test]
 fn a_journal_on_a_full_disk_refuses_everything_with_503_and_says_so() {
     let p0 = P0::new();
-    // The process may write files of 64 blocks and no more; the signal that says so is ignored, so that writes fail instead.
-    let mut proxy = Proxy::start_under(&p0.site.config(), &p0.site.state(), Some("trap '' XFSZ; ulimit -f 64"));
+    // The process may write files of 400 blocks and no more, for which the store has room; the signal that says so is ignored, so that writes fail instead.
+    let mut proxy = Proxy::start_under(&p0.site.config(), &p0.site.state(), Some("trap '' XFSZ; ulimit -f 400"));
     assert_eq!(proxy.get(&p0.url("plain.allowed.test", "/"), &a()).status, 200);
     assert_eq!(proxy.readyz().status, 200);
     let (plain, secure) = (p0.url("plain.allowed.test", "/"), p0.at_secure("api.allowed.test"));

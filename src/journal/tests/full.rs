@@ -54,7 +54,7 @@ fn child_with_no_room_at_all() {
 #[ignore = "run by a test above, under a limit"]
 fn child_with_a_full_disk() {
     let Some(state) = std::env::var_os("EXEAT_TEST_STATE").map(PathBuf::from) else { return };
-    let journal = open_watchful(&state);
+    let journal = open(&state);
     let mut id = 0;
     loop {
         id += 1;
