@@ -38,8 +38,9 @@ fn page_in_clear(config: &Config) -> Option<String> {
     ))
 }
 
-/// A question waits only while somebody can answer, and without an address for the page nobody is sure to be able to.
+/// A question waits only while somebody can answer, and nothing that a configuration of this version says can.
 fn unattended(config: &Config, policy: &Policy) -> Option<String> {
+    // Whoever opens the page answers there.
     if config.admin.address.is_some() {
         return None;
     }
@@ -82,6 +83,7 @@ mod tests {
             codes("", &["agent = \"a\"\nunlisted = \"hold\"\n", "agent = \"b\"\n[[hold]]\nhost = \"x.example\"\n"]),
             ["unattended-holds"]
         );
-        assert_eq!(codes("[admin]\naddress = \"127.0.0.1:3129\"\n", &["agent = \"a\"\nunlisted = \"hold\"\n"]), [""; 0]);
+        let page = "[admin]\naddress = \"127.0.0.1:3129\"\n";
+        assert_eq!(codes(page, &["agent = \"a\"\nunlisted = \"hold\"\n"]), [""; 0], "whoever opens the page answers");
     }
 }
