@@ -23,10 +23,10 @@ pub enum AnswerError {
     #[error("the question is not asked any more: the policy changed")]
     Withdrawn,
     /// A yes was given.
-    #[error("the question was answered yes already")]
+    #[error("the question was answered yes already; `exeat approvals` lists what is in force")]
     Approved,
     /// A no was given, and a no wins.
-    #[error("the question was answered no already")]
+    #[error("the question was answered no already; a no cannot be taken back, and the agent may ask again after hold.quiet_after_deny")]
     Denied,
     /// A no came after every use of the yes.
     #[error("the question was answered yes and the yes was used; revoke it to cut what is open")]

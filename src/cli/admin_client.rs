@@ -139,8 +139,9 @@ impl Lines {
             }
             match self.body.frame().await {
                 None => return Ok(None),
-                Some(frame) => {
-                    if let Ok(data) = frame.context("the running exeat went away")?.into_data() {
+                Some(Err(_)) => bail!("the running exeat went away; start `exeat serve` again if it was killed"),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
                         self.unread.extend_from_slice(&data);
                     }
                 }

@@ -96,7 +96,7 @@ fn table(rows: &[Row<'_>], built_in: bool, unseen: &str, out: &mut impl Write) -
         let note = match (configured, built_in) {
             (true, true) => format!("  (built in: {NO_FILE})"),
             (true, false) => String::new(),
-            (false, _) => "  (no allowlist: refused)".to_owned(),
+            (false, _) => "  (no allowlist loads)".to_owned(),
         };
         let note = note + &frozen.unwrap_or_default().iter().map(stop).collect::<String>();
         let issued = spelled(*issued, "-");
@@ -199,7 +199,7 @@ mod tests {
         let expected = "\
 AGENT   TOKENS  ISSUED                LAST SEEN
 coder        2  1970-01-01T00:00:00Z  1970-01-01T00:01:00Z
-gone         1  1970-01-01T00:00:00Z  never  (no allowlist: refused)
+gone         1  1970-01-01T00:00:00Z  never  (no allowlist loads)
 tester       0  -                     never  (frozen by alice since 1970-01-01T00:01:30Z: loops)  (everyone frozen by the file freeze)
 ";
         assert_eq!(Set::new().run(false, None).unwrap(), expected);

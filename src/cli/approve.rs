@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use ipnet::IpNet;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
@@ -23,7 +24,7 @@ use crate::text::{ascii_json, plain};
 #[derive(Args, Clone, Debug)]
 pub struct ApproveArgs {
     /// Ids of questions, as `exeat holds` shows them.
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub ids: Vec<String>,
     /// The attempts that wait, or if none does the next one within 5 minutes; the default.
     #[arg(long, group = "scope")]

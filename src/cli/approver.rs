@@ -4,9 +4,11 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::admin_client::{AdminClient, NotRunning, segment};
+use super::loaded;
 use super::token::Streams;
 use crate::admin::{ApproverView, Issued, NewApprover, add_without_server, name_of, remove_without_server};
 use crate::app::Kept;
@@ -46,7 +48,7 @@ enum ApproverCommand {
     /// Remove a person: the token is worth nothing from then on
     Remove {
         /// The name
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
         name: String,
     },
 }
@@ -82,6 +84,13 @@ pub async fn run<O: Write, E: Write>(args: ApproverArgs, config: &Config, stream
                 line(&approver),
                 approver.name
             )?;
+            for agent in unnamed(config, &approver) {
+                writeln!(
+                    err,
+                    "warning: no allowlist that loads names {agent}; if that is no agent, remove {} and add them anew",
+                    approver.name
+                )?;
+            }
         }
         ApproverCommand::List { json } => {
             let told: Result<Vec<ApproverView>> = client.get("approvers").await;
@@ -155,6 +164,12 @@ fn agents(approver: &ApproverView) -> String {
         None => "all agents".to_owned(),
         Some(agents) => agents.iter().map(AgentId::as_str).collect::<Vec<_>>().join(", "),
     }
+}
+
+/// The agents a person is for that nobody knows, as where a name was mistyped.
+fn unnamed(config: &Config, approver: &ApproverView) -> Vec<AgentId> {
+    let known = loaded::to_look_at(config).agents();
+    approver.agents.iter().flatten().filter(|agent| !known.contains(agent)).cloned().collect()
 }
 
 fn table(approvers: &[ApproverView], out: &mut impl Write) -> Result<()> {

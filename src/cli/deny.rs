@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::admin_client::{AdminClient, each, segment};
 use super::approve::shown;
@@ -19,7 +20,7 @@ use crate::text::{ascii_json, plain};
 #[derive(Args, Clone, Debug)]
 pub struct DenyArgs {
     /// Ids of questions, as `exeat holds` shows them.
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub ids: Vec<String>,
     /// Why; told to the agent, so say what it should do instead.
     #[arg(long, value_name = "TEXT")]

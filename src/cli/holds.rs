@@ -127,6 +127,10 @@ fn write_group(group: &[&HoldView], out: &mut impl Write) -> std::io::Result<()>
 /// What is known of a question beside what is asked.
 fn known(hold: &HoldView) -> String {
     let mut known = String::new();
+    if hold.addresses != ["public"] {
+        let addresses: Vec<String> = hold.addresses.iter().map(|address| plain(address, 60)).collect();
+        known.push_str(&format!("  may lead to {}", if addresses.is_empty() { "no address".to_owned() } else { addresses.join(", ") }));
+    }
     if let Some(Lookalike { of }) = &hold.lookalike {
         known.push_str(&format!("  LOOKS LIKE {}", plain(of, 253)));
     }
@@ -204,6 +208,18 @@ mod tests {
         assert!(line(&room.desk.holds()[0]).contains("  1 waiting  first time  "));
         let _other = room.ask_waiting(&attempt(2, "coder", 1));
         assert!(line(&room.desk.holds()[0]).contains("  2 waiting, a yes releases all of them  "));
+    }
+
+    #[test]
+    fn addresses_are_told_where_a_yes_opens_others_than_public_ones() {
+        let (_room, mut holds) = held_for(&["a.example"]);
+        let mut told = |addresses: &[&str]| {
+            holds[0].addresses = addresses.iter().map(|&address| address.to_owned()).collect();
+            line(&holds[0]).split("  ").find(|part| part.starts_with("may lead to ")).map(ToOwned::to_owned)
+        };
+        assert_eq!(told(&["public"]), None);
+        assert_eq!(told(&["public", "10.0.0.0/8"]).as_deref(), Some("may lead to public, 10.0.0.0/8"));
+        assert_eq!(told(&[]).as_deref(), Some("may lead to no address"));
     }
 
     fn held_for(hosts: &[&str]) -> (Room, Vec<HoldView>) {

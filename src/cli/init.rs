@@ -256,7 +256,13 @@ impl Place {
         let exeat = named.map_or("exeat".to_owned(), |config| format!("exeat --config {}", shown(config)));
         writeln!(out, "next:\n  {exeat} check {}", shown(&self.file))?;
         match self.then {
-            Then::Serve => writeln!(out, "  {exeat} serve"),
+            Then::Serve => {
+                writeln!(out, "  {exeat} serve")?;
+                if self.first.is_some() {
+                    writeln!(out, "  eval \"$({exeat} env)\"   # in the agent's shell: points what starts there at the proxy")?;
+                }
+                Ok(())
+            }
             Then::Run => writeln!(out, "  {exeat} run --agent {} -- CMD", args.agent),
             Then::Move => {
                 writeln!(out, "  {exeat} serve   # once allowlists in exeat.toml is {}", shown(self.file.parent().unwrap_or(&self.file)))

@@ -419,6 +419,15 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_id_or_name_is_wrong_usage_and_no_question_to_the_running_one() {
+        for command in [&["approve"][..], &["deny"], &["revoke"], &["approver", "remove"]] {
+            let parsed = |last| Cli::try_parse_from([&["exeat"], command, &[last]].concat()).map_err(|error| error.kind());
+            assert_eq!(parsed("").err(), Some(clap::error::ErrorKind::InvalidValue), "{command:?}");
+            assert!(parsed("a29j5w").is_ok(), "{command:?}");
+        }
+    }
+
+    #[test]
     fn every_help_ends_its_options_with_the_global_ones() {
         let mut cli = Cli::command();
         cli.build();

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::admin_client::{AdminClient, each, segment};
 use super::approvals::line;
@@ -16,7 +17,7 @@ use crate::text::ascii_json;
 #[derive(Args, Clone, Debug)]
 pub struct RevokeArgs {
     /// Ids as `exeat approvals` shows them, or at least 8 characters of the beginning of an approval's full id.
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub ids: Vec<String>,
     /// Print what was taken back as JSON, one line each.
     #[arg(long)]

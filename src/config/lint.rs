@@ -52,7 +52,7 @@ fn unattended(config: &Config, policy: &Policy) -> Option<String> {
     let (named, more) = (agents.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", "), agents.len().saturating_sub(NAMED_MAX));
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     (!agents.is_empty()).then(|| {
-        format!("for {named}{more} something is held, and nothing configured answers: a question waits only while `exeat holds --watch` runs, and is refused as unattended otherwise")
+        format!("for {named}{more} something is held, and no [admin] address is set where people answer: a question waits only while `exeat holds --watch` runs, or the page is open that `exeat serve` has on a terminal, and is refused as unattended otherwise")
     })
 }
 

@@ -256,6 +256,17 @@ fn an_error_is_said_once_in_words_of_people() {
 }
 
 #[test]
+fn a_person_for_an_agent_that_no_allowlist_names_is_added_and_told_of() {
+    let site = Site::new();
+    site.agent("a", "", "");
+    for (agents, warned) in [("a", false), ("a,ghost", true)] {
+        let added = ran(&site, &["approver", "add", &format!("for-{}", agents.len()), "--agents", agents]);
+        assert!(added.status.success() && out(&added).starts_with("exeat-approver_"), "{added:?}");
+        assert_eq!(err(&added).contains("warning: no allowlist that loads names ghost; "), warned, "{added:?}");
+    }
+}
+
+#[test]
 fn the_built_in_agent_is_said_to_be_built_in() {
     let folder = tempfile::tempdir().unwrap();
     let ran = |arguments: &[&str]| exeat(None).args(arguments).env("HOME", folder.path()).env_remove("XDG_CONFIG_HOME").output().unwrap();

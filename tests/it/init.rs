@@ -131,7 +131,10 @@ fn whatever_clients_are_configured_with_comes_out_as_rules_that_load() {
         "no lock file in the working directory",
         "wrote ~/.config/exeat/allowlists/coder.toml: rules ",
         "wrote ~/.config/exeat/exeat.toml: ",
-        &format!("next:\n  exeat check {}\n  exeat serve\n", written.display()),
+        &format!(
+            "next:\n  exeat check {}\n  exeat serve\n  eval \"$(exeat env)\"   # in the agent's shell: points what starts there at the proxy\n",
+            written.display()
+        ),
     ] {
         assert!(said.contains(line), "{line:?} is not said:\n{said}");
     }

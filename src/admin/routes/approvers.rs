@@ -88,7 +88,7 @@ pub enum NotChanged {
     #[error("an approver is for 1 to {AGENTS} named agents, or for all")]
     Agents,
     /// The name is taken.
-    #[error("there is an approver of that name; remove him first, or choose another name")]
+    #[error("there is an approver of that name; remove that one first, or choose another name")]
     Taken,
     /// Nobody goes by it.
     #[error("no approver has that name; `exeat approver list` lists them")]
