@@ -108,6 +108,7 @@ struct Told {
     approvals: BTreeSet<Uuid>,
     frozen: BTreeMap<AgentId, bool>,
     policy: String,
+    bounds: (Option<u64>, bool),
 }
 
 impl Follower {
@@ -159,6 +160,7 @@ impl Follower {
         self.told.approvals = given.iter().map(|given| given.id).collect();
         self.told.frozen = known.iter().map(|known| (known.agent.clone(), known.stopped)).collect();
         self.told.policy.clone_from(&policy);
+        self.told.bounds = holds::bounds(api);
         let attempts = api.recent.list(ATTEMPTS, |attempt| caller.sees_attempt_of(attempt.agent.as_ref()));
         let shown = json!({
             "me": Me::of(caller), "holds": holds::shown(api, caller), "approvals": given, "agents": known,
@@ -169,8 +171,8 @@ impl Follower {
 
     async fn news(&self, news: News) -> Option<()> {
         match news {
-            News::Opened { hold } if self.caller.sees(&hold.agent) => self.say("hold-opened", &hold).await,
-            News::Changed { hold } if self.caller.sees(&hold.agent) => self.say("hold-changed", &hold).await,
+            News::Opened { hold } if self.caller.sees(&hold.agent) => self.say("hold-opened", &holds::asked(&self.api, hold)).await,
+            News::Changed { hold } if self.caller.sees(&hold.agent) => self.say("hold-changed", &holds::asked(&self.api, hold)).await,
             News::Closed { closed } if self.caller.sees(&closed.agent) => self.say("hold-closed", &closed).await,
             News::Opened { .. } | News::Changed { .. } | News::Closed { .. } => Some(()),
         }
@@ -197,7 +199,15 @@ impl Follower {
                 self.say("frozen", &json!({"agent": agent, "frozen": frozen})).await?;
             }
         }
+        // The floor is told with each question.
+        let bounds = holds::bounds(api);
+        if bounds != self.told.bounds {
+            for hold in holds::shown(api, caller) {
+                self.say("hold-changed", &hold).await?;
+            }
+        }
         self.say("policy", &json!({"hash": hash})).await?;
+        self.told.bounds = bounds;
         self.told.frozen = frozen;
         self.told.policy = hash;
         Some(())

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -95,9 +95,13 @@ fn addresses(bound: &Bound) -> anyhow::Result<String> {
 
 /// Where the page is; on a terminal with a link that logs in whoever sees it, which is nobody's to log.
 fn page_at(config: &Config, at: SocketAddr, on_terminal: Option<&Api>) -> anyhow::Result<String> {
-    let at = match config.admin.hosts.first() {
-        Some(name) if at.ip().is_unspecified() => format!("{}:{}", name.host, at.port()),
-        Some(_) | None => at.to_string(),
+    // A name with a port of its own leads to something in front of us.
+    let named = config.admin.hosts.iter().find(|name| !name.written.contains(':'));
+    let at = match (named, at) {
+        (Some(name), at) if at.ip().is_unspecified() => format!("{}:{}", name.written, at.port()),
+        (None, SocketAddr::V4(at)) if at.ip().is_unspecified() => format!("{}:{}", Ipv4Addr::LOCALHOST, at.port()),
+        (None, SocketAddr::V6(at)) if at.ip().is_unspecified() => format!("[{}]:{}", Ipv6Addr::LOCALHOST, at.port()),
+        (_, at) => at.to_string(),
     };
     let Some(api) = on_terminal else { return Ok(format!("page http://{at}/\n")) };
     let code = api.people.link(Instant::now())?;
