@@ -42,6 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A comment this often finds out whether he is still there, and carries through proxies that end what is silent.
 const PULSE: Duration = Duration::from_secs(5);
 
+/// How long one whose stream ended still counts as present: a page that is loaded again is back by then, and what waits for it goes on waiting.
+const RETURN: Duration = Duration::from_secs(5);
+
 /// Attempts in a snapshot.
 const ATTEMPTS: usize = 100;
 
@@ -60,13 +63,21 @@ pub(super) async fn events(State(api): State<Arc<Api>>, caller: Caller, method: 
     let follower = Follower::new(Arc::clone(&api), caller.clone(), sender.clone());
     let presence = presence(&api, &caller);
     tokio::spawn(async move {
-        tokio::select! {
-            () = api.stop.cancelled() => {}
-            () = caller.gone.cancelled() => {}
-            () = sender.closed() => {}
-            _ = follower.tell() => {}
+        let may_come_back = tokio::select! {
+            () = api.stop.cancelled() => false,
+            () = caller.gone.cancelled() => false,
+            () = sender.closed() => true,
+            _ = follower.tell() => true,
+        };
+        drop((sender, place));
+        if may_come_back && !presence.is_empty() {
+            tokio::select! {
+                () = api.stop.cancelled() => {}
+                () = caller.gone.cancelled() => {}
+                () = tokio::time::sleep(RETURN) => {}
+            }
         }
-        drop((presence, place));
+        drop(presence);
     });
     Ok((kind, Body::new(Frames(receiver))).into_response())
 }

@@ -256,7 +256,7 @@ const scenarios = {
     };
     for (const name of ["Approvals", "Attempts", "Tunnels", "Agents", "Policy"]) {
       await page.getByRole("tab", { name }).click();
-      await page.getByRole("tabpanel", { name }).getByText("javascript:alert(1)").first().waitFor();
+      await page.getByRole("tabpanel", { name }).locator("table, dl").getByText("javascript:alert(1)").first().waitFor();
       await isSafe(name);
     }
     for (const text of odd) {
@@ -308,6 +308,9 @@ const scenarios = {
     await press(one.getByRole("button", { name: "Allow once" }), () => one.getByText("The question changed: look again.").isVisible());
     await page.locator("#link.live").waitFor();
     assert.equal(await isOver(one)(), false);
+    // Nor does a page that is loaded again lose who waits.
+    await page.reload();
+    await one.getByText("1 attempt waiting").waitFor();
     await press(one.getByRole("button", { name: "Allow once" }), isOver(one));
     assert.equal((await asked.ended).out, "plain /asked");
   },
