@@ -20,9 +20,9 @@ use crate::app::freezing::Freezing;
 use crate::app::reload::{Calls, Reloader, Told};
 use crate::app::{self, App, Bound, Kept};
 use crate::approval::store::{Freeze, Store, Whom};
-use crate::config::{AdminHost, Config};
 use crate::config::lint;
 use crate::config::tokens::TokenStore;
+use crate::config::{AdminHost, Config};
 
 const ADVISORY: &str =
     "exeat: approvals are advisory for agents that run as this user on this machine: such an agent can answer for itself";

@@ -4,17 +4,13 @@
 //! may end, its number be used again, or the connection be shared or handed on. So it is shown, and nothing is decided by it.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
 use super::hold::Process;
 
-/// Looks at a time.
+/// Looks at a time; one more is not made.
 const AT_ONCE: usize = 2;
-
-/// How long one more waits for its turn; then it is not made.
-const TURN: Duration = Duration::from_millis(250);
 
 /// Both ends of a connection from this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +37,7 @@ impl Observer {
     /// The process that holds the peer's end, if it is worth a look; `None` where none was found in time.
     pub(super) async fn look(&self, ends: Option<Ends>, worth: impl FnOnce() -> bool) -> Option<Process> {
         let ends = ends.filter(|_| worth())?;
-        let _place = tokio::time::timeout(TURN, self.free.acquire()).await.ok()?.ok()?;
+        let _place = self.free.try_acquire().ok()?;
         tokio::task::spawn_blocking(move || holder(ends)).await.ok().flatten()
     }
 }

@@ -13,7 +13,7 @@ use crate::egress::hold::Process;
 const MOST_PROCESSES: usize = 4096;
 
 /// How long it may take in all. What was found by then is told.
-const MOST_TIME: Duration = Duration::from_millis(250);
+const MOST_TIME: Duration = Duration::from_millis(100);
 
 /// The longest word or path that is told.
 const LONGEST: usize = 256;
