@@ -42,6 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A comment this often finds out whether he is still there, and carries through proxies that end what is silent.
 const PULSE: Duration = Duration::from_secs(5);
 
+/// How long one whose stream ended still counts as present: a page that is loaded again is back by then, and what waits for it goes on waiting.
+const RETURN: Duration = Duration::from_secs(5);
+
 /// Attempts in a snapshot.
 const ATTEMPTS: usize = 100;
 
@@ -60,13 +63,21 @@ pub(super) async fn events(State(api): State<Arc<Api>>, caller: Caller, method: 
     let follower = Follower::new(Arc::clone(&api), caller.clone(), sender.clone());
     let presence = presence(&api, &caller);
     tokio::spawn(async move {
-        tokio::select! {
-            () = api.stop.cancelled() => {}
-            () = caller.gone.cancelled() => {}
-            () = sender.closed() => {}
-            _ = follower.tell() => {}
+        let may_come_back = tokio::select! {
+            () = api.stop.cancelled() => false,
+            () = caller.gone.cancelled() => false,
+            () = sender.closed() => true,
+            _ = follower.tell() => true,
+        };
+        drop((sender, place));
+        if may_come_back && !presence.is_empty() {
+            tokio::select! {
+                () = api.stop.cancelled() => {}
+                () = caller.gone.cancelled() => {}
+                () = tokio::time::sleep(RETURN) => {}
+            }
         }
-        drop((presence, place));
+        drop(presence);
     });
     Ok((kind, Body::new(Frames(receiver))).into_response())
 }
@@ -108,6 +119,7 @@ struct Told {
     approvals: BTreeSet<Uuid>,
     frozen: BTreeMap<AgentId, bool>,
     policy: String,
+    bounds: (Option<u64>, bool),
 }
 
 impl Follower {
@@ -159,6 +171,7 @@ impl Follower {
         self.told.approvals = given.iter().map(|given| given.id).collect();
         self.told.frozen = known.iter().map(|known| (known.agent.clone(), known.stopped)).collect();
         self.told.policy.clone_from(&policy);
+        self.told.bounds = holds::bounds(api);
         let attempts = api.recent.list(ATTEMPTS, |attempt| caller.sees_attempt_of(attempt.agent.as_ref()));
         let shown = json!({
             "me": Me::of(caller), "holds": holds::shown(api, caller), "approvals": given, "agents": known,
@@ -169,8 +182,8 @@ impl Follower {
 
     async fn news(&self, news: News) -> Option<()> {
         match news {
-            News::Opened { hold } if self.caller.sees(&hold.agent) => self.say("hold-opened", &hold).await,
-            News::Changed { hold } if self.caller.sees(&hold.agent) => self.say("hold-changed", &hold).await,
+            News::Opened { hold } if self.caller.sees(&hold.agent) => self.say("hold-opened", &holds::asked(&self.api, hold)).await,
+            News::Changed { hold } if self.caller.sees(&hold.agent) => self.say("hold-changed", &holds::asked(&self.api, hold)).await,
             News::Closed { closed } if self.caller.sees(&closed.agent) => self.say("hold-closed", &closed).await,
             News::Opened { .. } | News::Changed { .. } | News::Closed { .. } => Some(()),
         }
@@ -197,7 +210,15 @@ impl Follower {
                 self.say("frozen", &json!({"agent": agent, "frozen": frozen})).await?;
             }
         }
+        // The floor is told with each question.
+        let bounds = holds::bounds(api);
+        if bounds != self.told.bounds {
+            for hold in holds::shown(api, caller) {
+                self.say("hold-changed", &hold).await?;
+            }
+        }
         self.say("policy", &json!({"hash": hash})).await?;
+        self.told.bounds = bounds;
         self.told.frozen = frozen;
         self.told.policy = hash;
         Some(())

@@ -7,7 +7,7 @@ use axum::Router;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +25,9 @@ const OVER_TCP: usize = 256;
 
 /// How long a request's head may take.
 const HEAD: Duration = Duration::from_secs(10);
+
+/// How long what was sent may stay unacknowledged: an approver whose machine is gone is not present.
+const GONE: Duration = Duration::from_secs(30);
 
 /// The largest head.
 const HEAD_SIZE: usize = 16 * 1024;
@@ -59,6 +62,7 @@ pub async fn serve_page(listener: TcpListener, api: Arc<Api>, stop: Cancellation
         };
         match accepted.and_then(|(stream, peer)| Ok((stream.local_addr()?, stream, peer))) {
             Ok((local, stream, peer)) => {
+                notices_the_dead(&stream);
                 open.spawn(connection(stream, router.clone(), Arrival::Tcp { peer, local }, (stop.clone(), place)));
             }
             Err(error) => {
@@ -84,6 +88,18 @@ async fn accept(listener: &UnixListener, places: &Arc<Semaphore>) -> Option<(Uni
     }
 }
 
+/// Without that the kernel tries for a quarter of an hour.
+#[cfg(target_os = "linux")]
+fn notices_the_dead(stream: &TcpStream) {
+    let limit = u32::try_from(GONE.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, limit) {
+        tracing::debug!(%error, "a dead admin connection will be noticed late");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn notices_the_dead(_: &TcpStream) {}
+
 /// Nearly always it is for want of descriptors; trying again at once would only burn the processor.
 async fn pause() {
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -108,4 +124,20 @@ where
         }
     }
     drop(place);
+}
+
+#[cfg(all(test, target_os = "linux"))]
+#[expect(clippy::unwrap_used, reason = "tests")]
+#[expect(clippy::disallowed_methods, reason = "the test is the peer")]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_acknowledges_nothing_is_given_up_soon() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert_eq!(rustix::net::sockopt::tcp_user_timeout(&peer), Ok(0));
+        notices_the_dead(&peer);
+        assert_eq!(rustix::net::sockopt::tcp_user_timeout(&peer), Ok(30_000));
+    }
 }

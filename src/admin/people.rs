@@ -114,6 +114,15 @@ impl People {
         Ok(Some(Begun { token, name, lasts: SESSION }))
     }
 
+    /// Ends the session by which somebody is known. `false`: he is known by a token of his own.
+    pub(super) fn log_out(&self, caller: &Caller) -> bool {
+        let mut sessions = self.sessions.lock();
+        // Each session has a name of its own, whatever it says.
+        let Some(at) = sessions.iter().position(|session| Arc::ptr_eq(&session.caller.name, &caller.name)) else { return false };
+        sessions.remove(at).caller.gone.cancel();
+        true
+    }
+
     /// Ends the sessions whose time has come. Requests find that out by themselves; streams are told.
     pub(super) fn end_sessions(&self, now: Instant) {
         end(&mut self.sessions.lock(), now);
@@ -203,6 +212,20 @@ mod tests {
         assert!(people.log_in(late.expose(), "alice", now + LINK).unwrap().is_none(), "too late");
         assert!(people.find(begun.token.expose(), now + SESSION).is_none());
         assert!(found.gone.is_cancelled());
+    }
+
+    #[test]
+    fn who_logs_out_ends_that_session_and_no_other() {
+        let (people, now) = (people(), Instant::now());
+        let (made, token) = approver(("alice", Role::Admin), None, "root").unwrap();
+        people.add(made).unwrap();
+        let [one, other] = [(); 2].map(|()| people.log_in(people.link(now).unwrap().expose(), "alice", now).unwrap().unwrap().token);
+        let found = people.find(one.expose(), now).unwrap();
+        assert!(people.log_out(&found) && !people.log_out(&found));
+        assert!(found.gone.is_cancelled() && people.find(one.expose(), now).is_none());
+        assert!(people.find(other.expose(), now).is_some());
+        let by_token = people.find(token.expose(), now).unwrap();
+        assert!(!people.log_out(&by_token) && !by_token.gone.is_cancelled());
     }
 
     #[test]

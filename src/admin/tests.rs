@@ -117,6 +117,7 @@ async fn what_is_wrong_is_said_as_a_problem() {
     let deny = format!("/api/v1/holds/{}/deny", info.id);
     let large = format!(r#"{{"note": "{}"}}"#, "x".repeat(20_000));
     let rows = [
+        ("GET", "/nothing", "", 404),
         ("GET", "/api/v1/nothing", "", 404),
         ("GET", "/api/v1/holds/", "", 404),
         ("POST", "/api/v1/holds", "", 405),
@@ -245,6 +246,7 @@ fn every_route_is_described_and_none_twice() {
         "POST holds/{id}/approve",
         "POST holds/{id}/deny",
         "POST login",
+        "POST logout",
         "POST reload",
         "POST thaw",
         "POST tokens/reload",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use crate::app::freezing::Freezing;
 use crate::app::reload::{Calls, Reloader, Told};
 use crate::app::{self, App, Bound, Kept};
 use crate::approval::store::{Freeze, Store, Whom};
-use crate::config::Config;
 use crate::config::lint;
 use crate::config::tokens::TokenStore;
+use crate::config::{AdminHost, Config};
 
 const ADVISORY: &str =
     "exeat: approvals are advisory for agents that run as this user on this machine: such an agent can answer for itself";
@@ -95,13 +95,22 @@ fn addresses(bound: &Bound) -> anyhow::Result<String> {
 
 /// Where the page is; on a terminal with a link that logs in whoever sees it, which is nobody's to log.
 fn page_at(config: &Config, at: SocketAddr, on_terminal: Option<&Api>) -> anyhow::Result<String> {
-    let at = match config.admin.hosts.first() {
-        Some(name) if at.ip().is_unspecified() => format!("{}:{}", name.host, at.port()),
-        Some(_) | None => at.to_string(),
-    };
+    let at = place(&config.admin.hosts, at);
     let Some(api) = on_terminal else { return Ok(format!("page http://{at}/\n")) };
     let code = api.people.link(Instant::now())?;
     Ok(format!("page http://{at}/#login={} (once, within {} s)\n", code.expose(), admin::LINK.as_secs()))
+}
+
+/// Where a browser finds the page: nothing is reached by the address that stands for all of them.
+fn place(hosts: &[AdminHost], at: SocketAddr) -> String {
+    // A name with a port of its own leads to something in front of us.
+    let named = hosts.iter().find(|name| !name.written.contains(':'));
+    match (named, at) {
+        (Some(name), at) if at.ip().is_unspecified() => format!("{}:{}", name.written, at.port()),
+        (None, SocketAddr::V4(at)) if at.ip().is_unspecified() => format!("{}:{}", Ipv4Addr::LOCALHOST, at.port()),
+        (None, SocketAddr::V6(at)) if at.ip().is_unspecified() => format!("[{}]:{}", Ipv6Addr::LOCALHOST, at.port()),
+        (_, at) => at.to_string(),
+    }
 }
 
 /// Opens the unix socket for people, and reads policy again from now on.
@@ -195,6 +204,30 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::policy::host::Host;
+
+    #[test]
+    fn the_page_is_said_to_be_where_its_listener_takes_requests() {
+        let named = |written: &str| AdminHost { host: Host::parse("exeat.corp.example").unwrap(), written: written.into() };
+        let [bare, ported] = ["exeat.corp.example", "exeat.corp.example:8443"].map(named);
+        let rows: [(&[AdminHost], &str, &str); 6] = [
+            (&[], "127.0.0.1:3129", "127.0.0.1:3129"),
+            (&[], "0.0.0.0:3129", "127.0.0.1:3129"),
+            (&[], "[::]:3129", "[::1]:3129"),
+            (std::slice::from_ref(&ported), "0.0.0.0:3129", "127.0.0.1:3129"),
+            (&[ported.clone(), bare.clone()], "[::]:3129", "exeat.corp.example:3129"),
+            (&[bare], "192.0.2.1:3129", "192.0.2.1:3129"),
+        ];
+        for (hosts, at, wanted) in rows {
+            assert_eq!(place(hosts, at.parse().unwrap()), wanted, "{at}");
         }
     }
 }

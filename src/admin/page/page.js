@@ -186,6 +186,8 @@ by("log-in-form").addEventListener("submit", (event) => {
   begin(null);
 });
 by("log-out").addEventListener("click", () => {
+  // A session ends at exeat too: a copy of its token is worth nothing.
+  call("POST", "logout", {}).catch(() => {});
   keep(null);
   logIn(null);
 });

@@ -70,11 +70,23 @@ pub struct Deny {
     pub facts: Option<String>,
 }
 
+/// A pending question, and what the floor lets a yes to it be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(in crate::admin) struct Asked {
+    #[serde(flatten)]
+    pub(in crate::admin) hold: HoldView,
+    /// Seconds that a yes may last at most; absent where the floor has no such bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_for: Option<u64>,
+    /// A yes may be without end.
+    always: bool,
+}
+
 /// The pending questions, the oldest first; with `watch` a stream of JSON lines.
 #[utoipa::path(get, path = "/holds", tag = "holds", params(
     ("watch" = Option<String>, Query, description = "stream what happens to questions, a JSON object a line"),
     ("agent" = Option<String>, Query, description = "with `watch`: of this agent alone"),
-), responses((status = 200, description = "the questions", body = Vec<HoldView>)))]
+), responses((status = 200, description = "the questions", body = Vec<Asked>)))]
 pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller, method: Method, RawQuery(query): RawQuery) -> Answer<Response> {
     let query = query.unwrap_or_default();
     if query.is_empty() {
@@ -83,15 +95,27 @@ pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller, method: Me
     watching(&query, api, caller, &method)
 }
 
-pub(in crate::admin) fn shown(api: &Api, caller: &Caller) -> Vec<HoldView> {
-    api.desk.holds().into_iter().filter(|hold| caller.sees(&hold.agent)).collect()
+pub(in crate::admin) fn shown(api: &Api, caller: &Caller) -> Vec<Asked> {
+    api.desk.holds().into_iter().filter(|hold| caller.sees(&hold.agent)).map(|hold| asked(api, hold)).collect()
+}
+
+pub(in crate::admin) fn asked(api: &Api, hold: HoldView) -> Asked {
+    let (max_for, always) = bounds(api);
+    Asked { hold, max_for, always }
+}
+
+/// What the floor in force lets a yes be: seconds at most, and whether it may be without end.
+pub(in crate::admin) fn bounds(api: &Api) -> (Option<u64>, bool) {
+    let policy = api.policy.load();
+    let floor = policy.floor();
+    (floor.max_for.map(|longest| longest.as_secs()), floor.max_for.is_none() && !floor.forbid.always)
 }
 
 /// One pending question.
 #[utoipa::path(get, path = "/holds/{id}", tag = "holds", params(("id" = String, Path, description = "its short id")),
-    responses((status = 200, description = "the question", body = HoldView)))]
+    responses((status = 200, description = "the question", body = Asked)))]
 pub(super) async fn one(State(api): State<Arc<Api>>, caller: Caller, Segment(id): Segment) -> Answer<Response> {
-    json(find(&api, &caller, &id)?)
+    json(asked(&api, find(&api, &caller, &id)?))
 }
 
 /// Answers yes.

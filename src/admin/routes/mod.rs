@@ -64,7 +64,8 @@ pub(super) fn described() -> (Router<Arc<Api>>, OpenApi) {
         .routes(routes!(approvers::list, approvers::add))
         .routes(routes!(approvers::remove))
         .routes(routes!(session::me))
-        .routes(routes!(session::log_in));
+        .routes(routes!(session::log_in))
+        .routes(routes!(session::log_out));
     let (router, mut described) = OpenApiRouter::new().nest("/api/v1", api).split_for_parts();
     let mut components = described.components.take().unwrap_or_default();
     let problem = <Problem as utoipa::PartialSchema>::schema();

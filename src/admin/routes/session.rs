@@ -57,6 +57,17 @@ pub(super) struct SessionView {
     seconds: u64,
 }
 
+/// Body of `POST logout`: nothing is said.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LogOut {}
+
+/// Whether a session ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LoggedOut {
+    ended: bool,
+}
+
 /// Who asks, and what he may do.
 #[utoipa::path(get, path = "/me", tag = "session", responses((status = 200, description = "who asks", body = Me)))]
 pub(super) async fn me(caller: Caller) -> Answer<Response> {
@@ -83,6 +94,13 @@ pub(super) async fn log_in(
         (None, Arrival::Tcp { peer, local: _ }) => Err(wrong(&api, peer.ip(), now, spent())),
         (None, Arrival::Socket { name: _ }) => Err(spent()),
     }
+}
+
+/// Ends the session whose token asks, and its streams. An approver's own token stays what it is.
+#[utoipa::path(post, path = "/logout", tag = "session", request_body = LogOut,
+    responses((status = 200, description = "whether a session ended", body = LoggedOut)))]
+pub(super) async fn log_out(State(api): State<Arc<Api>>, caller: Caller, Sent(LogOut {}): Sent<LogOut>) -> Answer<Response> {
+    json(LoggedOut { ended: api.people.log_out(&caller) })
 }
 
 fn spent() -> Refused {

@@ -13,7 +13,7 @@ use crate::egress::hold::Process;
 const MOST_PROCESSES: usize = 4096;
 
 /// How long it may take in all. What was found by then is told.
-const MOST_TIME: Duration = Duration::from_millis(50);
+const MOST_TIME: Duration = Duration::from_millis(100);
 
 /// The longest word or path that is told.
 const LONGEST: usize = 256;
@@ -25,9 +25,11 @@ pub(super) fn holder(ends: Ends) -> Option<Process> {
 
 fn holder_within(ends: Ends, time: Duration) -> Option<Process> {
     let end = Instant::now() + time;
+    // Thousands of lines are of other connections, and the text of a port tells that.
+    let port = format!(":{:04X} ", ends.peer.port());
     let socket = ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().find_map(|table| {
         let lines = BufReader::new(File::open(table).ok()?).lines().map_while(Result::ok);
-        lines.take_while(|_| Instant::now() < end).find_map(|line| socket_of(&line, ends))
+        lines.take_while(|_| Instant::now() < end).filter(|line| line.contains(&port)).find_map(|line| socket_of(&line, ends))
     })?;
     let link = format!("socket:[{}]", socket.inode);
     let mut holders = newest().into_iter().take(MOST_PROCESSES).take_while(|_| Instant::now() < end).filter_map(|pid| {

@@ -142,7 +142,7 @@ fn a_tunnel_that_is_cut_ends_at_once_and_its_records_say_who() {
 }
 
 /// Reads until a text has come, and gives all that came.
-fn until(events: &mut Talk, text: &str) -> String {
+pub(super) fn until(events: &mut Talk, text: &str) -> String {
     let mut seen = String::new();
     while !seen.contains(text) {
         let byte = events.exactly(1).unwrap_or_else(|| panic!("no {text} in {seen}"));

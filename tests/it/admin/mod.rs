@@ -4,7 +4,9 @@ mod answers;
 mod conformance;
 mod fronts;
 mod gates;
+mod questions;
 mod roles;
+mod table;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -28,7 +30,10 @@ struct Office {
 
 impl Office {
     fn new() -> Self {
-        let mut p0 = P0::new();
+        Self::of(P0::new())
+    }
+
+    fn of(mut p0: P0) -> Self {
         p0.site.set("admin", "address", "\"127.0.0.1:0\"");
         p0.site.set("admin", "hosts", "[\"exeat.corp.example\"]");
         let proxy = p0.start();

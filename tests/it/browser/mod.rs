@@ -31,7 +31,10 @@ struct Stage {
 impl Stage {
     /// A running exeat with a page, `maria` and `otto` who may answer, `vera` who may look.
     fn new() -> Self {
-        let mut p0 = P0::new();
+        Self::of(P0::new())
+    }
+
+    fn of(mut p0: P0) -> Self {
         p0.site.set("admin", "address", "\"127.0.0.1:0\"");
         p0.site.set("hold", "wait", "\"50s\"");
         for name in ["one.held.test", "two.held.test", "three.held.test", "four.held.test"] {
@@ -142,6 +145,64 @@ fn hostile_names_are_shown_and_nothing_of_them_is_executed() {
     let stage = Stage::new();
     stage.play("hostile", &tools);
     assert_eq!(stage.answers(), Vec::<Value>::new());
+}
+
+#[test]
+fn hostile_text_in_any_listing_is_shown_and_nothing_of_it_is_executed() {
+    let Some(tools) = Tools::find() else { return };
+    Stage::new().play("listings", &tools);
+}
+
+#[test]
+fn what_the_floor_does_not_let_is_not_offered_and_its_refusal_is_told() {
+    let Some(tools) = Tools::find() else { return };
+    let p0 = P0::new();
+    p0.site.allowlist("floor", "max_for = \"30m\"");
+    let stage = Stage::of(p0);
+    stage.play("floor", &tools);
+    assert_eq!(stage.answers().len(), 1);
+}
+
+#[test]
+fn a_question_that_changed_is_looked_at_again_before_it_is_answered() {
+    let Some(tools) = Tools::find() else { return };
+    let stage = Stage::new();
+    stage.play("changed", &tools);
+    assert_eq!(stage.answers().len(), 1);
+}
+
+#[test]
+fn a_yes_to_private_networks_takes_a_second_step_and_is_given() {
+    let Some(tools) = Tools::find() else { return };
+    let stage = Stage::new();
+    stage.play("networks", &tools);
+    assert_eq!(stage.answers().len(), 1);
+}
+
+#[test]
+fn two_people_say_yes_and_each_sees_what_the_other_said() {
+    let Some(tools) = Tools::find() else { return };
+    let p0 = P0::new();
+    p0.site.agent("a", "unlisted = \"hold\"\naddresses = [\"127.0.0.0/8\"]\napprovers = 2", "");
+    let stage = Stage::of(p0);
+    stage.play("together", &tools);
+    assert_eq!(stage.answers().len(), 2);
+}
+
+#[test]
+fn a_yes_is_revoked_an_agent_frozen_and_thawed_and_a_connection_cut_from_the_page() {
+    let Some(tools) = Tools::find() else { return };
+    let stage = Stage::new();
+    stage.play("acts", &tools);
+    let records = stage.proxy.journal();
+    let done = ["revoked", "frozen", "thawed", "cut"].map(|kind| of_kind(&records, kind).len());
+    assert_eq!(done, [1, 1, 1, 1]);
+}
+
+#[test]
+fn a_card_shows_the_process_that_asks() {
+    let Some(tools) = Tools::find() else { return };
+    Stage::new().play("process", &tools);
 }
 
 #[test]

@@ -228,6 +228,170 @@ const scenarios = {
     assert.equal(await scroll(page), 0);
   },
 
+  async listings() {
+    const page = await logIn(PAGE_MARIA, { viewport: { width: 360, height: 800 } });
+    const odd = ["\u202egnp.exe", "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\u200b\u2066\ufeff\u00ad", "\u0000\u001b[2J\r\n", "javascript:alert(1)", "</textarea><svg onload=alert(1)>", "w".repeat(3000), "\ud800"];
+    const of = (make) => odd.map((text, at_) => ({ id: `id${at_}`, ...make(text) }));
+    const now = new Date().toISOString();
+    const place = (text) => ({ host: text, unicode: text, registrable: text, port: 443, agent: text, instance: text });
+    const frozen = (text) => [{ by: text, since: now, note: text, everyone: false }, { by: text, everyone: true }];
+    const told = (text) => ({ decision: text, reason: text, rule: text, because: text, addresses: [text], in_the_way: text, to_allow: text, others: [{ rule: text, why: text }], others_left_out: 3 });
+    const fakes = {
+      approvals: of((text) => ({ ...place(text), scope: text, until: text, open: 1, approver: text, at: text, note: text, addresses: [text], only: { method: text, path: text } })),
+      attempts: of((text) => ({ ...place(text), at: text, front: text, method: text, path: text, decision: text, reason: text, rule: text, ended: { outcome: text } })),
+      tunnels: of((text) => ({ ...place(text), since: now, bytes_up: 1, bytes_down: 2 })),
+      agents: of((text) => ({ agent: text, stopped: true, frozen: frozen(text), last_seen: now, allowed: 1, blocked: 1, open: 1, pending: 1 })),
+      policy: { hash: odd[0], files: odd, warnings: odd, faults: odd },
+    };
+    for (const [name, body] of Object.entries(fakes)) {
+      await page.context().route((url) => url.pathname === `/api/v1/${name}`, (route) => route.fulfill({ status: 200, contentType: "application/json", body: JSON.stringify(body) }));
+    }
+    let last = 0;
+    await page.context().route("**/api/v1/explain", (route) => route.fulfill({ status: 200, contentType: "application/json", body: JSON.stringify(told(odd[last++])) }));
+    const isSafe = async (name) => {
+      const panel = page.getByRole("tabpanel", { name });
+      assert.equal(await panel.locator("img, script, a, iframe, svg, style, object, embed").count(), 0, name);
+      assert.doesNotMatch(await panel.evaluate((one) => one.textContent), /[\u202a-\u202e\u2066-\u2069\u200b-\u200f\ufeff\u00ad\u0000-\u0008\u001b]/, name);
+      assert.equal(await scroll(page), 0, name);
+    };
+    for (const name of ["Approvals", "Attempts", "Tunnels", "Agents", "Policy"]) {
+      await page.getByRole("tab", { name }).click();
+      await page.getByRole("tabpanel", { name }).locator("table, dl").getByText("javascript:alert(1)").first().waitFor();
+      await isSafe(name);
+    }
+    for (const text of odd) {
+      await page.getByLabel("Agent").fill("a");
+      await page.getByLabel("Would like to").fill(text.replace(/[\r\n]/g, ""));
+      await page.getByRole("button", { name: "Explain" }).click();
+      await until(`it explains ${text}`, () => last === odd.indexOf(text) + 1);
+      await page.locator(".found .outcome").waitFor();
+      await isSafe("Policy");
+    }
+  },
+
+  async floor() {
+    expected.push("403 (Forbidden)");
+    const page = await logIn(PAGE_MARIA);
+    const asked = curl(at("held.test"));
+    const one = card(page, "held.test");
+    await one.waitFor();
+    const off = await one.getByRole("radio").evaluateAll((radios) => radios.filter((radio) => radio.disabled).map((radio) => radio.value));
+    assert.deepEqual(off, ["1h", "8h", "always"]);
+    await one.getByText("Not offered: the floor lets no yes last").waitFor();
+    // As where the floor came after the question was drawn.
+    let beyond = true;
+    await page.context().route("**/approve", (route) => {
+      const body = { ...route.request().postDataJSON(), ...(beyond ? { seconds: 3600 } : {}) };
+      beyond = false;
+      return route.continue({ postData: JSON.stringify(body) });
+    });
+    await one.getByRole("radio", { name: "15 min" }).check();
+    await press(one.getByRole("button", { name: "Allow for 15 minutes" }), () => one.getByText("lets no yes last 3600 s").first().isVisible());
+    assert.equal(await one.getByRole("radio", { name: "15 min" }).isDisabled(), true);
+    assert.equal(await one.getByRole("radio", { name: "Once" }).isChecked(), true);
+    await press(one.getByRole("button", { name: "Allow once" }), isOver(one));
+    assert.equal((await asked.ended).out, "plain /asked");
+  },
+
+  async changed() {
+    expected.push("409 (Conflict)");
+    const page = await logIn(PAGE_MARIA);
+    const asked = curl(at("held.test"));
+    const one = card(page, "held.test");
+    await one.waitFor();
+    let cited = 0;
+    await page.context().route("**/approve", (route) => {
+      const body = route.request().postDataJSON();
+      assert.match(body.facts, /^[0-9a-f]{16}$/);
+      return route.continue({ postData: JSON.stringify(cited++ === 0 ? { ...body, facts: "0000000000000000" } : body) });
+    });
+    await press(one.getByRole("button", { name: "Allow once" }), () => one.getByText("The question changed: look again.").isVisible());
+    await page.locator("#link.live").waitFor();
+    assert.equal(await isOver(one)(), false);
+    // Nor does a page that is loaded again lose who waits.
+    await page.reload();
+    await one.getByText("1 attempt waiting").waitFor();
+    await press(one.getByRole("button", { name: "Allow once" }), isOver(one));
+    assert.equal((await asked.ended).out, "plain /asked");
+  },
+
+  async networks() {
+    const page = await logIn(PAGE_MARIA);
+    const asked = curl(at("held.test"));
+    const one = card(page, "held.test");
+    await one.waitFor();
+    await one.getByRole("button", { name: "Networks" }).click();
+    await one.getByLabel("Networks the name may lead to").fill("127.0.0.0/8");
+    await one.getByRole("button", { name: "Use these" }).click();
+    await press(one.getByRole("button", { name: "Allow once…" }), () => one.getByText("Private networks hold machines").isVisible());
+    assert.deepEqual(page.posts, []);
+    await press(one.getByRole("button", { name: "Yes, to these networks" }), isOver(one));
+    assert.match(await one.locator(".became").textContent(), /^Allowed once by you/);
+    assert.equal((await asked.ended).out, "plain /asked");
+  },
+
+  async together() {
+    const [maria, otto] = await Promise.all([logIn(PAGE_MARIA), logIn(PAGE_OTTO)]);
+    const asked = curl(at("held.test"));
+    for (const page of [maria, otto]) await card(page, "held.test").getByText("A yes needs 2 people.").waitFor();
+    const said = "1 of 2 so far, by maria.";
+    await press(card(maria, "held.test").getByRole("button", { name: "Allow once" }), () => card(maria, "held.test").getByText(said).isVisible());
+    await card(otto, "held.test").getByText(said).waitFor();
+    assert.equal(await isOver(card(maria, "held.test"))(), false);
+    await press(card(otto, "held.test").getByRole("button", { name: "Allow once" }), isOver(card(otto, "held.test")));
+    assert.equal((await asked.ended).out, "plain /asked");
+    await until("maria sees it", isOver(card(maria, "held.test")));
+  },
+
+  async acts() {
+    const page = await logIn(PAGE_MARIA);
+    const asked = curl(at("held.test"));
+    const one = card(page, "held.test");
+    await one.getByRole("radio", { name: "1 hour" }).check();
+    await press(one.getByRole("button", { name: "Allow for 1 hour" }), isOver(one));
+    assert.equal((await asked.ended).out, "plain /asked");
+    const go = (name) => page.getByRole("tab", { name }).click();
+    await go("Approvals");
+    await page.getByRole("row").filter({ hasText: "held.test" }).getByRole("button", { name: "Revoke" }).click();
+    await page.getByText("No yes is in force.").waitFor();
+
+    await go("Agents");
+    const row = page.getByRole("row").filter({ has: page.getByText("a", { exact: true }) });
+    const freeze = row.getByRole("button", { name: "Freeze a" });
+    await freeze.click();
+    await freeze.getByText("Press again").waitFor();
+    await freeze.click();
+    await row.getByText("frozen", { exact: true }).waitFor();
+    await row.getByText("by maria").waitFor();
+    assert.match((await curl(at("plain.allowed.test")).ended).out, /"reason":\s*"frozen"/);
+    const thaw = row.getByRole("button", { name: "Thaw a" });
+    await thaw.click();
+    await thaw.getByText("Press again").waitFor();
+    await thaw.click();
+    await freeze.waitFor();
+
+    await go("Tunnels");
+    const slow = curl(at("plain.allowed.test"), "curl", ["--limit-rate", "1k", "-H", "Expect:", "--data-binary", "@/proc/self/exe"]);
+    await until("it is listed", async () => { await go("Tunnels"); return page.getByRole("button", { name: "Cut" }).isVisible(); });
+    await page.getByRole("button", { name: "Cut" }).click();
+    await page.getByText("Nothing is open.").waitFor();
+    assert.notEqual((await slow.ended).out, "plain /asked");
+  },
+
+  async process() {
+    const page = await logIn(PAGE_MARIA);
+    // The look at a process is bounded in time, and this machine may be busy.
+    let seen = null;
+    for (let at_ = 0; at_ < 20 && seen === null; at_++) {
+      curl(at(`seen${at_}.held.test`));
+      const one = card(page, `seen${at_}.held.test`);
+      await one.waitFor();
+      const row = one.locator("dl > div", { has: page.locator("dt", { hasText: /^Process$/ }) });
+      if ((await row.count()) > 0) seen = await row.locator("dd").textContent();
+    }
+    assert.match(seen, /curl, pid \d+, user \S+/);
+  },
+
   async viewer() {
     const vera = await logIn(PAGE_VERA);
     const maria = await logIn(PAGE_MARIA);
@@ -260,9 +424,13 @@ const scenarios = {
     assert.equal(await page.evaluate(() => history.length), 2, "the blank page, and this one");
     await page.reload();
     await page.locator("#link.live").waitFor();
+    const copy = await page.evaluate(() => sessionStorage.getItem("exeat-token"));
+    const status = () => page.evaluate(async (token) => (await fetch("/api/v1/me", { headers: { authorization: `Bearer ${token}` } })).status, copy);
+    assert.equal(await status(), 200);
     await page.getByRole("button", { name: "Log out" }).click();
     await page.getByRole("heading", { name: "Log in" }).waitFor();
     assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+    await until("the session is over at exeat too", async () => (await status()) === 401);
 
     const other = await open();
     await other.goto(PAGE_LINK);

@@ -3,7 +3,7 @@
 import { get, part, post } from "./api.js";
 import { button, el, say, show, table } from "./dom.js";
 import { others, plain } from "./names.js";
-import { ago } from "./words.js";
+import { ago, clock } from "./words.js";
 
 export class Agents {
   constructor(panel, { me, told }) {
@@ -30,12 +30,12 @@ export class Agents {
     const isOverAll = mayFreeze && !Array.isArray(this.me.agents);
     const everyone = isOverAll ? [this.#asked("Freeze everyone", "Freeze every agent", "freeze"), this.#asked("Thaw everyone", "Thaw every agent", "thaw")] : [];
     show(this.all, everyone);
-    const rows = agents.map(({ agent, frozen, last_seen, allowed, blocked, open, pending }) => [
-      [el("b", {}, others(agent)), frozen ? el("span", { class: "pill" }, "frozen") : null],
+    const rows = agents.map(({ agent, stopped, frozen = [], last_seen, allowed, blocked, open, pending }) => [
+      [el("b", {}, others(agent)), stopped ? el("span", { class: "pill" }, "frozen") : null, frozen.map(because)],
       last_seen ? ago(last_seen, now) : "not lately",
       [`${allowed} allowed, ${blocked} refused`, el("small", {}, `${open} open now`)],
       String(pending),
-      ...(mayFreeze ? [frozen ? this.#asked("Thaw", `Thaw ${plain(agent)}`, `agents/${part(agent)}/thaw`) : this.#asked("Freeze", `Freeze ${plain(agent)}`, `agents/${part(agent)}/freeze`)] : []),
+      ...(mayFreeze ? [frozen.some(isOwn) ? this.#asked("Thaw", `Thaw ${plain(agent)}`, `agents/${part(agent)}/thaw`) : this.#asked("Freeze", `Freeze ${plain(agent)}`, `agents/${part(agent)}/freeze`)] : []),
     ]);
     show(this.body, table("Agents", ["Agent", "Last seen", "Last attempts", "Questions", ...(mayFreeze ? [""] : [])], rows, "No agent is configured."));
   }
@@ -61,4 +61,12 @@ export class Agents {
     }, { "aria-label": label });
     return pressed;
   }
+}
+
+// A freeze of this agent by a person: what thawing it by name ends.
+const isOwn = (one) => Boolean(one.since) && !one.everyone;
+
+function because({ by, since, note, everyone }) {
+  const [whom, when] = [everyone ? "everyone, " : "", since ? `, ${clock(since)}` : ""];
+  return el("small", {}, whom, "by ", others(by), when, note ? [": ", others(note)] : null);
 }

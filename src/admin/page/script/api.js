@@ -61,7 +61,8 @@ export async function call(method, path, body) {
 export const get = (path) => call("GET", path);
 export const post = (path, body = {}) => call("POST", path, body);
 export const remove = (path) => call("DELETE", path);
-export const part = encodeURIComponent;
+// Half a character would make it throw.
+export const part = (text) => encodeURIComponent(String(text).replace(/[\ud800-\udfff]/gu, "\ufffd"));
 
 // Follows the events until `stop` is called. `told(kind, data)` gets each, `lost(seconds, refused)` every end of the connection.
 export function follow({ told, lost }) {

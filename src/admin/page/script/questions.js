@@ -117,7 +117,7 @@ export class Questions {
     }
     const { scope, hold, networks } = card;
     const seconds = { "15m": 900, "1h": 3600, "8h": 28800 }[scope];
-    const body = { scope: seconds ? "for" : scope, ...(seconds ? { seconds } : {}), ...(networks ? { addresses: networks } : {}), ...facts(hold) };
+    const body = { scope: seconds ? "for" : scope, ...(seconds ? { seconds } : {}), ...(networks ? { addresses: networks, addresses_confirmed: isSure } : {}), ...facts(hold) };
     await this.#send(card, "approve", body, (answered) => {
       if (!answered?.approval) return;
       this.#lastYes = card;

@@ -79,7 +79,7 @@ export function lasting({ scope, until }) {
 
 // Whether a yes of this scope is beyond the floor, as far as the question says; the reason, or null.
 export function beyond(hold, scope) {
-  const longest = hold.max_for ?? hold.longest ?? null;
+  const longest = hold.max_for ?? null;
   const seconds = SCOPES.find((one) => one.id === scope).body.seconds ?? (scope === "always" ? Infinity : 0);
   const bound = typeof longest === "number" ? longest : Infinity;
   if (scope === "always" && (hold.always === false || bound !== Infinity)) return "the floor lets no yes last without end";
