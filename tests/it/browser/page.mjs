@@ -260,7 +260,7 @@ const scenarios = {
       await isSafe(name);
     }
     for (const text of odd) {
-      await page.getByLabel("Agent").fill("a");
+      await page.locator("#explain-agent").fill("a");
       await page.getByLabel("Would like to").fill(text.replace(/[\r\n]/g, ""));
       await page.getByRole("button", { name: "Explain" }).click();
       await until(`it explains ${text}`, () => last === odd.indexOf(text) + 1);
