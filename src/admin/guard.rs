@@ -54,7 +54,7 @@ fn passes(api: &Api, parts: &mut Parts) -> Result<(), Refused> {
             Ok(())
         }
         Some(Arrival::Tcp { peer, local }) => {
-            let host = host(&parts.headers, parts.uri.authority().map(|authority| authority.as_str()))?;
+            let host = host(&parts.headers, parts.uri.authority().map(|authority| authority.as_str()), local)?;
             let known = Known::of(&host, local, &api.hosts)?;
             from_our_page(parts, &host, known, local)?;
             let path = parts.uri.path();
@@ -70,13 +70,18 @@ fn passes(api: &Api, parts: &mut Parts) -> Result<(), Refused> {
 }
 
 /// The one `Host`, in lower case. A target with an authority must say the same.
-fn host(headers: &HeaderMap, target: Option<&str>) -> Result<String, Refused> {
-    let misdirected = || Refused::new(StatusCode::MISDIRECTED_REQUEST, "that is not a name of this listener; see `hosts` in [admin]");
-    let host = one(headers, &HOST).map_err(|()| misdirected())?.ok_or_else(misdirected)?.to_ascii_lowercase();
+fn host(headers: &HeaderMap, target: Option<&str>, local: SocketAddr) -> Result<String, Refused> {
+    let host = one(headers, &HOST).map_err(|()| misdirected(local))?.ok_or_else(|| misdirected(local))?.to_ascii_lowercase();
     if target.is_some_and(|target| !target.eq_ignore_ascii_case(&host)) {
-        return Err(misdirected());
+        return Err(misdirected(local));
     }
     Ok(host)
+}
+
+/// Says where the page is, which whoever came here knows.
+fn misdirected(local: SocketAddr) -> Refused {
+    let detail = format!("that is not a name of this listener: open http://{local}/, or write the name into `hosts` of [admin]");
+    Refused::new(StatusCode::MISDIRECTED_REQUEST, detail)
 }
 
 /// How a `Host` is known.
@@ -100,7 +105,7 @@ impl Known {
         if hosts.iter().any(configured) {
             return Ok(Known::Name);
         }
-        Err(Refused::new(StatusCode::MISDIRECTED_REQUEST, "that is not a name of this listener; see `hosts` in [admin]"))
+        Err(misdirected(local))
     }
 }
 

@@ -279,7 +279,7 @@ agent = "coder"
 known_as = ["Egress.corp.example.", "10.0.0.9"]
 [admin]
 address = "127.0.0.1:3129"
-hosts = ["Exeat.corp.example", "other.example:8443"]
+hosts = ["Exeat.corp.example", "other.example:8443", "[FD00::1]:3129"]
 [metrics]
 address = "127.0.0.1:9464"
 [hold]
@@ -346,6 +346,7 @@ file = "/var/log/ocsf.jsonl"
                 hosts: vec![
                     AdminHost { host: Host::parse("exeat.corp.example").unwrap(), written: "exeat.corp.example".into() },
                     AdminHost { host: Host::parse("other.example").unwrap(), written: "other.example:8443".into() },
+                    AdminHost { host: Host::parse("fd00::1").unwrap(), written: "[fd00::1]:3129".into() },
                 ],
             },
             metrics: Some("127.0.0.1:9464".parse().unwrap()),
