@@ -346,7 +346,7 @@ file = "/var/log/ocsf.jsonl"
                 hosts: vec![
                     AdminHost { host: Host::parse("exeat.corp.example").unwrap(), written: "exeat.corp.example".into() },
                     AdminHost { host: Host::parse("other.example").unwrap(), written: "other.example:8443".into() },
-                    AdminHost { host: Host::parse("fd00::1").unwrap(), written: "[fd00::1]:3129".into() },
+                    AdminHost { host: Host::parse("[fd00::1]").unwrap(), written: "[fd00::1]:3129".into() },
                 ],
             },
             metrics: Some("127.0.0.1:9464".parse().unwrap()),

@@ -239,7 +239,7 @@ fn admin_host(text: &str) -> Result<AdminHost, &'static str> {
         }
         Some(_) | None => (text, None),
     };
-    let host = Host::parse(name.trim_matches(['[', ']'])).map_err(|_| FIX)?;
+    let host = Host::parse(name).map_err(|_| FIX)?;
     let bare = match &host {
         Host::Address(address) if address.is_ipv6() => format!("[{address}]"),
         Host::Address(_) | Host::Name(_) => host.to_string(),
