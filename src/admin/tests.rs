@@ -153,12 +153,8 @@ async fn a_watcher_counts_as_present_as_long_as_he_is_connected() {
     watcher.write_all(b"GET /api/v1/holds?watch HTTP/1.1\r\nhost: exeat\r\n\r\n").await.unwrap();
     let mut seen = [0; 64];
     assert!(watcher.read(&mut seen).await.unwrap() > 0);
-    let waiting = loop {
-        match room.ask(&attempt(1, "coder", 1)) {
-            Asked::Waiting(waiting) => break waiting,
-            Asked::Unattended(_) | Asked::Full(_) | Asked::Unrecorded => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    };
+    // He is present before his answer's head is sent.
+    let Asked::Waiting(waiting) = room.ask(&attempt(1, "coder", 1)) else { panic!("unattended") };
     let mut text = String::new();
     while !text.contains(waiting.hold.id.as_ref()) {
         let count = watcher.read(&mut seen).await.unwrap();

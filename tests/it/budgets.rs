@@ -1,8 +1,6 @@
 //! Bytes a day: what is over is not carried, what is spent stays spent over restarts and edits, and others pay nothing.
 
 use std::fs;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -81,10 +79,10 @@ fn a_tunnel_carries_what_is_left_and_not_a_byte_more_and_no_start_forgets_it() {
     spent(&proxy, &p0);
     // The rule moves down, and is the same rule.
     write(&p0, "[[block]]\nhost = \"other.test\"\n", MOST);
-    until(&proxy, || proxy.metric("exeat_policy_reloads_total", &["result=\"ok\""]) >= 1.0);
+    proxy.until("the files read again", |_| proxy.metric("exeat_policy_reloads_total", &["result=\"ok\""]) >= 1.0);
     spent(&proxy, &p0);
     write(&p0, "", 2 * MOST);
-    until(&proxy, || proxy.get(&p0.url("limited.test", "/"), &a()).status == 200);
+    proxy.until("a new limit in force", |_| proxy.get(&p0.url("limited.test", "/"), &a()).status == 200);
 }
 
 #[test]
@@ -128,13 +126,4 @@ fn the_limits_of_agent_and_floor_count_all_that_the_agent_moves() {
         refused.text()
     );
     assert_eq!(proxy.get(&p0.url("only-b.allowed.test", "/"), &b()).status, 200);
-}
-
-#[track_caller]
-fn until(proxy: &Proxy, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < deadline, "never\n{}", proxy.stderr());
-        thread::sleep(Duration::from_millis(10));
-    }
 }

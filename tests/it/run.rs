@@ -169,10 +169,13 @@ fn an_empty_line_and_a_continued_process_bring_the_question_again() {
     let script = format!("(sleep 1; kill -CONT $PPID) & {}", status(&run.url("held.test")));
     let mut terminal = run.on_a_terminal(&["--addresses", "127.0.0.0/8", "--", "sh", "-c", &script]);
     let host = format!("exeat: held.test:{} (http, any request; first GET /x) for this-run", run.origin.port());
-    terminal.expect_times(&host, 2);
-    terminal.press("\n");
-    terminal.expect_times(&host, 3);
-    terminal.press("YES\n");
+    let keys = "? [y]es [h]our [a]lways [n]o";
+    for (at, press) in [(2, "\n"), (3, "YES\n")] {
+        // Between them stands the process that was seen to ask, if it was.
+        terminal.expect_times(&host, at);
+        terminal.expect_times(keys, at);
+        terminal.press(press);
+    }
     let (code, shown) = terminal.end();
     assert!(code == 0 && shown.contains("{200}"), "{shown}");
 }

@@ -41,7 +41,7 @@ fn a_client_that_follows_a_redirect_through_the_proxy_is_refused_at_the_second_s
     let mut p0 = P0::new();
     p0.site.set("admin", "address", "\"127.0.0.1:0\"");
     let proxy = p0.start();
-    let at = super::page(&proxy);
+    let at = proxy.people_at();
     let location = format!("http://{at}/api/v1/freeze");
     let to = location.clone();
     let origin = Origin::http(move |_| raw(&format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n")));

@@ -9,7 +9,7 @@ mod roles;
 mod table;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ impl Office {
         p0.site.set("admin", "address", "\"127.0.0.1:0\"");
         p0.site.set("admin", "hosts", "[\"exeat.corp.example\"]");
         let proxy = p0.start();
-        let at = page(&proxy);
+        let at = proxy.people_at();
         let admin = token(&proxy, &["alice", "--role", "admin"]);
         Self { p0, proxy, at, admin }
     }
@@ -80,19 +80,6 @@ impl Office {
         let mut talk = Talk::to(self.at);
         talk.send(format!("GET /api/v1/events HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\r\n", self.at));
         talk
-    }
-}
-
-/// Where the page is.
-fn page(proxy: &Proxy) -> SocketAddr {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let stdout = proxy.stdout();
-        if let Some(at) = stdout.lines().find_map(|line| line.strip_prefix("page http://")?.strip_suffix('/')?.parse().ok()) {
-            return at;
-        }
-        assert!(Instant::now() < deadline, "no page in {stdout}");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -1,11 +1,8 @@
 //! Questions over the API as they really come and go: what is shown of who asks, what is too late, what changed, what two people say.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
-use super::{Office, json, page, shown};
+use super::{Office, json, shown};
 use crate::hold::ask;
 use crate::support::p0::P0;
 use crate::support::proxy::of_kind;
@@ -33,7 +30,7 @@ fn what_changed_over_a_restart_is_looked_at_again_before_it_is_answered() {
     let route = format!("holds/{}/approve", before["id"].as_str().unwrap());
     assert!(office.proxy.stop().success());
     office.proxy = office.p0.start();
-    office.at = page(&office.proxy);
+    office.at = office.proxy.people_at();
     let answer = office.call(&office.admin, "POST", &route, &shown(&before));
     assert_eq!(answer.status, 409, "{}", answer.text());
     assert!(answer.text().contains("look again"), "{}", answer.text());
@@ -48,11 +45,7 @@ fn an_answer_that_comes_too_late_has_no_effect() {
     p0.site.set("hold", "pending", "\"2s\"");
     let office = Office::of(p0);
     let hold = office.question("held.test");
-    let deadline = Instant::now() + super::PATIENCE;
-    while !office.proxy.holds().is_empty() {
-        assert!(Instant::now() < deadline, "it never died");
-        thread::sleep(Duration::from_millis(20));
-    }
+    office.proxy.until_held(0, 0);
     for verb in ["approve", "deny"] {
         let answer = office.call(&office.admin, "POST", &format!("holds/{}/{verb}", hold["id"].as_str().unwrap()), &shown(&hold));
         assert_eq!(answer.status, 404, "{verb}: {}", answer.text());

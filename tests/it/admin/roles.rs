@@ -92,7 +92,7 @@ fn people_are_added_listed_and_removed_whether_or_not_serve_runs() {
     let wanted = [("alice", "added"), ("carol", "added"), ("dave", "added"), ("carol", "removed")];
     assert_eq!(changes, wanted.map(|(name, change)| (json!(name), json!(change))));
     office.proxy = office.p0.start();
-    office.at = super::page(&office.proxy);
+    office.at = office.proxy.people_at();
     assert_eq!(office.call(&dave, "GET", "me", "").text(), r#"{"name":"dave","role":"viewer"}"#);
     assert_eq!(office.call(&carol, "GET", "me", "").status, 401);
 }

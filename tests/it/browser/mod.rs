@@ -5,8 +5,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -15,8 +13,6 @@ use crate::support::p0::P0;
 use crate::support::proxy::{Proxy, exeat, of_kind};
 use crate::support::pty::Terminal;
 use crate::support::site::token;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 const CHROMIUM: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
@@ -41,12 +37,7 @@ impl Stage {
             p0.site.dns.script(name, [Reply::to(["127.0.0.1"])]);
         }
         let proxy = p0.start();
-        let deadline = Instant::now() + PATIENCE;
-        while !proxy.stdout().contains("\npage ") {
-            assert!(Instant::now() < deadline, "it never said where the page is:\n{}", proxy.stdout());
-            thread::sleep(Duration::from_millis(10));
-        }
-        let page = word_after(&proxy.stdout(), "page ");
+        let page = format!("http://{}/", proxy.people_at());
         let mut stage = Self { p0, proxy, page, environment: Vec::new() };
         for (name, role, variable) in [("maria", "admin", "PAGE_MARIA"), ("otto", "approver", "PAGE_OTTO"), ("vera", "viewer", "PAGE_VERA")]
         {

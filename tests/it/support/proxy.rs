@@ -153,6 +153,19 @@ impl Proxy {
         }
     }
 
+    /// Waits until it says where the page is.
+    pub(crate) fn people_at(&self) -> SocketAddr {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let stdout = self.stdout();
+            if let Some(at) = stdout.lines().find_map(|line| line.strip_prefix("page http://")?.strip_suffix('/')?.parse().ok()) {
+                return at;
+            }
+            assert!(Instant::now() < deadline, "no page in {stdout}\n{}", self.stderr());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// All records so far, in the order they were written.
     pub(crate) fn journal(&self) -> Vec<Value> {
         journal(&self.state)
