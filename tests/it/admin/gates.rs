@@ -85,6 +85,14 @@ fn no_token_of_an_agent_opens_the_api_and_none_of_a_person_identifies_an_agent()
         assert!(answer.header("www-authenticate").is_some_and(|wants| wants.starts_with("Bearer")));
         assert!(wrong.len() < 8 || !answer.text().contains(wrong));
     }
+    // At rest there are digests alone.
+    let mut read = 0;
+    for entry in std::fs::read_dir(office.p0.site.state()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        let text = String::from_utf8_lossy(&std::fs::read(&entry).unwrap()).into_owned();
+        assert!(!text.contains(&office.admin) && !text.contains(issued), "a token is in {}", entry.display());
+        read += usize::from(entry.ends_with("approvals.db") || entry.ends_with("tokens.json"));
+    }
+    assert_eq!(read, 2);
     let basic = format!("Host: {}\r\nAuthorization: Basic {}\r\n", office.at, site::base64(format!("a:{}", office.admin).as_bytes()));
     assert_eq!(office.send("GET", "holds", &basic, "").status, 401);
     let cookie = format!("Host: {}\r\nCookie: token={}\r\n", office.at, office.admin);

@@ -336,7 +336,7 @@ impl World {
         drop(approvals);
         let state = self.process.desk.state.lock();
         let left = format!("{:?}", state.holds);
-        for empty in ["questions: {}", "by_subject: {}", "deaths: {}", "by_agent: {}", "waiting: 0"] {
+        for empty in ["questions: {}", "by_subject: {}", "deaths: {}", "by_agent: {}", "by_source: {}", "waiting: 0"] {
             prop_assert!(left.contains(empty), "{empty}: {left}");
         }
         prop_assert!(state.words.is_empty(), "{:?}", state.words);
