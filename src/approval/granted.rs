@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 
 use super::answer::ApprovalView;
-use crate::policy::attempt::{AgentId, RequestLine};
+use crate::policy::attempt::{AgentId, RequestLine, Scheme};
 use crate::text::plain;
 
 /// The folder in `state`.
@@ -73,8 +73,8 @@ fn file_of(agent: &AgentId, approvals: &[ApprovalView]) -> String {
             let _ = writeln!(text, "hold = {}", quoted(hold));
         }
         let _ = writeln!(text, "host = {}\nport = {}", quoted(&place.host), place.port);
-        if place.scheme.is_some() {
-            text.push_str("scheme = \"http\"\n");
+        if let Some(scheme) = place.scheme {
+            let _ = writeln!(text, "scheme = \"{}\"", scheme.as_str());
         }
         if let Some(RequestLine { method, path }) = &place.only {
             let _ = writeln!(text, "method = {}\npath = {}", quoted(method), quoted(path));
@@ -117,7 +117,7 @@ fn rule(approval: &ApprovalView) -> String {
     }
     let note: String = plain(&format!("{approver}, {}{why}", at.strftime("%Y-%m-%d")), NOTE).chars().take(NOTE).collect();
     let _ = writeln!(rule, "note = {}", quoted(&note));
-    if place.scheme.is_some() && place.only.is_none() {
+    if place.scheme == Some(Scheme::Http) && place.only.is_none() {
         rule.insert_str(0, "# The yes is to plain HTTP alone; a rule lets a tunnel there pass as well.\n");
     }
     let unsaid = place

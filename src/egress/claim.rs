@@ -57,6 +57,8 @@ pub(super) struct Tunnel {
     pub(super) id: AttemptId,
     pub(super) agent: AgentId,
     pub(super) instance: Instance,
+    /// What its bytes turned out to be.
+    pub(super) scheme: Scheme,
 }
 
 impl Claim {
@@ -81,10 +83,10 @@ impl Claim {
         self.who.ends = self.on_this_machine.then_some(Ends { peer: self.peer, local });
     }
 
-    /// The scheme follows from the sight: only plain HTTP is in plain sight.
+    /// The scheme of a request that is in sight: the tunnel's where it was found in one.
     pub(super) fn scheme(&self) -> Option<Scheme> {
         match self.sight {
-            Sight::Seen(_) => Some(Scheme::Http),
+            Sight::Seen(_) => Some(self.who.tunnel.as_ref().map_or(Scheme::Http, |tunnel| tunnel.scheme)),
             Sight::NotYet => None,
         }
     }

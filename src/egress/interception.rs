@@ -8,7 +8,7 @@ use super::live::Live;
 use super::open::Open;
 use super::record::{Front, Outcome};
 use super::tunnel::Receipt;
-use crate::policy::attempt::Sight;
+use crate::policy::attempt::{Scheme, Sight};
 use crate::policy::destination::Destination;
 use crate::policy::malformed::Malformed;
 use crate::policy::reason::Reason;
@@ -36,7 +36,7 @@ impl Interception {
     /// Claims a request found in the tunnel. `named` is the destination its head names, or why that cannot be read.
     pub fn claim(&self, peer: SocketAddr, sight: Sight, named: Result<Destination, Malformed>) -> Claim {
         let Asker { attempt, who } = &self.asker;
-        let tunnel = Tunnel { id: attempt.id, agent: attempt.agent.clone(), instance: attempt.instance.clone() };
+        let tunnel = Tunnel { id: attempt.id, agent: attempt.agent.clone(), instance: attempt.instance.clone(), scheme: Scheme::Http };
         let who = Who { evidence: who.evidence.clone(), ends: who.ends, tunnel: Some(tunnel) };
         let objection = named.as_ref().is_ok_and(|named| *named != attempt.destination).then_some(Objection::OtherHost);
         let wanted = named.map(|_same| attempt.destination.clone());

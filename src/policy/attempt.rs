@@ -92,6 +92,18 @@ impl fmt::Display for Instance {
 pub enum Scheme {
     /// Plain HTTP.
     Http,
+    /// HTTP inside TLS that exeat terminates.
+    Https,
+}
+
+impl Scheme {
+    /// The word, as records, questions and URLs have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
 }
 
 /// What a front can know of the request behind an attempt.

@@ -3,6 +3,7 @@
 use super::{Risk, preset};
 use crate::policy::address::AddressClass;
 use crate::policy::approvals::Subject;
+use crate::policy::attempt::Scheme;
 use crate::policy::destination::Destination;
 use crate::policy::host::{Host, Name};
 use crate::policy::preset::PresetEffect;
@@ -51,7 +52,9 @@ pub(super) fn risks(subject: &Subject) -> Vec<Risk> {
             vec![risk("address", what)]
         }
     };
-    let plain = scheme.map(|_http| risk("plain-http", "plain HTTP: anyone on the way reads and changes it".to_owned()));
+    let plain = scheme
+        .filter(|scheme| *scheme == Scheme::Http)
+        .map(|_http| risk("plain-http", "plain HTTP: anyone on the way reads and changes it".to_owned()));
     against.into_iter().chain(host).chain(port(destination)).chain(plain).collect()
 }
 
@@ -108,7 +111,6 @@ pub(super) fn is_random(label: &str) -> bool {
 mod tests {
     use super::*;
     use crate::approval::testing::attempt;
-    use crate::policy::attempt::Scheme;
 
     fn codes(to: &str, scheme: Option<Scheme>) -> Vec<String> {
         let subject = Subject { destination: Destination::parse(to).unwrap(), scheme, ..Subject::of(&attempt(1, "coder", 1)) };

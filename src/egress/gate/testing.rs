@@ -36,7 +36,12 @@ impl Admission {
             Admission::Look(unseen) => &unseen.live,
         };
         let Asker { attempt, who } = live.asker();
-        let tunnel = Tunnel { id: attempt.id, agent: attempt.agent.clone(), instance: attempt.instance.clone() };
+        let tunnel = Tunnel {
+            id: attempt.id,
+            agent: attempt.agent.clone(),
+            instance: attempt.instance.clone(),
+            scheme: crate::policy::attempt::Scheme::Http,
+        };
         let who = Who { evidence: who.evidence.clone(), ends: who.ends, tunnel: Some(tunnel) };
         let (wanted, on_this_machine) = (Ok(attempt.destination.clone()), false);
         Claim { front: Front::Connect, peer, instance: None, wanted, sight, objection: None, on_this_machine, trace: None, who }

@@ -33,10 +33,7 @@ impl Columns {
         let (method, path) =
             request.as_ref().map_or((String::new(), String::new()), |RequestLine { method, path }| (method.to_string(), path.to_string()));
         let (host, port) = place(destination);
-        let scheme = match scheme {
-            None => "",
-            Some(Scheme::Http) => "http",
-        };
+        let scheme = scheme.map_or("", Scheme::as_str);
         Self { agent: agent.to_string(), instance: instance.to_string(), host, port, scheme, method, path }
     }
 }
@@ -63,6 +60,7 @@ pub(super) fn subject(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Su
     let scheme = match row.get::<_, String>(at + 4)?.as_str() {
         "" => None,
         "http" => Some(Scheme::Http),
+        "https" => Some(Scheme::Https),
         _ => return Err(unreadable(at + 4, "a scheme")),
     };
     let (method, path): (Arc<str>, Arc<str>) = (row.get(at + 5)?, row.get(at + 6)?);
