@@ -1,10 +1,28 @@
 // Questions: asked, answered by several people and by keys, changed, bounded by the floor.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import process from "node:process";
 
-import { PAGE_MARIA, PAGE_OTTO, at, card, curl, expected, ids, isOver, logIn, press, until } from "./stage.mjs";
+import { PAGE_LINK, PAGE_MARIA, PAGE_OTTO, at, card, curl, expected, ids, isOver, logIn, open, press, until } from "./stage.mjs";
 
 export const scenarios = {
+  // As the README says: the link is opened, the command is run in another terminal, and waits for a click.
+  async readme() {
+    const page = await open();
+    await page.goto(PAGE_LINK);
+    await page.locator("#link.live").waitFor();
+    const child = spawn("sh", ["-c", process.env.PAGE_COMMAND], { cwd: process.env.PAGE_FOLDER, stdio: ["ignore", "pipe", "inherit"] });
+    let out = "";
+    child.stdout.on("data", (data) => { out += data; });
+    const ended = new Promise((done) => child.on("close", done));
+    const one = card(page, "example.com");
+    await one.waitFor();
+    await press(one.getByRole("button", { name: "Allow once" }), isOver(one));
+    assert.equal(await ended, 0);
+    assert.equal(out.trim(), process.env.PAGE_SAYS);
+  },
+
   async two() {
     const [maria, otto] = await Promise.all([logIn(PAGE_MARIA), logIn(PAGE_OTTO)]);
     await maria.getByText("Nobody asks.").waitFor();

@@ -18,6 +18,10 @@ export const scenarios = {
     await page.getByRole("row").filter({ hasText: "held.test" }).getByRole("button", { name: "Revoke" }).click();
     await page.getByText("No yes is in force.").waitFor();
 
+    await go("Questions");
+    curl(at("early.held.test"));
+    const early = card(page, "early.held.test");
+    await early.waitFor();
     await go("Agents");
     const row = page.getByRole("row").filter({ has: page.getByText("a", { exact: true }) });
     const freeze = row.getByRole("button", { name: "Freeze a" });
@@ -27,6 +31,10 @@ export const scenarios = {
     await row.getByText("frozen", { exact: true }).waitFor();
     await row.getByText("by maria").waitFor();
     assert.match((await curl(at("plain.allowed.test")).ended).out, /"reason":\s*"frozen"/);
+    await go("Questions");
+    await press(early.getByRole("button", { name: "Allow once" }), isOver(early));
+    await early.getByText("The agent is frozen: the yes takes effect when it is thawed, and its time runs meanwhile.").waitFor();
+    await go("Agents");
     const thaw = row.getByRole("button", { name: "Thaw a" });
     await thaw.click();
     await thaw.getByText("Press again").waitFor();

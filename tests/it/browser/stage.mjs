@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import process from "node:process";
 
-export const { PAGE_URL, PAGE_PROXY, PAGE_PORT, PAGE_MARIA, PAGE_OTTO, PAGE_VERA, PAGE_LINK, PAGE_PID, PAGE_DOCS } = process.env;
+export const { PAGE_URL, PAGE_PROXY, PAGE_PROXY_B, PAGE_PORT, PAGE_MARIA, PAGE_OTTO, PAGE_VERA, PAGE_LINK, PAGE_PID, PAGE_DOCS } = process.env;
 const { PAGE_CHROMIUM, PAGE_PLAYWRIGHT } = process.env;
 const { chromium } = createRequire(`${PAGE_PLAYWRIGHT}/`)("playwright-core");
 export const PATIENCE = 20_000;
@@ -15,7 +15,10 @@ export const troubles = [];
 export const expected = [];
 export const children = [];
 
-export const browser = await chromium.launch({ executablePath: PAGE_CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
+// A browser of its own, which knows names as it is told.
+export const launch = (more) => chromium.launch({ executablePath: PAGE_CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", ...more] });
+
+export const browser = await launch([]);
 
 // --- Agents ----------------------------------------------------------------------------------------------------
 
