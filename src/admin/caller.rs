@@ -66,12 +66,16 @@ impl Caller {
             Role::Approver => "approver",
             Role::Admin => "admin",
         };
-        Err(Refused::forbidden(format!("that takes the role {word}")))
+        Err(Refused::forbidden(format!("that takes the role {word}: a token of `exeat approver add NAME --role {word}` has it")))
     }
 
     /// Refuses him where it is about every agent and he has some.
     pub(super) fn over_all(&self) -> Result<(), Refused> {
-        if self.agents.is_none() { Ok(()) } else { Err(Refused::forbidden("that takes a role over all agents")) }
+        if self.agents.is_none() {
+            Ok(())
+        } else {
+            Err(Refused::forbidden("that takes a role over all agents: a token of `exeat approver add NAME` without --agents has it"))
+        }
     }
 
     /// Refuses him what takes an admin over all agents.

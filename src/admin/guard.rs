@@ -111,7 +111,11 @@ impl Known {
 
 /// Where a browser says which page asks, it must be ours.
 fn from_our_page(parts: &Parts, host: &str, known: Known, local: SocketAddr) -> Result<(), Refused> {
-    let foreign = || Refused::forbidden("a page of another origin asks; only exeat's own page may");
+    let foreign = || {
+        Refused::forbidden(format!(
+            "a page of another origin asks, and only exeat's own page may: open http://{local}/ itself; a program sends neither Origin nor Sec-Fetch-Site"
+        ))
+    };
     if let Some(origin) = one(&parts.headers, &ORIGIN).map_err(|()| foreign())?
         && !is_ours(origin, host, known, local)
     {

@@ -95,6 +95,9 @@ pub struct Answered {
     pub addresses: Vec<String>,
     /// How many attempts waited and were told.
     pub released: usize,
+    /// Why a yes has no effect by now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One approval as listings show it.
@@ -261,6 +264,7 @@ impl Answered {
             until: None,
             addresses: Vec::new(),
             released,
+            warnings: Vec::new(),
         }
     }
 }

@@ -75,11 +75,12 @@ pub async fn run(args: ApproveArgs, state: &Path, out: &mut impl Write) -> Resul
 
 /// What a yes grants, in words.
 pub fn granted(answered: &Answered) -> String {
-    let Answered { hold, agent, instance, place, answer: _, of, yes_by, approval, scope, until, addresses, released } = answered;
+    let Answered { hold, agent, instance, place, answer: _, of, yes_by, approval, scope, until, addresses, released, warnings } = answered;
+    let warned = warnings.iter().fold(String::new(), |text, warning| format!("{text}\n  {}", plain(warning, 400)));
     if let (None, Some(of)) = (approval, of) {
         let (count, names) = (yes_by.len(), yes_by.iter().map(|name| plain(name, 60)).collect::<Vec<_>>().join(", "));
         return format!(
-            "{}: {count} of {of} yes ({names}): {agent} may not reach {} until somebody else says yes as well",
+            "{}: {count} of {of} yes ({names}): {agent} may not reach {} until somebody else says yes as well{warned}",
             plain(hold, 20),
             shown(place, None)
         );
@@ -94,7 +95,7 @@ pub fn granted(answered: &Answered) -> String {
     };
     let to = addresses.iter().map(|address| if address == "public" { "public addresses" } else { address }).collect::<Vec<_>>().join(", ");
     let to = if to.is_empty() { "no address" } else { &to };
-    format!("{}: yes: {who} may reach {}, {how_long}, at {to}; {released} released", plain(hold, 20), shown(place, None))
+    format!("{}: yes: {who} may reach {}, {how_long}, at {to}; {released} released{warned}", plain(hold, 20), shown(place, None))
 }
 
 /// What an answer covers: one request where that alone is asked about, else never only what was seen of it.

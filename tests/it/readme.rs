@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::browser::{Tools, play, word_after};
 use crate::support::dns::Reply;
 use crate::support::origin::{Origin, ok};
 use crate::support::p0::assert_refused;
@@ -28,16 +29,9 @@ const CLAIMS: [(&str, Snippet); 10] = [
     ("allowlists =", an_engineer_writes_a_configuration),
     ("exeat --config exeat.toml check", an_engineer_starts_it),
     ("exeat --config exeat.toml holds", an_engineer_answers),
-    ("printf", |_, text| {
-        assert_eq!(text, IN_A_BROWSER, "tests/it/browser does this: `serve` on a terminal, its link, a curl that waits, a click")
-    }),
+    ("printf", an_engineer_answers_in_a_browser),
     ("exeat --config exeat.toml explain", a_security_engineer_looks),
 ];
-
-/// How a question is answered in a browser.
-const IN_A_BROWSER: &str = r#"printf '\n[admin]\naddress = "127.0.0.1:3129"\n' >> exeat.toml
-exeat --config exeat.toml serve
-HTTPS_PROXY="$(exeat --config exeat.toml token coder)" curl -sS https://example.com/"#;
 
 /// Runs a snippet of the story.
 type Snippet = fn(&mut Story, &str);
@@ -57,6 +51,9 @@ fn stand_ins(story: &Story, text: &str) -> String {
         // In the configuration.
         ("127.0.0.1:3128", format!("127.0.0.1:{}", story.free[0])),
         ("127.0.0.1:9464", format!("127.0.0.1:{}", story.free[1])),
+        ("127.0.0.1:3129", format!("127.0.0.1:{}", story.free[2])),
+        // In front of the browser.
+        ("curl -sS https://example.com/", format!("curl -sSk --noproxy '' https://example.com:{}/", story.secure.port())),
     ]
     .into_iter()
     .fold(text.to_owned(), |text, (written, meant)| text.replace(written, &meant))
@@ -72,16 +69,17 @@ struct Story {
     plain: Origin,
     secure: Origin,
     authority: Authority,
-    free: [u16; 2],
+    free: [u16; 3],
 }
 
 impl Story {
     fn new() -> Self {
         let authority = Authority::new();
-        let secure = Origin::https(&authority.identity(&["release.example"]), |request| ok(&format!("secure {}", request.target())));
+        let secure =
+            Origin::https(&authority.identity(&["release.example", "example.com"]), |request| ok(&format!("secure {}", request.target())));
         let plain = Origin::http(|request| ok(&format!("reached {}\n", request.header("host").unwrap().split(':').next().unwrap())));
         let site = Site::new();
-        for name in ["api.openai.com", "files.pythonhosted.example", "elsewhere.example", "release.example"] {
+        for name in ["api.openai.com", "files.pythonhosted.example", "elsewhere.example", "release.example", "example.com"] {
             site.dns.script(name, [Reply::to(["127.0.0.1"])]);
         }
         let story = Self { serving: None, watching: None, url: String::new(), site, plain, secure, authority, free: free_ports() };
@@ -184,9 +182,9 @@ impl Drop for Background {
     }
 }
 
-fn free_ports() -> [u16; 2] {
-    let both = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-    both.map(|listener| listener.local_addr().unwrap().port())
+fn free_ports() -> [u16; 3] {
+    let all = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    all.map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// The fenced blocks of the README.
@@ -309,6 +307,25 @@ fn an_engineer_answers(story: &mut Story, text: &str) {
         answer = story.talk().connect(&target, &story.credentials());
     }
     assert_refused(&answer, 403, "unattended");
+}
+
+fn an_engineer_answers_in_a_browser(story: &mut Story, text: &str) {
+    let [write, serve, ask] = lines(text);
+    story.serving = None;
+    story.said(write);
+    let terminal = story.on_a_terminal(serve);
+    terminal.expect(" (once, within");
+    let link = word_after(&terminal.shown(), "page ");
+    let page = format!("http://127.0.0.1:{}/", story.free[2]);
+    assert!(link.starts_with(&format!("{page}#login=")), "{link}");
+    let Some(tools) = Tools::find() else { return };
+    let mut environment = story.environment();
+    let folder = story.folder().display().to_string();
+    let told =
+        [("PAGE_LINK", link), ("PAGE_COMMAND", stand_ins(story, ask)), ("PAGE_FOLDER", folder), ("PAGE_SAYS", "secure /".to_owned())];
+    environment.extend(told.map(|(name, value)| (name.to_owned(), value)));
+    let environment: Vec<(&str, String)> = environment.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    play("readme", &tools, &page, &environment);
 }
 
 fn a_security_engineer_looks(story: &mut Story, text: &str) {

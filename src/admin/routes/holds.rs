@@ -19,6 +19,7 @@ use crate::admin::problem::{Answer, Refused};
 use crate::admin::{Api, watch};
 use crate::approval::store::Role;
 use crate::approval::{AnswerError, Answered, HoldView, Lasting, Reply, is_not_public};
+use crate::egress::record;
 use crate::policy::attempt::AgentId;
 
 /// Body of `POST holds/{id}/approve`.
@@ -156,7 +157,14 @@ async fn answer(api: &Api, caller: &Caller, which: (&str, Option<String>), said:
     may_answer(api, caller, id, facts.as_deref())?;
     let answered = api.desk.answer(id, reply, &caller.name, note.as_deref())?;
     api.desk.durable().wait().await.map_err(|_| AnswerError::Unwritable)?;
-    json::<Answered>(answered)
+    json::<Answered>(Answered { warnings: without_effect(api, &answered), ..answered })
+}
+
+/// A yes to who is frozen is kept, and lets nothing pass.
+fn without_effect(api: &Api, answered: &Answered) -> Vec<String> {
+    let is_frozen = answered.answer == record::Answer::Yes && api.policy.load().is_frozen(&answered.agent);
+    let warning = || "the agent is frozen: the yes takes effect when it is thawed, and its time runs meanwhile".to_owned();
+    is_frozen.then(warning).into_iter().collect()
 }
 
 /// Whether the question is his to answer, and still the one he was shown. What is over the desk knows best, once it was his.

@@ -106,6 +106,6 @@ pub(super) async fn log_out(State(api): State<Arc<Api>>, caller: Caller, Sent(Lo
 fn spent() -> Refused {
     Refused::new(
         StatusCode::UNAUTHORIZED,
-        "that link was used, is too old or was never given; start `exeat serve` again for another, or use a token",
+        "that link was used, is too old or was never given; start `exeat serve` again for another, or log in with a token: `exeat approver add NAME` makes one",
     )
 }

@@ -68,6 +68,23 @@ fn of_many_answers_at_once_exactly_one_has_effect() {
 }
 
 #[test]
+fn a_yes_to_who_is_frozen_is_kept_and_says_that_it_has_no_effect_yet() {
+    let office = Office::new();
+    let [once, later] = ["held.test", "evil.test"].map(|host| office.question(host));
+    let approve = |hold: &serde_json::Value| {
+        let answer = office.call(&office.admin, "POST", &format!("holds/{}/approve", hold["id"].as_str().unwrap()), &shown(hold));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        json(&answer)["warnings"].clone()
+    };
+    assert_eq!(office.call(&office.admin, "POST", "agents/a/freeze", "{}").status, 200);
+    assert_eq!(approve(&once), json!(["the agent is frozen: the yes takes effect when it is thawed, and its time runs meanwhile"]));
+    assert_eq!(ask(&office.p0, &office.proxy, "held.test").answer().reason(), "frozen");
+    assert_eq!(office.call(&office.admin, "POST", "agents/a/thaw", "{}").status, 200);
+    assert_eq!(ask(&office.p0, &office.proxy, "held.test").answer().status, 200);
+    assert_eq!(approve(&later), json!(null));
+}
+
+#[test]
 fn who_reads_events_is_present_and_is_told_what_happens() {
     let office = Office::new();
     let mut events = office.events(&office.admin);

@@ -46,7 +46,9 @@ impl Stage {
             stage.environment.push((variable, token.to_owned()));
         }
         let through = format!("http://a:{}@{}", token("a"), stage.proxy.address);
-        stage.environment.extend([("PAGE_PROXY", through), ("PAGE_PORT", stage.p0.plain.port().to_string())]);
+        let of_b = format!("http://b:{}@{}", token("b"), stage.proxy.address);
+        let port = stage.p0.plain.port().to_string();
+        stage.environment.extend([("PAGE_PROXY", through), ("PAGE_PROXY_B", of_b), ("PAGE_PORT", port)]);
         stage.environment.push(("PAGE_PID", stage.proxy.pid().as_raw_nonzero().to_string()));
         stage
     }
@@ -62,14 +64,14 @@ impl Stage {
 }
 
 /// Where Chromium and what drives it are.
-struct Tools {
+pub(crate) struct Tools {
     chromium: &'static str,
     playwright: PathBuf,
 }
 
 impl Tools {
     /// Says so if one is not there, and fails if all must be.
-    fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
         let playwright = std::env::var_os("EXEAT_TEST_PLAYWRIGHT").map_or_else(|| target.join("test-page"), PathBuf::from);
@@ -92,7 +94,8 @@ fn skipped(what: &str, here: bool) {
     }
 }
 
-fn play(scenario: &str, tools: &Tools, page: &str, environment: &[(&str, String)]) {
+/// Plays one scenario of `page.mjs` with a page, which must end well.
+pub(crate) fn play(scenario: &str, tools: &Tools, page: &str, environment: &[(&str, String)]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/browser/page.mjs");
     let mut command = Command::new("node");
     command.arg(script).arg(scenario).envs(environment.iter().map(|(name, value)| (name, value)));
@@ -103,7 +106,8 @@ fn play(scenario: &str, tools: &Tools, page: &str, environment: &[(&str, String)
     assert!(output.status.success(), "{scenario}: {}\n{out}\n{err}", output.status);
 }
 
-fn word_after(text: &str, start: &str) -> String {
+/// The word after what a line starts with.
+pub(crate) fn word_after(text: &str, start: &str) -> String {
     let line = text.lines().find_map(|line| line.trim_start().strip_prefix(start));
     line.and_then(|line| line.split_whitespace().next()).unwrap_or_else(|| panic!("no line {start:?} in {text}")).to_owned()
 }
@@ -216,8 +220,99 @@ fn a_lost_connection_is_said_and_answers_are_off() {
 }
 
 #[test]
+fn attempts_are_shown_as_they_happen_and_filtered_by_agent_decision_and_host() {
+    let Some(tools) = Tools::find() else { return };
+    Stage::new().play("attempts", &tools);
+}
+
+#[test]
+fn attempts_that_are_paused_stand_still() {
+    let Some(tools) = Tools::find() else { return };
+    Stage::new().play("pause", &tools);
+}
+
+#[test]
+fn the_policy_in_force_is_shown_with_its_hash_files_warnings_and_faults() {
+    let Some(tools) = Tools::find() else { return };
+    let p0 = P0::new();
+    let warned = "[[allow]]\nhost = \"get.test\"\nport = [80]\nmethod = [\"GTE\"]\n[[allow]]\nhost = \"blocked.test\"";
+    p0.write_agents(warned);
+    let mut stage = Stage::of(p0);
+    let hash = of_kind(&stage.proxy.journal(), "policy")[0]["new"].as_str().unwrap().to_owned();
+    let allowlist = stage.p0.site.path().join("allowlists/a.toml").display().to_string();
+    stage.environment.extend([("PAGE_HASH", hash), ("PAGE_ALLOWLIST", allowlist)]);
+    stage.play("policy", &tools);
+}
+
+#[test]
+fn what_an_agent_would_get_is_explained_and_nothing_is_asked_or_tried() {
+    let Some(tools) = Tools::find() else { return };
+    let stage = Stage::new();
+    stage.play("explain", &tools);
+    assert_eq!(of_kind(&stage.proxy.journal(), "decided").len(), 0);
+}
+
+#[test]
+fn the_focus_goes_through_the_page_as_it_is_seen_with_a_ring_and_out_again() {
+    let Some(tools) = Tools::find() else { return };
+    Stage::new().play("tabs", &tools);
+}
+
+#[test]
+fn every_control_has_a_name_and_a_role_of_its_own() {
+    let Some(tools) = Tools::find() else { return };
+    Stage::new().play("names", &tools);
+}
+
+#[test]
+fn every_text_as_it_is_drawn_can_be_read_in_light_and_dark() {
+    let Some(tools) = Tools::find() else { return };
+    Stage::new().play("contrast", &tools);
+}
+
+/// Nobody did anything in the scenario, and its one question is open.
+fn assert_nothing_was_done(stage: &Stage) {
+    let records = stage.proxy.journal();
+    let done = ["answered", "frozen", "thawed", "cut", "revoked"].map(|kind| of_kind(&records, kind).len());
+    assert_eq!((done, stage.proxy.holds().len()), ([0; 5], 1));
+}
+
+#[test]
+fn a_name_that_a_page_came_from_and_that_then_leads_here_is_refused_everything() {
+    let Some(tools) = Tools::find() else { return };
+    let stage = Stage::new();
+    stage.play("rebinding", &tools);
+    assert_nothing_was_done(&stage);
+}
+
+#[test]
+fn a_page_of_an_agent_on_another_port_reads_nothing_and_does_nothing() {
+    let Some(tools) = Tools::find() else { return };
+    let mut p0 = P0::new();
+    p0.site.set("admin", "hosts", "[\"exeat.corp.example\"]");
+    let stage = Stage::of(p0);
+    stage.play("neighbour", &tools);
+    assert_nothing_was_done(&stage);
+}
+
+#[test]
 fn a_log_in_link_works_once_and_leaves_no_trace_in_the_address() {
     let Some(tools) = Tools::find() else { return };
+    at_a_terminal(|page, link| play("login", &tools, page, &[("PAGE_LINK", link.to_owned())]));
+}
+
+#[test]
+fn a_bot_that_looks_at_a_log_in_link_leaves_it_for_the_person() {
+    let Some(tools) = Tools::find() else { return };
+    at_a_terminal(|page, link| {
+        for scenario in ["preview", "login"] {
+            play(scenario, &tools, page, &[("PAGE_LINK", link.to_owned())]);
+        }
+    });
+}
+
+/// `serve` at a terminal: where its page is, and the link that logs in.
+fn at_a_terminal(then: impl FnOnce(&str, &str)) {
     let mut p0 = P0::new();
     p0.site.set("admin", "address", "\"127.0.0.1:0\"");
     let (config, binary) = (p0.site.config(), exeat(None));
@@ -226,7 +321,7 @@ fn a_log_in_link_works_once_and_leaves_no_trace_in_the_address() {
     terminal.expect(" (once, within");
     let link = word_after(&terminal.shown(), "page ");
     let (page, _) = link.split_once('#').unwrap();
-    play("login", &tools, page, &[("PAGE_LINK", link.clone())]);
+    then(page, &link);
 }
 
 #[test]

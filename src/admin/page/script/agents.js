@@ -43,11 +43,13 @@ export class Agents {
   // A button that asks once more in its own place.
   #asked(text, label, path) {
     let isSure = false;
+    // Who hears the button is asked as well as who sees it.
+    const said = (shown, heard) => { pressed.textContent = shown; pressed.setAttribute("aria-label", heard); };
     const pressed = button(text, "plain", async () => {
       if (!isSure) {
         isSure = true;
-        pressed.textContent = `${text}? Press again`;
-        pressed.addEventListener("blur", () => { isSure = false; pressed.textContent = text; }, { once: true });
+        said(`${text}? Press again`, `${label}? Press again`);
+        pressed.addEventListener("blur", () => { isSure = false; said(text, label); }, { once: true });
         return;
       }
       pressed.disabled = true;

@@ -2,7 +2,7 @@
 
 import { get, part, remove } from "./api.js";
 import { button, el, say, show, table } from "./dom.js";
-import { host, others } from "./names.js";
+import { authority, host, others, plain } from "./names.js";
 import { clock, lasting } from "./words.js";
 
 export class Approvals {
@@ -32,7 +32,7 @@ export class Approvals {
       approval.scope === "for" && approval.until ? clock(approval.until) : lasting(approval),
       String(approval.open),
       [others(approval.approver), el("small", {}, clock(approval.at), approval.note ? [": ", others(approval.note)] : null)],
-      ...(mayRevoke ? [button("Revoke", "plain", (event) => this.#revoke(approval, event.target), { "data-id": approval.id })] : []),
+      ...(mayRevoke ? [button("Revoke", "plain", (event) => this.#revoke(approval, event.target), { "data-id": approval.id, "aria-label": `Revoke ${authority(approval)} for ${plain(approval.agent)}` })] : []),
     ]);
     show(this.body, table("Approvals", columns, rows, "No yes is in force."));
   }

@@ -12,7 +12,7 @@ const PACE = 500;
 
 export class Attempts {
   #all = [];
-  #paused = false;
+  #paused = null;
   #drawing = null;
 
   constructor(panel, { told }) {
@@ -22,11 +22,11 @@ export class Attempts {
     const words = { "": "every decision", allow: "allowed", look: "looked into", block: "refused" };
     this.decision = el("select", { id: "filter-decision", onchange: () => this.#draw() }, Object.entries(words).map(([value, text]) => el("option", { value }, text)));
     this.host = el("input", { id: "filter-host", type: "search", placeholder: "part of a host", autocomplete: "off", spellcheck: "false", oninput: () => this.#draw() });
-    this.pause = button("Pause", "plain", () => this.#toggle(), { "aria-pressed": "false" });
+    this.pause = button("Pause", "plain", () => this.#toggle());
     this.shown = el("p", { class: "lead", role: "status" });
     this.body = el("div", { tabindex: "-1" });
     const field = (control, name) => el("div", { class: "field" }, el("label", { for: control.id }, name), control);
-    panel.append(el("div", { class: "filters", role: "search" }, field(this.agent, "Agent"), field(this.decision, "Decision"), field(this.host, "Host"), this.pause), this.shown, this.trouble, this.body);
+    panel.append(el("div", { class: "filters", role: "search", "aria-label": "Attempts" }, field(this.agent, "Agent"), field(this.decision, "Decision"), field(this.host, "Host"), this.pause), this.shown, this.trouble, this.body);
   }
 
   async refresh() {
@@ -43,25 +43,26 @@ export class Attempts {
     const at = this.#all.findIndex((known) => known.id === attempt.id);
     if (at < 0) this.#all.unshift(attempt);
     else this.#all[at] = attempt;
-    this.#all.length = Math.min(this.#all.length, this.#paused ? 2 * MOST : MOST);
-    if (this.#paused || this.#drawing !== null) return;
-    this.#drawing = setTimeout(() => { this.#drawing = null; if (!this.#paused) this.#draw(); }, PACE);
+    this.#all.length = Math.min(this.#all.length, MOST);
+    if (this.#paused !== null || this.#drawing !== null) return;
+    this.#drawing = setTimeout(() => { this.#drawing = null; this.#draw(); }, PACE);
   }
 
   #toggle() {
-    this.#paused = !this.#paused;
-    this.pause.textContent = this.#paused ? "Go on" : "Pause";
-    this.pause.setAttribute("aria-pressed", String(this.#paused));
+    // What stands still is a copy: filters act on it too, and nothing new comes into it.
+    this.#paused = this.#paused === null ? [...this.#all] : null;
+    this.pause.textContent = this.#paused === null ? "Pause" : "Go on";
     this.#draw();
   }
 
   #draw() {
-    for (const name of new Set(this.#all.map((attempt) => attempt.agent).filter(Boolean))) {
+    const all = this.#paused ?? this.#all;
+    for (const name of new Set(all.map((attempt) => attempt.agent).filter(Boolean))) {
       if (![...this.agent.options].some((option) => option.value === name)) this.agent.append(el("option", { value: name }, plain(name)));
     }
     const [agent, decision, part] = [this.agent.value, this.decision.value, this.host.value.trim().toLowerCase()];
-    const wanted = this.#all.filter((attempt) => (!agent || attempt.agent === agent) && (!decision || attempt.decision === decision) && (!part || (attempt.host ?? "").includes(part)));
-    say(this.shown, `${count(wanted.length, "attempt")}${this.#paused ? ", paused" : ""}`);
+    const wanted = all.filter((attempt) => (!agent || attempt.agent === agent) && (!decision || attempt.decision === decision) && (!part || (attempt.host ?? "").includes(part)));
+    say(this.shown, `${count(wanted.length, "attempt")}${this.#paused === null ? "" : ", paused"}`);
     const rows = wanted.slice(0, MOST).map((attempt) => {
       return [
         el("time", { datetime: attempt.at, title: plain(attempt.at) }, seconds(attempt.at)),

@@ -3,7 +3,7 @@
 import { button, el, say, show } from "./dom.js";
 import { Stillness } from "./keys.js";
 import { host, listed, others, plain, scripts, unicode } from "./names.js";
-import { SCOPES, ago, became, beyond, count, grant } from "./words.js";
+import { SCOPES, ago, became, beyond, count, grant, sentence } from "./words.js";
 
 const NETWORK = /^[0-9a-fA-F:.]+(\/\d{1,3})?$/;
 
@@ -97,13 +97,13 @@ export class Card {
     this.element.classList.toggle("denied", closed.how === "denied");
     this.trouble(null);
     if (this.parts.actions) this.parts.actions.hidden = true;
-    const { undo, undone, released } = this.over;
+    const { undo, undone, released, warnings = [] } = this.over;
     const told = released ? `, ${count(released, "attempt")} released` : "";
     const text = undone ? "Taken back. What had passed by then has passed." : `${became(closed, me)}${told}.`;
     const dismiss = this.acts ? button("Dismiss", "quiet", () => this.acts.dismiss(this)) : null;
     const back = this.acts && undo && !undone ? button("Undo", "plain", () => this.acts.undo(this), { "aria-describedby": this.element.getAttribute("aria-labelledby") }) : null;
     const focused = this.element.contains(document.activeElement);
-    show(this.parts.end, el("p", { class: "became" }, text), back, dismiss);
+    show(this.parts.end, el("div", { class: "became" }, el("p", {}, text), undone ? null : warnings.map((warning) => el("p", { class: "trouble" }, others(sentence(warning))))), back, dismiss);
     this.parts.end.hidden = false;
     if (focused) this.element.focus({ preventScroll: true });
   }

@@ -121,7 +121,7 @@ export class Questions {
     await this.#send(card, "approve", body, (answered) => {
       if (!answered?.approval) return;
       this.#lastYes = card;
-      card.finish({ how: "approved", approver: this.me.name, scope: answered.scope, until: answered.until }, this.me.name, { undo: answered.approval, released: answered.released });
+      card.finish({ how: "approved", approver: this.me.name, scope: answered.scope, until: answered.until }, this.me.name, { undo: answered.approval, released: answered.released, warnings: answered.warnings });
     });
   }
 

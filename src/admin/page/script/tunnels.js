@@ -2,7 +2,7 @@
 
 import { get, part, remove } from "./api.js";
 import { button, el, say, show, table } from "./dom.js";
-import { host, others } from "./names.js";
+import { authority, host, others, plain } from "./names.js";
 import { bytes, span } from "./words.js";
 
 export class Tunnels {
@@ -31,7 +31,7 @@ export class Tunnels {
       tunnel.host ? el("span", { class: "where" }, host(tunnel), el("span", { class: "port" }, `:${tunnel.port}`)) : el("i", {}, "not readable"),
       span(now - Date.parse(tunnel.since)),
       `${bytes(tunnel.bytes_up)} up, ${bytes(tunnel.bytes_down)} down`,
-      ...(mayCut ? [button("Cut", "plain", (event) => this.#cut(tunnel, event.target), { "data-id": tunnel.id })] : []),
+      ...(mayCut ? [button("Cut", "plain", (event) => this.#cut(tunnel, event.target), { "data-id": tunnel.id, "aria-label": `Cut ${tunnel.host ? authority(tunnel) : "what is not readable"} of ${plain(tunnel.agent ?? "nobody known")}` })] : []),
     ]);
     show(this.body, table("Open connections", ["Agent", "To", "Open for", "Carried", ...(mayCut ? [""] : [])], rows, "Nothing is open."));
   }
