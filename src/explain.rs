@@ -138,7 +138,9 @@ pub fn explain(policy: &Policy, agent: &AgentId, target: &str, now: SystemTime) 
             let reason = terms.rule.is_none().then_some(Reason::Unlisted);
             Explanation { decision: "hold", reason, addresses: written(&terms.addresses), ..found }
         }
-        Decision::Block(Block { reason, rule: _, because }) => Explanation { decision: "block", reason: Some(reason), because, ..found },
+        Decision::Block(Block { reason, rule: _, because, echo: _ }) => {
+            Explanation { decision: "block", reason: Some(reason), because, ..found }
+        }
     })
 }
 

@@ -17,6 +17,9 @@ use tokio::sync::oneshot;
 use super::allocated;
 use super::world::{EACH, World, claim};
 
+/// What a question may take, and what one who waits may.
+const MOST: i64 = 2 << 10;
+
 /// Everybody waits, and nothing is known of anybody.
 #[derive(Debug)]
 struct Blank(Mutex<Vec<oneshot::Sender<Word>>>);
@@ -53,10 +56,12 @@ pub(crate) fn measure(pending: usize) {
     let (question, unattended) = admitted(&world, pending);
     assert!(unattended.is_empty() && world.desk.holds().len() == pending);
     row("question, nobody waiting", question);
+    assert!(question < MOST, "a question takes too much");
     let _person = world.desk.attach(None);
     let (first, waiting) = admitted(&world, pending);
     assert_eq!(waiting.len(), pending);
     row("waiter at the desk, its line included", first - attempt + line());
+    assert!(first - attempt + line() < MOST, "who waits takes too much");
     row("attempt that waits, its line excluded", attempt - line());
     row("  of which the future of admit", i64::try_from(future).unwrap());
     let (second, more) = admitted(&world, pending);

@@ -32,6 +32,7 @@ use crate::approval::store::Role;
 use crate::approval::{News, Presence};
 use crate::policy::attempt::AgentId;
 use crate::telemetry::recent::AttemptView;
+use crate::text::ascii_json;
 
 /// Frames kept for one who reads slowly.
 const FRAMES: usize = 64;
@@ -226,7 +227,7 @@ impl Follower {
 
     async fn say(&self, event: &str, data: &impl Serialize) -> Option<()> {
         // JSON has no line ends of its own, so one field holds it.
-        let data = serde_json::to_string(data).ok()?;
+        let data = ascii_json(&serde_json::to_string(data).ok()?);
         self.send(Bytes::from(format!("event: {event}\ndata: {data}\n\n"))).await
     }
 

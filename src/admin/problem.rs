@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::approval::store::StoreError;
 use crate::approval::{AnswerError, RevokeError};
 use crate::egress::record::Unwritable;
+use crate::text::ascii_json;
 
 /// The media type of errors.
 pub(super) const PROBLEM: &str = "application/problem+json";
@@ -57,7 +58,7 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let Self { status, detail, retry_after } = self;
         let problem = Problem { title: status.canonical_reason().unwrap_or("error").to_owned(), status: status.as_u16(), detail };
-        let mut response = (status, serde_json::to_vec(&problem).unwrap_or_default()).into_response();
+        let mut response = (status, ascii_json(&serde_json::to_string(&problem).unwrap_or_default())).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         if let Some(seconds) = retry_after {

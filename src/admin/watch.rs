@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::approval::{HoldDesk, News};
 use crate::policy::attempt::AgentId;
+use crate::text::ascii_json;
 
 /// Lines kept for a watcher that reads slowly.
 const LINES: usize = 64;
@@ -88,7 +89,7 @@ async fn send(sender: &mpsc::Sender<Bytes>, line: Bytes) -> Option<()> {
 }
 
 fn line(news: &News) -> Option<Bytes> {
-    let mut line = serde_json::to_vec(news).ok()?;
-    line.push(b'\n');
+    let mut line = ascii_json(&serde_json::to_string(news).ok()?);
+    line.push('\n');
     Some(line.into())
 }

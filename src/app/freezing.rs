@@ -68,7 +68,7 @@ pub enum NotFrozen {
     #[error("{0} is frozen, but that is not recorded: the journal cannot be written; it is recorded once it can be")]
     Unrecorded(Whom),
     /// The store does not take it. It took effect.
-    #[error("{whom} is frozen only until this exeat ends: {error}")]
+    #[error("{whom} is frozen, and only until this exeat ends unless the store takes it by then, which is tried again: {error}")]
     Unkept {
         /// Whom.
         whom: Whom,
@@ -122,6 +122,13 @@ impl Freezing {
             (Err(error), _) => Err(NotFrozen::Unkept { whom, error }),
             (Ok(_), Err(record::Unwritable)) => Err(NotFrozen::Unrecorded(whom)),
             (Ok(_), Ok(())) => Ok(true),
+        }
+    }
+
+    /// Tells the store of the freezes that it did not take.
+    pub fn keep(&mut self) {
+        for Held { freeze, kept } in self.held.values_mut().filter(|held| !held.kept) {
+            *kept = self.store.freeze(freeze).is_ok();
         }
     }
 

@@ -92,11 +92,12 @@ impl Reloader {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let ask = tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.keep_freezes().await,
                 ask = asks.recv() => ask,
                 _ = hang_ups.recv() => Some(Ask { who: "sighup", tell: None }),
                 () = settled(&mut moves) => Some(Ask { who: "reload", tell: None }),
                 _ = look.tick() => {
+                    self.keep_freezes().await;
                     // Asked last: what moved may be what is being written.
                     let read = self.moved_unseen().await && !moves.as_ref().is_some_and(Moves::is_unfinished);
                     read.then_some(Ask { who: "reload", tell: None })
@@ -169,6 +170,13 @@ impl Reloader {
     pub fn agents(&self) -> Vec<(AgentId, Vec<FrozenBy>)> {
         let held = self.held.lock();
         held.standing.policy.agents().map(|agent| (agent.clone(), held.freezing.stops(agent, held.standing.frozen()))).collect()
+    }
+
+    /// Tells the store again of the freezes that it did not take, where waiting for it keeps nobody waiting.
+    async fn keep_freezes(self: &Arc<Self>) {
+        let reloader = Arc::clone(self);
+        // A panic of one turn is told by the runtime; the next turn tries again.
+        let _ = tokio::task::spawn_blocking(move || reloader.held.lock().freezing.keep()).await;
     }
 
     async fn moved_unseen(self: &Arc<Self>) -> bool {

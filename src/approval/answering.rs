@@ -16,7 +16,7 @@ use super::state::State;
 use super::unanswered::{self, AnswerError, RevokeError};
 use crate::egress::hold::Word;
 use crate::egress::record::{self, Place, Record};
-use crate::policy::approvals::{Approval, ApprovalId, Subject, Withdrawn};
+use crate::policy::approvals::{Approval, ApprovalId, Echo, Subject, Withdrawn};
 use crate::policy::attempt::{AgentId, Attempt};
 
 /// Who takes back a yes that could not be kept.
@@ -71,6 +71,8 @@ impl HoldDesk {
     fn agree(&self, state: &mut State, id: &str, yes: Yes, (of, at): (u8, SystemTime)) -> Result<Answered, AnswerError> {
         let question = state.holds.get(id).ok_or(AnswerError::Unknown)?;
         let answered = Answered::not_yet(id, question, &yes, of);
+        // Nothing takes back in the journal what is no approval yet: a store that fails is met before the journal has it.
+        self.store.extend(id, question.dies_at).map_err(AnswerError::Unkept)?;
         self.recorder.record(&record_of(&answered, &question.subject, &yes.approver, &yes.note)).map_err(|_| AnswerError::Unwritable)?;
         match self.store.agree(id, &yes, at) {
             Ok(true) => {}
@@ -153,13 +155,13 @@ impl HoldDesk {
 
     fn no(&self, state: &mut State, id: &str, said: Said) -> Result<Answered, AnswerError> {
         let Said { approver, note, at } = said;
-        let until = at + self.quiet_after_deny;
+        let echo = Echo { until: at + self.quiet_after_deny, note: note.clone() };
         if let Some(question) = state.holds.get(id) {
             let answered = Answered::no(id, &question.subject, None, question.waiting.len());
             self.recorder.record(&record_of(&answered, &question.subject, &approver, &note)).map_err(|_| AnswerError::Unwritable)?;
             let Some(question) = state.holds.close(id) else { return Err(AnswerError::Unknown) };
-            let kept = self.tell_store(Owed::Denied { hold: id.to_owned(), subject: question.subject.clone(), times: [at, until] });
-            self.approvals.write().silence(question.subject.clone(), until);
+            let kept = self.tell_store(Owed::Denied { hold: id.to_owned(), subject: question.subject.clone(), at, echo: echo.clone() });
+            self.approvals.write().silence(question.subject.clone(), echo);
             let closed = Closed { approver: Some(approver.to_string()), ..Closed::of(&question, Closing::Denied) };
             self.close(state, &question, closed, Word::No { note });
             return kept.map(|_| answered).map_err(AnswerError::Unlasting);
@@ -170,7 +172,7 @@ impl HoldDesk {
             let mut approvals = self.approvals.write();
             let withdrawn = approvals.withdraw(given);
             if let Withdrawn::Taken(approval) = &withdrawn {
-                approvals.silence(approval.subject.clone(), until);
+                approvals.silence(approval.subject.clone(), echo.clone());
             }
             withdrawn
         };
@@ -180,9 +182,9 @@ impl HoldDesk {
             Withdrawn::Taken(approval) => approval,
         };
         state.given.remove(id);
-        state.remember(id.into(), Closing::Denied);
+        state.remember(id.into(), approval.subject.agent.clone(), Closing::Denied);
         self.changes.send_modify(|count| *count += 1);
-        let kept = self.tell_store(Owed::Denied { hold: id.to_owned(), subject: approval.subject.clone(), times: [at, until] });
+        let kept = self.tell_store(Owed::Denied { hold: id.to_owned(), subject: approval.subject.clone(), at, echo });
         let answered = Answered::no(id, &approval.subject, Some(approval.id), 0);
         self.recorder.record(&record_of(&answered, &approval.subject, &approver, &note)).map_err(|_| AnswerError::Unrecorded)?;
         kept.map(|_| answered).map_err(AnswerError::Unlasting)

@@ -147,6 +147,13 @@ impl HoldDesk {
         state.holds.view(&typed(id))
     }
 
+    /// Whose question that is, or was where it is over, as long as that is remembered.
+    pub fn whose(&self, id: &str) -> Option<AgentId> {
+        let (state, id) = (self.state.lock(), typed(id));
+        let given = || Some(self.approvals.read().get(*state.given.get(id.as_str())?)?.subject.agent.clone());
+        state.whose(&id).cloned().or_else(given)
+    }
+
     /// The approvals in force, the oldest first.
     pub fn approvals(&self) -> Vec<ApprovalView> {
         self.approvals_that(|_| true)
@@ -262,7 +269,7 @@ impl HoldDesk {
 
     fn over(&self, state: &mut State, closed: Closed) {
         self.moved.send_replace(());
-        state.remember(closed.id.as_str().into(), closed.how);
+        state.remember(closed.id.as_str().into(), closed.agent.clone(), closed.how);
         let _ = self.news.send(News::Closed { closed });
     }
 

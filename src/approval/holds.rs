@@ -14,7 +14,7 @@ use super::agreeing;
 use super::answer::Lasting;
 use super::facts::{Facts, Similar};
 use super::short::short_id;
-use super::shown::HoldView;
+use super::shown::{HoldView, whole_micros};
 use super::similar::Groups;
 use crate::egress::hold::Word;
 use crate::egress::record::masked;
@@ -201,7 +201,7 @@ impl Holds {
         }
         seen.insert(subject.destination.clone());
         let request = attempt.sight.meant().as_ref().map(masked);
-        let dies_at = now + self.limits.pending;
+        let dies_at = whole_micros(now + self.limits.pending);
         *self.by_agent.entry(subject.agent.clone()).or_default() += 1;
         *self.by_source.entry(source(&subject)).or_default() += 1;
         self.by_subject.insert(subject.clone(), Arc::clone(&id));
@@ -245,7 +245,7 @@ impl Holds {
     pub fn join(&mut self, id: &str, attempt: AttemptId, now: SystemTime) -> bool {
         let Some(question) = self.questions.get_mut(id) else { return false };
         self.deaths.remove(&(question.dies_at, Arc::clone(&question.id)));
-        question.dies_at = question.dies_at.max(now + self.limits.pending);
+        question.dies_at = question.dies_at.max(whole_micros(now + self.limits.pending));
         self.deaths.insert((question.dies_at, Arc::clone(&question.id)));
         let attended = self.for_all > 0 || self.for_one.contains_key(&question.subject.agent);
         if attended && question.waiting.insert(attempt) {

@@ -29,7 +29,7 @@ impl HoldDesk {
         state.given.extend(given.iter().map(|(hold, approval)| (Arc::clone(hold), approval.id)));
         let mut approvals = self.approvals.write();
         given.into_iter().for_each(|(_, approval)| approvals.insert(approval));
-        silences.into_iter().for_each(|(subject, until)| approvals.silence(subject, until));
+        silences.into_iter().for_each(|(subject, echo)| approvals.silence(subject, echo));
         drop(approvals);
         drop(state);
         self.policy_changed(&self.policy.load());

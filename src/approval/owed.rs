@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::desk::HoldDesk;
 use super::store::StoreError;
-use crate::policy::approvals::{ApprovalId, Subject};
+use crate::policy::approvals::{ApprovalId, Echo, Subject};
 
 /// So much is owed at most; people alone bring it about.
 const MOST: usize = 4096;
@@ -18,8 +18,10 @@ pub(super) enum Owed {
         hold: String,
         /// What it is about.
         subject: Subject,
-        /// When it was said, and until when it echoes.
-        times: [SystemTime; 2],
+        /// When it was said.
+        at: SystemTime,
+        /// How it echoes.
+        echo: Echo,
     },
     /// The end of an approval.
     Ended {
@@ -54,7 +56,7 @@ impl HoldDesk {
     /// What the store has by now, or lost sight of, is not owed.
     fn pay(&self, owed: &Owed) -> Result<(), StoreError> {
         match owed {
-            Owed::Denied { hold, subject, times: [at, quiet_until] } => self.store.deny(hold, subject, *at, *quiet_until).map(drop),
+            Owed::Denied { hold, subject, at, echo } => self.store.deny(hold, subject, *at, echo).map(drop),
             Owed::Ended { approval, at } => self.store.end(*approval, *at).map(drop),
         }
     }

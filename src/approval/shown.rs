@@ -1,5 +1,7 @@
 //! What an approver is shown of a question. Facts exeat knows; nothing here is escaped, each surface escapes for itself.
 
+use std::time::{Duration, SystemTime};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -169,8 +171,14 @@ impl PlaceView {
     }
 }
 
+/// A time as the store, the API and refusals have it: all of them say the same of a question, and a start brings back no other.
+pub(super) fn whole_micros(time: SystemTime) -> SystemTime {
+    let finer = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.subsec_nanos() % 1_000);
+    time - Duration::from_nanos(finer.into())
+}
+
 /// A time as records and views spell it. What a `Timestamp` cannot hold becomes its end.
-pub(super) fn timestamp(time: std::time::SystemTime) -> Timestamp {
+pub(super) fn timestamp(time: SystemTime) -> Timestamp {
     let exact = Timestamp::try_from(time).unwrap_or(Timestamp::MAX);
     Timestamp::from_microsecond(exact.as_microsecond()).unwrap_or(exact)
 }

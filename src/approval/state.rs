@@ -11,7 +11,7 @@ use super::news::Closing;
 use super::unanswered::AnswerError;
 use crate::egress::hold::Word;
 use crate::policy::approvals::{ApprovalId, Approvals};
-use crate::policy::attempt::{Attempt, AttemptId};
+use crate::policy::attempt::{AgentId, Attempt, AttemptId};
 
 /// Closed questions that are remembered, to say what became of them.
 const REMEMBERED: usize = 1024;
@@ -27,6 +27,14 @@ pub(super) struct Waiter {
     pub(super) attempt: Attempt,
 }
 
+/// A question that is over.
+#[derive(Debug)]
+struct Over {
+    id: Arc<str>,
+    agent: AgentId,
+    how: Closing,
+}
+
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) holds: Holds,
@@ -35,7 +43,7 @@ pub(super) struct State {
     pub(super) given: HashMap<Arc<str>, ApprovalId>,
     /// As many of them bring a look at which have ended.
     most_given: usize,
-    closed: VecDeque<(Arc<str>, Closing)>,
+    closed: VecDeque<Over>,
 }
 
 impl State {
@@ -59,25 +67,34 @@ impl State {
         }
     }
 
-    pub(super) fn remember(&mut self, id: Arc<str>, how: Closing) {
+    pub(super) fn remember(&mut self, id: Arc<str>, agent: AgentId, how: Closing) {
         if self.closed.len() >= REMEMBERED {
             self.closed.pop_front();
         }
-        self.closed.push_back((id, how));
+        self.closed.push_back(Over { id, agent, how });
     }
 
     pub(super) fn is_taken(&self, id: &str) -> bool {
-        self.given.contains_key(id) || self.closed.iter().any(|(closed, _)| closed.as_ref() == id)
+        self.given.contains_key(id) || self.closed.iter().any(|over| *over.id == *id)
     }
 
     pub(super) fn what_became_of(&self, id: &str) -> AnswerError {
-        match self.closed.iter().rev().find(|(closed, _)| closed.as_ref() == id) {
+        match self.over(id).map(|over| over.how) {
             None => AnswerError::Unknown,
-            Some((_, Closing::Approved)) => AnswerError::Approved,
-            Some((_, Closing::Denied)) => AnswerError::Denied,
-            Some((_, Closing::Expired)) => AnswerError::Died,
-            Some((_, Closing::Withdrawn)) => AnswerError::Withdrawn,
+            Some(Closing::Approved) => AnswerError::Approved,
+            Some(Closing::Denied) => AnswerError::Denied,
+            Some(Closing::Expired) => AnswerError::Died,
+            Some(Closing::Withdrawn) => AnswerError::Withdrawn,
         }
+    }
+
+    /// Whose question that is or was.
+    pub(super) fn whose(&self, id: &str) -> Option<&AgentId> {
+        self.holds.get(id).map(|question| &question.subject.agent).or_else(|| self.over(id).map(|over| &over.agent))
+    }
+
+    fn over(&self, id: &str) -> Option<&Over> {
+        self.closed.iter().rev().find(|over| *over.id == *id)
     }
 
     pub(super) fn hold_of(&self, approval: ApprovalId) -> Option<String> {

@@ -23,8 +23,8 @@ use super::*;
 use crate::egress::hold::{Asked, Claimed, Desk as _, Waiting, Word};
 use crate::egress::record::Answer;
 use crate::policy::address::AddressesFault;
-use crate::policy::approvals::Asking;
 use crate::policy::approvals::ONCE_WITHIN;
+use crate::policy::approvals::{Asking, Echo};
 use crate::policy::attempt::{Attempt, Instance, Scheme, Seen, Sight};
 
 #[tokio::test]
@@ -316,4 +316,41 @@ async fn time_alone_ends_questions_and_approvals_and_says_so() {
     running.await.unwrap();
     assert_eq!(last.word().await, Word::Unattended);
     drop(person);
+}
+
+#[test]
+fn a_no_echoes_with_its_words_also_over_a_restart() {
+    let room = Room::new();
+    let Asked::Unattended(info) = room.ask(&attempt(1, "coder", 1)) else { panic!("attended") };
+    room.desk.answer(&info.id, Reply::No, "alice", Some("use the mirror")).unwrap();
+    let echo = Echo { until: now() + QUIET, note: Some("use the mirror".into()) };
+    let again = Room::over(Arc::clone(&room.store), under(crate::policy::floor::Floor::none()), None);
+    for room in [room, again] {
+        assert_eq!(room.approvals.read().echo(&attempt(2, "coder", 1), Asking::EveryRequest, now()), Some(&echo));
+    }
+}
+
+#[test]
+fn a_question_says_the_same_of_its_end_everywhere() {
+    let room = Room::with_clock(|| now() + Duration::from_nanos(123_456_789));
+    for _ in 0..2 {
+        let Asked::Unattended(info) = room.ask(&attempt(1, "coder", 1)) else { panic!("attended") };
+        let end = now() + PENDING + Duration::from_micros(123_456);
+        assert_eq!((info.expires_at, room.desk.hold(&info.id).unwrap().expires_at), (end, jiff::Timestamp::try_from(end).unwrap()));
+    }
+}
+
+#[test]
+fn it_is_remembered_whose_question_was_over() {
+    let room = Room::new();
+    let mut asked = Vec::new();
+    for (place, reply) in [(1, Some(Reply::No)), (2, Some(yes(Lasting::Always))), (3, None)] {
+        let Asked::Unattended(info) = room.ask(&attempt(place.into(), "coder", place)) else { panic!("attended") };
+        reply.into_iter().for_each(|reply| drop(room.desk.answer(&info.id, reply, "alice", None).unwrap()));
+        asked.push(info.id);
+    }
+    pass_time(PENDING);
+    assert_eq!(room.desk.holds(), []);
+    assert_eq!(asked.iter().map(|id| room.desk.whose(id)).collect::<Vec<_>>(), vec![Some(agent("coder")); 3]);
+    assert_eq!(room.desk.whose("zzzzzz"), None);
 }

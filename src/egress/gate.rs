@@ -309,7 +309,7 @@ impl Gate {
             // Its requests are judged one by one, whatever the tunnel itself would get.
             (Decision::Allow(grant), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: grant.until() }),
             (Decision::Look(_), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: None }),
-            (Decision::Block(Block { reason: Reason::Frozen, rule: _, because: _ }), _) => Err(Reason::Frozen),
+            (Decision::Block(Block { reason: Reason::Frozen, rule: _, because: _, echo: _ }), _) => Err(Reason::Frozen),
             (Decision::Allow(_) | Decision::Look(_) | Decision::Hold(_) | Decision::Block(_), _) => Err(Reason::PolicyChanged),
         }
     }

@@ -199,14 +199,21 @@ impl Open {
 
     /// Refuses it as the policy says.
     pub(super) fn blocked(self, block: Block) -> Refusal {
-        let Block { reason, rule, because } = block;
-        let cause = rule.map_or(Cause::Plain, |rule| Cause::Rule { rule, because });
+        let Block { reason, rule, because, echo } = block;
+        let cause = match (echo, rule) {
+            (Some(echo), rule) => Cause::Echo { echo, rule },
+            (None, Some(rule)) => Cause::Rule { rule, because },
+            (None, None) => Cause::Plain,
+        };
         self.refuse(reason, cause)
     }
 
     /// Refuses it, before or after `decided`. A refusal that cannot be recorded is said to be one of ours.
     pub(super) fn refuse(mut self, reason: Reason, cause: Cause) -> Refusal {
-        if let Cause::Rule { rule, .. } | Cause::Budget(Exhausted { by: LimitedBy::Rule { place: rule, mark: _ }, limit: _ }) = &cause {
+        if let Cause::Rule { rule, .. }
+        | Cause::Echo { echo: _, rule: Some(rule) }
+        | Cause::Budget(Exhausted { by: LimitedBy::Rule { place: rule, mark: _ }, limit: _ }) = &cause
+        {
             self.draft.rule = Some(rule.to_string());
         }
         let (mut reason, mut cause) = (reason, cause);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::budget::Exhausted;
 use super::hold::HoldInfo;
 use crate::policy::address::AddressRefusal;
+use crate::policy::approvals::Echo;
 use crate::policy::attempt::{AgentId, AttemptId};
 use crate::policy::destination::Destination;
 use crate::policy::malformed::Malformed;
@@ -54,6 +55,13 @@ pub enum Cause {
     Denied {
         /// The approver's words.
         note: Option<Arc<str>>,
+    },
+    /// A person said no a short while ago.
+    Echo {
+        /// What is left of it.
+        echo: Echo,
+        /// The rule that would ask.
+        rule: Option<RuleRef>,
     },
     /// An address may not be dialled.
     Address {

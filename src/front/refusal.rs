@@ -93,6 +93,7 @@ impl<'a> Problem<'a> {
             Cause::Address { address: _, refusal: _, rule } => (rule.as_ref().map(ToString::to_string), None),
             Cause::Budget(Exhausted { by: LimitedBy::Rule { place: rule, mark: _ }, limit: _ }) => (Some(rule.to_string()), None),
             Cause::Denied { note } => (None, note.as_deref()),
+            Cause::Echo { echo, rule } => (rule.as_ref().map(ToString::to_string), echo.note.as_deref()),
             Cause::Plain
             | Cause::Unidentified { offered: _ }
             | Cause::Malformed(_)

@@ -8,11 +8,16 @@ use http::StatusCode;
 
 use crate::egress::{Budget, Cause, Exhausted, NetworkFault, Refusal};
 use crate::policy::address::{AddressClass, AddressRefusal};
+use crate::policy::approvals::Echo;
 use crate::policy::reason::Reason;
 use crate::policy::units::spelled_size;
+use crate::text::plain;
 
 /// The longest reason phrase; some clients cut or refuse longer ones.
 const LONGEST_SENTENCE: usize = 118;
+
+/// The longest note of an approver, in characters.
+const LONGEST_NOTE: usize = 500;
 
 /// A refusal in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +47,11 @@ pub fn of(refusal: &Refusal) -> Words {
         format!(" The rule says: \"{}\".", because.trim_end_matches('.'))
     } else if let Cause::Denied { note: Some(note) } = &refusal.cause {
         format!(" The approver says: \"{}\".", note.trim_end_matches('.'))
+    } else if let Cause::Echo { echo: Echo { until, note }, rule: _ } = &refusal.cause {
+        let until =
+            jiff::Timestamp::try_from(*until).map_or_else(|_| String::new(), |until| format!(" It is not asked again before {until:.0}."));
+        let note = note.as_deref().map(|note| format!(" The approver says: \"{}\".", plain(note, LONGEST_NOTE).trim_end_matches('.')));
+        note.unwrap_or_default() + &until
     } else {
         String::new()
     };

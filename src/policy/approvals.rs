@@ -6,6 +6,7 @@
 mod yes;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::attempt::{AgentId, Attempt, AttemptId, Instance, RequestLine, Scheme};
@@ -23,6 +24,21 @@ pub enum Withdrawn {
     Used,
     /// There is no such approval.
     Unknown,
+}
+
+/// What is left of a no for a while: the same question is not asked again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Echo {
+    /// Until when.
+    pub until: SystemTime,
+    /// The words of who said it.
+    pub note: Option<Arc<str>>,
+}
+
+impl From<SystemTime> for Echo {
+    fn from(until: SystemTime) -> Self {
+        Self { until, note: None }
+    }
 }
 
 /// Under what an approval that may still be claimed is found; no instance for `always`.
@@ -63,7 +79,7 @@ pub struct Approvals {
     /// Open attempts and what they claimed.
     claims: HashMap<AttemptId, ApprovalId>,
     ends: BTreeSet<(SystemTime, ApprovalId)>,
-    silences: HashMap<Subject, SystemTime>,
+    silences: HashMap<Subject, Echo>,
     silence_ends: BTreeSet<(SystemTime, Subject)>,
 }
 
@@ -145,14 +161,24 @@ impl Approvals {
 
     /// Whether the same question, or one about every request, was denied so recently that it is not asked again.
     pub fn quiet(&self, attempt: &Attempt, asking: Asking, now: SystemTime) -> bool {
-        let silent = |subject: &Subject| self.silences.get(subject).is_some_and(|until| now < *until);
-        !self.silences.is_empty() && (silent(&Subject::of(attempt)) || silent(&Subject::asked(attempt, asking)))
+        self.echo(attempt, asking, now).is_some()
     }
 
-    /// A no echoes until then.
-    pub fn silence(&mut self, subject: Subject, until: SystemTime) {
-        if let Some(old) = self.silences.insert(subject.clone(), until) {
-            self.silence_ends.remove(&(old, subject.clone()));
+    /// The no that echoes, where that is so.
+    pub fn echo(&self, attempt: &Attempt, asking: Asking, now: SystemTime) -> Option<&Echo> {
+        if self.silences.is_empty() {
+            return None;
+        }
+        let heard = |subject: &Subject| self.silences.get(subject).filter(|echo| now < echo.until);
+        heard(&Subject::of(attempt)).or_else(|| heard(&Subject::asked(attempt, asking)))
+    }
+
+    /// A no echoes.
+    pub fn silence(&mut self, subject: Subject, echo: impl Into<Echo>) {
+        let echo = echo.into();
+        let until = echo.until;
+        if let Some(old) = self.silences.insert(subject.clone(), echo) {
+            self.silence_ends.remove(&(old.until, subject.clone()));
         }
         self.silence_ends.insert((until, subject));
     }
@@ -305,7 +331,6 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use std::num::NonZeroU16;
-    use std::sync::Arc;
     use std::time::Duration;
 
     use uuid::Uuid;

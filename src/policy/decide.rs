@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use super::address::{AddressClass, AddressRefusal, Addresses};
 use super::allowlist::Unlisted;
-use super::approvals::{Approval, ApprovalId, Approvals, Asking};
+use super::approvals::{Approval, ApprovalId, Approvals, Asking, Echo};
 use super::attempt::Attempt;
 use super::destination::Port;
 use super::limits::{LimitedBy, Limits};
@@ -165,6 +165,8 @@ pub struct Block {
     pub rule: Option<RuleRef>,
     /// The rule's words for the agent.
     pub because: Option<Arc<str>>,
+    /// The no that echoes, where one does.
+    pub echo: Option<Echo>,
 }
 
 impl Policy {
@@ -189,8 +191,8 @@ impl Policy {
         if let Some(rule) = found.looks(&attempt.sight) {
             return Decision::Look(Look { rule: rule.place.clone() });
         }
-        if approvals.quiet(attempt, asking, now) {
-            return refused(Reason::Quiet, found.hold);
+        if let Some(echo) = approvals.echo(attempt, asking, now) {
+            return Decision::Block(Block { echo: Some(echo.clone()), ..block(Reason::Quiet, found.hold) });
         }
         let granting = Granting { agent, found: &found, port: attempt.destination.port, now };
         match (capped, found.hold, found.allow) {
@@ -215,7 +217,7 @@ fn block(reason: Reason, rule: Option<&Rule>) -> Block {
         Effect::Block { because } => because.clone(),
         Effect::Allow(_) | Effect::Hold { addresses: _ } => None,
     });
-    Block { reason, rule: rule.map(|rule| rule.place.clone()), because }
+    Block { reason, rule: rule.map(|rule| rule.place.clone()), because, echo: None }
 }
 
 /// What grants of one decision share.

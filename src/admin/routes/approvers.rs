@@ -28,6 +28,9 @@ const NAME: usize = 64;
 /// The most agents one is named for.
 const AGENTS: usize = 256;
 
+/// Who takes back what could not be kept.
+const NOBODY: &str = "exeat";
+
 /// One approver as listings show him.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApproverView {
@@ -141,7 +144,9 @@ pub(super) async fn add(State(api): State<Arc<Api>>, caller: Caller, Sent(body):
     }
     api.recorder.record(&added(&approver))?;
     api.recorder.durable().wait().await?;
-    if !api.people.add(approver)? {
+    let kept = api.people.add(approver.clone());
+    take_back(kept.is_err(), api.recorder.as_ref(), || removed(&approver.name, NOBODY));
+    if !kept? {
         return Err(NotChanged::Taken.into());
     }
     json(issued)
@@ -154,7 +159,9 @@ pub(super) async fn remove(State(api): State<Arc<Api>>, caller: Caller, Segment(
     caller.rules()?;
     let found = api.people.list()?.into_iter().find(|known| *known.name == *name).ok_or(NotChanged::Unknown)?;
     api.recorder.record(&removed(&name, &caller.name))?;
-    if !api.people.remove(&name)? {
+    let kept = api.people.remove(&name);
+    take_back(kept.is_err(), api.recorder.as_ref(), || added(&Approver { by: NOBODY.into(), ..found.clone() }));
+    if !kept? {
         return Err(NotChanged::Unknown.into());
     }
     api.desk.is_no_approver(&name);
@@ -169,14 +176,26 @@ pub fn add_without_server(store: &dyn Store, recorder: &dyn Recorder, new: NewAp
         return Err(NotChanged::Taken);
     }
     recorder.record(&added(&approver)).map_err(|_| NotChanged::Unwritable)?;
-    if store.add_approver(&approver)? { Ok(issued) } else { Err(NotChanged::Taken) }
+    let kept = store.add_approver(&approver);
+    take_back(kept.is_err(), recorder, || removed(&approver.name, NOBODY));
+    if kept? { Ok(issued) } else { Err(NotChanged::Taken) }
 }
 
 /// Removes one where no exeat runs with the store.
 pub fn remove_without_server(store: &dyn Store, recorder: &dyn Recorder, name: &str, by: &str) -> Result<ApproverView, NotChanged> {
     let found = store.approvers()?.into_iter().find(|known| *known.name == *name).ok_or(NotChanged::Unknown)?;
     recorder.record(&removed(name, by)).map_err(|_| NotChanged::Unwritable)?;
-    if store.remove_approver(name)? { Ok(ApproverView::of(&found)) } else { Err(NotChanged::Unknown) }
+    let kept = store.remove_approver(name);
+    take_back(kept.is_err(), recorder, || added(&Approver { by: NOBODY.into(), ..found.clone() }));
+    if kept? { Ok(ApproverView::of(&found)) } else { Err(NotChanged::Unknown) }
+}
+
+/// What was recorded and the store did not take is not so, and the journal says that as well.
+fn take_back(failed: bool, recorder: &dyn Recorder, what: impl FnOnce() -> Record) {
+    if failed {
+        // A journal that fails as well leaves in it what nothing rests on; whoever asked is told.
+        let _ = recorder.record(&what());
+    }
 }
 
 fn made(new: NewApprover, by: &str) -> Result<(Approver, Issued), NotChanged> {
@@ -231,4 +250,30 @@ fn added(approver: &Approver) -> Record {
 fn removed(name: &str, who: &str) -> Record {
     let (name, who) = (name.to_owned(), who.to_owned());
     Record::Approver(ApproverChanged { name, change: ApproverChange::Removed, role: None, agents: None, who })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::approval::store::Sqlite;
+    use crate::approval::testing::Journal;
+
+    #[test]
+    fn what_the_store_does_not_take_is_taken_back_in_the_journal() {
+        let (store, journal) = (Sqlite::in_memory().unwrap(), Journal::default());
+        let new = |name: &str| NewApprover { name: name.to_owned(), role: Role::Viewer, agents: None };
+        add_without_server(&store, &journal, new("alice"), "root").unwrap();
+        store.break_it(true);
+        assert!(matches!(add_without_server(&store, &journal, new("bob"), "root"), Err(NotChanged::Store(_))));
+        assert!(matches!(remove_without_server(&store, &journal, "alice", "root"), Err(NotChanged::Store(_))));
+        let written = journal.written.lock();
+        let told = written.iter().map(|record| {
+            let Record::Approver(ApproverChanged { name, change, role: _, agents: _, who }) = record else { panic!("{record:?}") };
+            format!("{name} {change:?} {who}")
+        });
+        let all = ["alice Added root", "bob Added root", "bob Removed exeat", "alice Removed root", "alice Added exeat"];
+        assert_eq!(told.collect::<Vec<_>>(), all);
+        assert_eq!(store.approvers().unwrap().len(), 1);
+    }
 }

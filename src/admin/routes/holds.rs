@@ -177,9 +177,9 @@ fn may_answer(api: &Api, caller: &Caller, id: &str, facts: Option<&str>) -> Resu
             let moved = facts.is_some_and(|facts| facts != hold.facts);
             if moved { Err(Refused::new(StatusCode::CONFLICT, "the question changed: look again")) } else { Ok(()) }
         }
-        // Of a question that is over only an approval says whose it was.
+        // Of a question that is over it is remembered whose it was.
         Err(unknown) if caller.agents.is_some() => {
-            let own = api.desk.approvals().iter().any(|given| given.hold.as_deref() == Some(id) && caller.sees(&given.agent));
+            let own = api.desk.whose(id).is_some_and(|agent| caller.sees(&agent));
             if own { Ok(()) } else { Err(unknown) }
         }
         Err(_) => Ok(()),

@@ -16,7 +16,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::{Json, Router, middleware};
+use axum::{Router, middleware};
 use serde::Serialize;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -24,6 +24,7 @@ use utoipa_axum::routes;
 
 use super::problem::{Answer, Problem, Refused};
 use super::{Api, events, guard, openapi, page};
+use crate::text::ascii_json;
 
 /// Everything that is served, behind the guard.
 pub(super) fn router(api: Arc<Api>) -> Router {
@@ -74,6 +75,9 @@ pub(super) fn described() -> (Router<Arc<Api>>, OpenApi) {
     (router, described)
 }
 
+/// In ASCII: names that people look at hold letters that steer a terminal or are drawn as nothing.
 fn json<T: Serialize>(value: T) -> Answer<Response> {
-    Ok(Json(value).into_response())
+    let text =
+        serde_json::to_string(&value).map_err(|_| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written"))?;
+    Ok(([(CONTENT_TYPE, "application/json")], ascii_json(&text)).into_response())
 }

@@ -138,13 +138,28 @@ fn a_freeze_that_cannot_be_kept_stops_until_the_end_and_says_so_and_a_thaw_does_
     assert_eq!(room.freeze("b", None), Ok(true));
     room.store.lose("freezes");
     let said = room.freeze("a", None).unwrap_err().to_string();
-    assert!(said.starts_with("a is frozen only until this exeat ends: the store in memory cannot be used"), "{said}");
+    assert!(said.starts_with("a is frozen, and only until this exeat ends unless the store takes it by then, which is tried again: the store in memory cannot"), "{said}");
     assert!(matches!(room.thaw("b"), Err(NotThawed::Unkept { .. })));
     assert_eq!(room.freezing.with(&Frozen::Nobody), these(&["a", "b"]));
     assert_eq!(room.kinds(), ["frozen b alice", "frozen a alice", "thawed b bob", "frozen b alice"], "the journal ends with what is so");
     assert!(matches!(room.freeze("a", None), Err(NotFrozen::Unkept { .. })), "it is tried again");
     assert_eq!(room.thaw("a"), Ok(true), "no start would bring it back");
     assert!(Freezing::kept(Arc::clone(&room.store) as _).is_err(), "nobody starts without knowing who is frozen");
+}
+
+#[test]
+fn a_freeze_that_the_store_did_not_take_is_told_to_it_again() {
+    let mut room = Room::new();
+    room.store.break_it(true);
+    assert!(matches!(room.freeze("a", None), Err(NotFrozen::Unkept { .. })));
+    room.freezing.keep();
+    room.store.break_it(false);
+    assert_eq!(Freezing::kept(Arc::clone(&room.store) as _).unwrap().list(), []);
+    room.freezing.keep();
+    assert_eq!(Freezing::kept(Arc::clone(&room.store) as _).unwrap().list(), room.freezing.list());
+    assert!(room.freezing.notes().all(|note| !note.contains("only until")));
+    assert_eq!((room.freeze("a", None), room.thaw("a")), (Ok(false), Ok(true)));
+    assert_eq!(Freezing::kept(Arc::clone(&room.store) as _).unwrap().list(), []);
 }
 
 #[test]

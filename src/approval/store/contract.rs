@@ -92,15 +92,15 @@ fn a_no_echoes_and_takes_back_a_yes_before_it(make: Make) {
     store.open(&question("bbbbbb", 2)).unwrap();
     assert!(store.approve("bbbbbb", &approval(2, Scope::Always)).unwrap());
     for (hold, place) in [("aaaaaa", 1), ("bbbbbb", 2)] {
-        assert!(store.deny(hold, &subject(place), at(5), at(100)).unwrap());
-        assert!(!store.deny(hold, &subject(place), at(6), at(900)).unwrap(), "said once");
+        assert!(store.deny(hold, &subject(place), at(5), &at(100).into()).unwrap());
+        assert!(!store.deny(hold, &subject(place), at(6), &at(900).into()).unwrap(), "said once");
         assert_eq!(store.fate(hold).unwrap(), Some(Some(Closing::Denied)));
     }
-    assert!(!store.deny("nobody", &subject(3), at(6), at(900)).unwrap());
+    assert!(!store.deny("nobody", &subject(3), at(6), &at(900).into()).unwrap());
     assert!(!store.claim(approval(2, Scope::Always).id).unwrap());
     let kept = store.kept(at(10)).unwrap();
     let silences: BTreeSet<_> = kept.silences.into_iter().collect();
-    assert_eq!((kept.approvals, silences), (vec![], BTreeSet::from([(subject(1), at(100)), (subject(2), at(100))])));
+    assert_eq!((kept.approvals, silences), (vec![], BTreeSet::from([(subject(1), at(100).into()), (subject(2), at(100).into())])));
     assert_eq!(store.kept(at(100)).unwrap().silences, []);
 }
 
@@ -181,7 +181,7 @@ fn what_is_in_force_or_pending_is_not_forgotten(make: Make) {
     }
     store.open(&question("dddddd", 4)).unwrap();
     store.open(&question("eeeeee", 5)).unwrap();
-    store.deny("eeeeee", &subject(5), at(5), at(50)).unwrap();
+    store.deny("eeeeee", &subject(5), at(5), &at(50).into()).unwrap();
     assert_eq!(store.forget(at(100)).unwrap(), 1, "the no");
     assert_eq!(store.forget(at(101)).unwrap(), 2, "the yes that ended, and its question");
     assert_eq!(store.forget(at(9000)).unwrap(), 2, "the once nobody used, and its question");
@@ -240,7 +240,7 @@ fn of_two_at_once_exactly_one_makes_each_change(make: Make) {
     type Change<'a> = &'a (dyn Fn(&dyn Store) -> bool + Sync);
     let close: Change<'_> = &|store| store.close("aaaaaa", Closing::Expired, at(5)).unwrap();
     let approve: Change<'_> = &|store| store.approve("aaaaaa", &yes).unwrap();
-    let deny: Change<'_> = &|store| store.deny("aaaaaa", &subject(1), at(5), at(9)).unwrap();
+    let deny: Change<'_> = &|store| store.deny("aaaaaa", &subject(1), at(5), &at(9).into()).unwrap();
     let agree: Change<'_> = &|store| store.agree("aaaaaa", &agreed, at(5)).unwrap();
     let claim: Change<'_> = &|store| store.claim(yes.id).unwrap();
     let end: Change<'_> = &|store| store.end(yes.id, at(5)).unwrap();

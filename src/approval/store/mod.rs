@@ -24,7 +24,7 @@ use super::holds::{Question, Yes};
 use super::news::Closing;
 pub use crate::egress::Spent;
 pub use crate::egress::record::Whom;
-use crate::policy::approvals::{Approval, ApprovalId, Subject};
+use crate::policy::approvals::{Approval, ApprovalId, Echo, Subject};
 use crate::policy::attempt::AgentId;
 use crate::policy::destination::Destination;
 use crate::policy::token::TokenDigest;
@@ -53,7 +53,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn approve(&self, hold: &str, approval: &Approval) -> Result<bool, StoreError>;
 
     /// A no: the question is over and stays quiet, both or neither. A question that was answered yes may still be answered no.
-    fn deny(&self, hold: &str, subject: &Subject, at: SystemTime, quiet_until: SystemTime) -> Result<bool, StoreError>;
+    fn deny(&self, hold: &str, subject: &Subject, at: SystemTime, echo: &Echo) -> Result<bool, StoreError>;
 
     /// One use of an approval. `false`: it ended, or is a `once` whose every use was claimed.
     fn claim(&self, approval: ApprovalId) -> Result<bool, StoreError>;
@@ -111,8 +111,8 @@ pub struct Kept {
     pub questions: Vec<Question>,
     /// Approvals in force with the short id of the question each answers. No attempt holds a claim on one; a `once` that was not used is for the next attempt.
     pub approvals: Vec<(Arc<str>, Approval)>,
-    /// Noes that still echo, and until when.
-    pub silences: Vec<(Subject, SystemTime)>,
+    /// Noes that still echo.
+    pub silences: Vec<(Subject, Echo)>,
 }
 
 /// What a person may do with page and API.
@@ -161,10 +161,12 @@ pub struct Freeze {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Another process has it.
-    #[error("{} is in use by another exeat; stop that one, or name another `state`", path.display())]
+    #[error("{} is in use by another process{}, most likely another exeat; stop that one, or name another `state`", path.display(), named(.by))]
     Locked {
         /// The file.
         path: PathBuf,
+        /// Its number, where the system tells.
+        by: Option<i32>,
     },
     /// There is no room for it.
     #[error("{} cannot be written: there is no room, or the disk fails; make room", path.display())]
@@ -198,4 +200,8 @@ pub enum StoreError {
         /// What was found.
         why: String,
     },
+}
+
+fn named(by: &Option<i32>) -> String {
+    by.map(|pid| format!(" (PID {pid})")).unwrap_or_default()
 }

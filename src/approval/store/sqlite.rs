@@ -15,11 +15,12 @@ use jiff::civil::Date;
 use parking_lot::Mutex;
 use rusqlite::ffi::SQLITE_IOERR_WRITE;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 
 use super::{Approver, Freeze, Kept, Spent, Store, StoreError, Whom};
 use crate::approval::Closing;
 use crate::approval::holds::{Question, Yes};
-use crate::policy::approvals::{Approval, ApprovalId, Subject};
+use crate::policy::approvals::{Approval, ApprovalId, Echo, Subject};
 use crate::policy::attempt::AgentId;
 use crate::policy::destination::Destination;
 
@@ -27,7 +28,7 @@ use crate::policy::destination::Destination;
 const FILE: &str = "approvals.db";
 
 /// The steps from nothing to the store of today, one a version. None is ever changed.
-const MIGRATIONS: &[&str] = &[include_str!("sqlite/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("sqlite/1.sql"), include_str!("sqlite/2.sql")];
 
 /// How long a store that another process has is waited for when it is opened.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -55,7 +56,10 @@ impl Sqlite {
         drop(made);
         let path = fs::canonicalize(&path).map_err(broken)?;
         let connection = Connection::open(&path).map_err(|error| told(&path, &error))?;
-        Self::ready(connection, path, disk)
+        Self::ready(connection, path, disk).map_err(|error| match error {
+            StoreError::Locked { path, by: _ } => StoreError::Locked { by: holder(&path), path },
+            StoreError::Full { .. } | StoreError::Newer { .. } | StoreError::Exposed { .. } | StoreError::Broken { .. } => error,
+        })
     }
 
     /// Whether the state folder has one.
@@ -158,8 +162,8 @@ impl Store for Sqlite {
         self.change(|change| holds::approve(change, hold, approval))
     }
 
-    fn deny(&self, hold: &str, subject: &Subject, at: SystemTime, quiet_until: SystemTime) -> Result<bool, StoreError> {
-        self.careful(|change| holds::deny(change, hold, subject, [at, quiet_until]))
+    fn deny(&self, hold: &str, subject: &Subject, at: SystemTime, echo: &Echo) -> Result<bool, StoreError> {
+        self.careful(|change| holds::deny(change, hold, subject, (at, echo)))
     }
 
     fn claim(&self, approval: ApprovalId) -> Result<bool, StoreError> {
@@ -215,6 +219,14 @@ impl Store for Sqlite {
     }
 }
 
+/// The process that has a lock on the file. Only where this one has none to lose: it is given up with the descriptor (fcntl(2)).
+fn holder(path: &Path) -> Option<i32> {
+    let file = OpenOptions::new().read(true).write(true).open(path).ok()?;
+    let whole = Flock { start: 0, length: 0, pid: None, typ: FlockType::WriteLock, offset_type: FlockOffsetType::Set };
+    let found = fcntl_getlk(&file, &whole).ok()??;
+    found.pid.map(|pid| pid.as_raw_nonzero().get())
+}
+
 fn transact<T>(connection: &mut Connection, change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let done = change(&transaction)?;
@@ -225,7 +237,7 @@ fn transact<T>(connection: &mut Connection, change: impl FnOnce(&Transaction<'_>
 fn told(path: &Path, error: &rusqlite::Error) -> StoreError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked { path },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked { path, by: None },
         Some(ErrorCode::DiskFull) => StoreError::Full { path },
         // A quota or a limit of the file size is told so, and not as a full disk.
         Some(ErrorCode::SystemIoFailure) if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_WRITE) => {

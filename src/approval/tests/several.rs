@@ -138,3 +138,15 @@ async fn the_yes_of_who_may_answer_no_more_counts_no_more() {
     let again = Room::over(Arc::clone(&room.store), two("approvers = 2\n", ""), None);
     assert_eq!(again.desk.hold(&id).unwrap().yes_by, ["bob"], "nor after a restart");
 }
+
+#[tokio::test]
+async fn a_first_yes_that_the_store_does_not_take_counts_for_nothing_and_leaves_no_record() {
+    let room = room(two("approvers = 2\n", ""));
+    let _person = room.desk.attach(None);
+    let id = Arc::clone(&asked(&room, 1).hold.id);
+    room.store.break_it(true);
+    assert!(matches!(room.desk.answer(&id, yes(Lasting::Once), "alice", None), Err(AnswerError::Unkept(_))));
+    assert_eq!((room.kinds().len(), room.desk.hold(&id).unwrap().yes_by.len()), (1, 0));
+    room.store.break_it(false);
+    assert_eq!(room.desk.answer(&id, yes(Lasting::Once), "alice", None).unwrap().yes_by, ["alice"]);
+}

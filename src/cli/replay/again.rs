@@ -171,6 +171,6 @@ fn compared(was: Was, decision: Decision) -> Again {
             let reason = terms.rule.is_none().then_some(Reason::Unlisted);
             other("hold", (reason, cited(terms.rule.as_ref())), was == Was::Block)
         }
-        (_, Decision::Block(Block { reason, rule, because: _ })) => other("block", (Some(reason), cited(rule.as_ref())), false),
+        (_, Decision::Block(Block { reason, rule, because: _, echo: _ })) => other("block", (Some(reason), cited(rule.as_ref())), false),
     }
 }

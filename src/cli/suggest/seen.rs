@@ -83,8 +83,10 @@ impl<'a> Bounded<'a> {
         match policy.decide(&attempt, &Approvals::default(), self.now) {
             Decision::Allow(_) | Decision::Look(_) | Decision::Hold(_) => Ok(()),
             Decision::Block(Block { reason: Reason::OwnAddress, .. }) => Err("it is exeat itself".to_owned()),
-            Decision::Block(Block { reason, rule: Some(rule), because: _ }) => Err(format!("{rule} refuses it as {}", reason.as_str())),
-            Decision::Block(Block { reason, rule: None, because: _ }) => {
+            Decision::Block(Block { reason, rule: Some(rule), because: _, echo: _ }) => {
+                Err(format!("{rule} refuses it as {}", reason.as_str()))
+            }
+            Decision::Block(Block { reason, rule: None, because: _, echo: _ }) => {
                 Err(format!("it is refused as {}, whatever rules say", reason.as_str()))
             }
         }

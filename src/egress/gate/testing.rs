@@ -1,6 +1,6 @@
 //! What tests of other rooms need to know of an attempt that was admitted.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::super::claim::Tunnel;
 use super::super::live::Doing;
@@ -29,6 +29,22 @@ impl Gate {
 }
 
 impl Admission {
+    /// Whether an address may be dialled under it.
+    pub(crate) fn opens(&self, address: IpAddr) -> bool {
+        match self {
+            Admission::Pass(permit) => permit.grant.covers(address),
+            Admission::Look(_) => false,
+        }
+    }
+
+    /// So many bytes came to be carried, and how many of them may pass.
+    pub(crate) fn carry(&self, bytes: usize) -> usize {
+        match self {
+            Admission::Pass(permit) => permit.open.carried.take(bytes),
+            Admission::Look(_) => 0,
+        }
+    }
+
     /// A request found in the tunnel that was admitted.
     pub(crate) fn carries(&self, peer: SocketAddr, sight: Sight) -> Claim {
         let live = match self {

@@ -54,7 +54,7 @@ fn word(decision: &Decision) -> String {
         Decision::Hold(terms) => {
             format!("hold{}{}", line(terms.rule.as_ref()), if terms.asking == Asking::ThisRequest { " this" } else { "" })
         }
-        Decision::Block(Block { reason, rule, because: _ }) => format!("{reason}{}", line(rule.as_ref())),
+        Decision::Block(Block { reason, rule, because: _, echo: _ }) => format!("{reason}{}", line(rule.as_ref())),
     }
 }
 

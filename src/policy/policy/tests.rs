@@ -83,7 +83,7 @@ fn word(decision: &Decision) -> String {
         },
         Decision::Look(look) => format!("look {}", look.rule.line),
         Decision::Hold(terms) => format!("hold{}", line(terms.rule.as_ref())),
-        Decision::Block(Block { reason, rule, because: _ }) => format!("{reason}{}", line(rule.as_ref())),
+        Decision::Block(Block { reason, rule, because: _, echo: _ }) => format!("{reason}{}", line(rule.as_ref())),
     }
 }
 
@@ -259,7 +259,7 @@ fn a_block_carries_its_words() {
     };
     assert_eq!(
         block,
-        Block { reason: Reason::Blocked, rule: Some(RuleRef { file: "f.toml".into(), line: 8 }), because: Some("no".into()) }
+        Block { reason: Reason::Blocked, rule: Some(RuleRef { file: "f.toml".into(), line: 8 }), because: Some("no".into()), echo: None }
     );
 }
 

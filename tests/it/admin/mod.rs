@@ -4,6 +4,7 @@ mod answers;
 mod conformance;
 mod fronts;
 mod gates;
+mod names;
 mod questions;
 mod roles;
 mod table;

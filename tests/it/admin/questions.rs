@@ -44,11 +44,17 @@ fn an_answer_that_comes_too_late_has_no_effect() {
     let mut p0 = P0::new();
     p0.site.set("hold", "pending", "\"2s\"");
     let office = Office::of(p0);
+    let (own, other) = (office.approver(&["otto", "--agents", "a"]), office.approver(&["vera", "--agents", "b"]));
     let hold = office.question("held.test");
     office.proxy.until_held(0, 0);
     for verb in ["approve", "deny"] {
         let answer = office.call(&office.admin, "POST", &format!("holds/{}/{verb}", hold["id"].as_str().unwrap()), &shown(&hold));
         assert_eq!(answer.status, 404, "{verb}: {}", answer.text());
+        assert!(answer.text().contains("died unanswered"), "{}", answer.text());
+        for (token, words) in [(&own, "died unanswered"), (&other, "no question has that id")] {
+            let answer = office.call(token, "POST", &format!("holds/{}/{verb}", hold["id"].as_str().unwrap()), &shown(&hold));
+            assert!(answer.status == 404 && answer.text().contains(words), "{verb}: {}", answer.text());
+        }
     }
     assert_eq!((of_kind(&office.proxy.journal(), "answered").len(), office.get("approvals")), (0, json!([])));
 }

@@ -39,7 +39,7 @@ const BAD: [(u16, &[&str]); 21] = [
 ];
 
 /// All of them, with those that only bytes or counting can spell.
-fn bad() -> Vec<(u16, Vec<u8>)> {
+pub(super) fn bad() -> Vec<(u16, Vec<u8>)> {
     let mut hosts: Vec<(u16, Vec<u8>)> =
         BAD.iter().flat_map(|(row, hosts)| hosts.iter().map(|host| (*row, host.as_bytes().to_vec()))).collect();
     for byte in [&b"\0"[..], b"\x01", b"\x0c", b"\x1b[2J", b"\x7f", b"\xff\xfe"] {
@@ -92,7 +92,7 @@ fn what_is_no_host_is_malformed_wherever_it_stands() {
 }
 
 /// Spellings of a listed host, and the one name they are.
-const SAME: [(u16, &str, &str); 10] = [
+pub(crate) const SAME: [(u16, &str, &str); 10] = [
     (1, "plain.allowed.test.", "plain.allowed.test"),
     (1, "x.wild.test.", "x.wild.test"),
     (4, "PLAIN.Allowed.TEST", "plain.allowed.test"),
@@ -154,7 +154,7 @@ fn a_rule_in_unicode_is_the_name_that_idna_says_and_no_older_reading_of_it() {
 }
 
 /// Names that are not listed, however they look, and those that belong to no public zone.
-const DENIED: [(u16, &str, &[&str]); 6] = [
+pub(crate) const DENIED: [(u16, &str, &[&str]); 6] = [
     (21, "unattended", &["evilwild.test", "wild.test.evil.test", "wild.test", "api.allowed.test.evil.test", "xapi.allowed.test"]),
     (27, "unattended", &["api.xn--llowed-2nf.test", "xn--plin-63d.allowed.test"]),
     (

@@ -6,7 +6,7 @@ use crate::support::p0::P0;
 use crate::support::site::credentials;
 
 /// Numbers that some resolver takes for an address, by row.
-const BAD: [(u16, &[&str]); 4] = [
+pub(super) const BAD: [(u16, &[&str]); 4] = [
     (57, &["2130706433", "0x7f000001", "017700000001", "0177.0.0.1", "0x7f.1", "127.1", "127.0.1", "0X7F.0.0.1", "127.0.0.0x1"]),
     (
         58,

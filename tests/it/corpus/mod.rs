@@ -10,6 +10,8 @@ mod literals;
 mod targets;
 mod ways;
 
+pub(crate) use hosts::{DENIED, SAME};
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
@@ -27,6 +29,12 @@ use crate::support::talk::{Answer, Talk};
 /// Statuses a malformed request may get.
 const MALFORMED: [u16; 7] = [400, 405, 414, 417, 431, 501, 505];
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Text that is no host, by row.
+pub(crate) fn no_hosts() -> impl Iterator<Item = (u16, Vec<u8>)> {
+    let literals = literals::BAD.iter().flat_map(|(row, hosts)| hosts.iter().map(|host| (*row, host.as_bytes().to_vec())));
+    hosts::bad().into_iter().chain(literals)
+}
 
 /// A way in that a row goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

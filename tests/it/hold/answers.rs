@@ -197,3 +197,21 @@ fn an_explicit_block_and_an_unknown_question_cannot_be_approved() {
         assert!(String::from_utf8_lossy(&output.stderr).contains("nosuch"), "{output:?}");
     }
 }
+
+#[test]
+fn who_asks_again_after_a_no_is_told_its_words_and_until_when_and_when_a_question_ends_is_said_in_one_way() {
+    let p0 = P0::new();
+    let proxy = p0.start();
+    let pending = knock(&p0, &proxy, "evil.test").answer_to("CONNECT").problem();
+    let hold = proxy.holds().remove(0);
+    assert_eq!(pending["hold"]["expires_at"], hold["expires_at"]);
+    proxy.said(&["deny", id(&hold), "--note", "use the \u{202e}mirror"]);
+    let quiet = knock(&p0, &proxy, "evil.test").answer_to("CONNECT").problem();
+    let detail = quiet["detail"].as_str().unwrap();
+    assert_eq!(quiet["reason"], "quiet");
+    assert!(detail.contains("The approver says: \"use the \\u{202e}mirror\"."), "{detail}");
+    let until = detail.split("It is not asked again before ").nth(1).unwrap().split(". ").next().unwrap();
+    let until: jiff::Timestamp = until.parse().unwrap();
+    let left = until.duration_since(jiff::Timestamp::now()).as_secs();
+    assert!((500..=600).contains(&left), "{detail}");
+}

@@ -55,19 +55,40 @@ fn a_look_alike_is_its_own_name_and_is_shown_as_what_it_is() {
 }
 
 #[test]
-fn what_an_agent_sends_is_never_shown_raw() {
+fn what_an_agent_sends_is_malformed_or_held_and_never_shown_raw() {
     let p0 = P0::new();
     let proxy = p0.start();
     let watcher = proxy.watch();
-    let mut talk = proxy.talk();
-    let host = p0.at_plain("held.test");
-    talk.send(format!("GET http://{host}/\u{1b}[2Jclear\u{202e}txt HTTP/1.1\r\nHost: {host}\r\nUser-Agent: \u{1b}[31mroot\r\n{}\r\n", a()));
-    // Either it is malformed, or it is held and shown escaped; never raw.
-    let answered_or_held =
-        proxy.until("an outcome", |records| !of_kind(records, "held").is_empty() || !of_kind(records, "decided").is_empty());
-    let shown = proxy.said(&["holds"]) + &watcher.shown() + &proxy.stderr();
-    assert!(!shown.contains('\u{1b}') && !shown.contains('\u{202e}'), "{shown:?}");
-    assert!(!format!("{answered_or_held:?}").contains("secret"));
+    let mut held = 0;
+    for (path, agent, status) in [
+        ("/\u{1b}[2Jclear", "curl", Some(400)),
+        ("/\u{7f}", "curl", Some(400)),
+        ("/", "\u{1b}[31mroot", Some(400)),
+        ("/%1b%5b2Jclear%e2%80%aetxt", "curl", None),
+        ("/\u{202e}txt", "curl", None),
+        ("/\u{9b}31m", "curl", None),
+        ("/", "\u{202e}toor \u{9b}31m", None),
+    ] {
+        // A name for each: the same question would be quiet after its no.
+        let host = p0.at_plain(&format!("held{held}.test"));
+        let mut talk = proxy.talk();
+        talk.send(format!("GET http://{host}{path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\n{}\r\n", a()));
+        match status {
+            Some(status) => assert_eq!(talk.answer().status, status, "{path:?} {agent:?}"),
+            None => {
+                held += 1;
+                let records = proxy.until("the question", |records| of_kind(records, "held").len() == held);
+                assert!(!format!("{records:?}").contains("secret"));
+                let holds = proxy.until_held(1, 1);
+                let shown = proxy.said(&["holds"]) + &proxy.said(&["deny", id(&holds[0])]) + &proxy.said(&["log"]);
+                let steers = |letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}';
+                assert!(!shown.contains(steers), "{shown:?}");
+                assert_eq!(talk.answer().status, 403, "{path:?} {agent:?}");
+            }
+        }
+    }
+    let shown = watcher.shown() + &proxy.stderr();
+    assert!(!shown.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{shown:?}");
 }
 
 #[test]

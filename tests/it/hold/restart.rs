@@ -73,11 +73,25 @@ fn after_a_kill_yeses_hold_unless_they_were_used_or_taken_back() {
 #[test]
 fn a_second_serve_on_the_same_state_does_not_start_and_says_why() {
     let p0 = P0::new();
-    let _proxy = p0.start();
+    let proxy = p0.start();
     let second = exeat(Some(&p0.site.config())).arg("serve").output().unwrap();
     let said = String::from_utf8_lossy(&second.stderr);
     assert_eq!(second.status.code(), Some(1), "{said}");
-    assert!(said.contains("approvals.db is in use by another exeat; stop that one, or name another `state`"), "{said}");
+    let wanted = |pid: i32| {
+        format!("approvals.db is in use by another process (PID {pid}), most likely another exeat; stop that one, or name another `state`")
+    };
+    let pid = proxy.pid().as_raw_nonzero().get();
+    assert!(said.contains(&wanted(pid)) && said.contains(p0.site.path().to_str().unwrap()), "{said}");
+    drop(proxy);
+
+    let held = rusqlite::Connection::open(p0.site.state().join("approvals.db")).unwrap();
+    held.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; UPDATE holds SET id = id; COMMIT").unwrap();
+    let locked = exeat(Some(&p0.site.config())).arg("serve").output().unwrap();
+    let said = String::from_utf8_lossy(&locked.stderr);
+    assert_eq!(locked.status.code(), Some(1), "{said}");
+    assert!(said.contains(&wanted(std::process::id() as i32)), "{said}");
+    drop(held);
+    assert!(p0.start().stop().success());
 }
 
 #[test]

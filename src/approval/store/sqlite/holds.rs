@@ -12,7 +12,7 @@ use super::row::{self, Columns, Terms};
 use crate::approval::Closing;
 use crate::approval::Lasting;
 use crate::approval::holds::{Question, Yes};
-use crate::policy::approvals::{Approval, ApprovalId, ONCE_WITHIN, Scope, Subject};
+use crate::policy::approvals::{Approval, ApprovalId, Echo, ONCE_WITHIN, Scope, Subject};
 use crate::policy::attempt::{AgentId, RequestLine};
 use crate::policy::destination::Destination;
 
@@ -43,8 +43,8 @@ pub(super) fn kept(change: &Connection, now: SystemTime) -> rusqlite::Result<Kep
     for found in approvals.query_map([], approval)? {
         kept.approvals.push(found?);
     }
-    let mut silences = change.prepare("SELECT agent, instance, host, port, scheme, method, path, until FROM silences")?;
-    for found in silences.query_map([], |row| Ok((row::subject(row, 0)?, row::time(row.get(7)?))))? {
+    let mut silences = change.prepare("SELECT agent, instance, host, port, scheme, method, path, until, note FROM silences")?;
+    for found in silences.query_map([], |row| Ok((row::subject(row, 0)?, Echo { until: row::time(row.get(7)?), note: row.get(8)? })))? {
         kept.silences.push(found?);
     }
     Ok(kept)
@@ -185,7 +185,7 @@ pub(super) fn approve(change: &Connection, hold: &str, approval: &Approval) -> r
     Ok(true)
 }
 
-pub(super) fn deny(change: &Connection, hold: &str, subject: &Subject, [at, quiet_until]: [SystemTime; 2]) -> rusqlite::Result<bool> {
+pub(super) fn deny(change: &Connection, hold: &str, subject: &Subject, (at, echo): (SystemTime, &Echo)) -> rusqlite::Result<bool> {
     let sql = "UPDATE holds SET state = 'denied', closed_at = ?2 WHERE id = ?1 AND state IN ('pending', 'approved')";
     if change.prepare_cached(sql)?.execute(params![hold, row::micros(at)])? == 0 {
         return Ok(false);
@@ -196,9 +196,10 @@ pub(super) fn deny(change: &Connection, hold: &str, subject: &Subject, [at, quie
     let Columns { agent, instance, host, port, scheme, method, path } = Columns::of(subject);
     change
         .prepare_cached(
-            "INSERT INTO silences VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET until = max(until, excluded.until)",
+            "INSERT INTO silences VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+             ON CONFLICT DO UPDATE SET until = max(until, excluded.until), note = excluded.note",
         )?
-        .execute(params![agent, instance, host, port, scheme, method, path, row::micros(quiet_until)])?;
+        .execute(params![agent, instance, host, port, scheme, method, path, row::micros(echo.until), echo.note])?;
     Ok(true)
 }
 

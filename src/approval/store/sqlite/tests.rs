@@ -14,7 +14,7 @@ fn what_was_kept_is_the_same_after_the_file_was_opened_anew() {
             store.open(&question(id, place)).unwrap();
         }
         store.approve("bbbbbb", &approval(2, Scope::Always)).unwrap();
-        store.deny("cccccc", &subject(3), at(5), at(600)).unwrap();
+        store.deny("cccccc", &subject(3), at(5), &at(600).into()).unwrap();
         let told = |store: &Sqlite| format!("{:?}", store.kept(at(10)).unwrap());
         let before = told(&store);
         assert!(before.contains("aaaaaa") && before.contains("bbbbbb"), "{before}");
@@ -37,7 +37,7 @@ fn a_file_that_is_no_store_of_ours_is_refused_with_what_to_do_and_left_as_it_is(
     damaged.truncate(good.len() / 2);
     let garbage = b"this is no database, whatever its name says".repeat(100);
     for (content, mode, words) in [
-        (&newer, 0o600, "was written by a newer exeat (version 7 of the store, this one knows 1); run that one"),
+        (&newer, 0o600, "was written by a newer exeat (version 7 of the store, this one knows 2); run that one"),
         (&garbage, 0o600, "cannot be used: file is not a database; mend it or its permissions, or move it away"),
         (&good, 0o644, "may be used by others (mode 644): whoever writes to it approves; chmod 600 it"),
         (&good, 0o620, "may be used by others (mode 620)"),
@@ -74,7 +74,10 @@ fn a_store_that_another_has_is_refused_and_free_again_once_that_one_ended() {
     let state = tempfile::tempdir().unwrap();
     let first = Sqlite::open(state.path(), false).unwrap();
     let error = Sqlite::open(state.path(), false).unwrap_err();
-    assert!(error.to_string().ends_with("is in use by another exeat; stop that one, or name another `state`"), "{error}");
+    assert!(
+        error.to_string().ends_with("is in use by another process, most likely another exeat; stop that one, or name another `state`"),
+        "{error}"
+    );
     first.open(&question("aaaaaa", 1)).unwrap();
     drop(first);
     assert_eq!(Sqlite::open(state.path(), false).unwrap().fate("aaaaaa"), Ok(Some(None)));

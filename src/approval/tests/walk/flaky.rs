@@ -1,38 +1,41 @@
 //! A store that fails when told to.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use jiff::civil::Date;
+use parking_lot::Mutex;
 
 use super::*;
 use crate::approval::holds::{Question, Yes};
 use crate::approval::store::{Approver, Freeze, Kept, Spent, Sqlite, Store, StoreError, Whom};
-use crate::policy::approvals::{Approval, ApprovalId, Subject};
+use crate::policy::approvals::{Approval, ApprovalId, Echo, Subject};
 use crate::policy::attempt::AgentId;
 use crate::policy::destination::Destination;
 
 #[derive(Debug)]
 pub(super) struct Flaky {
     pub(super) broken: AtomicBool,
-    /// It was broken once.
-    pub(super) failed: AtomicBool,
+    /// What it says where it is broken.
+    pub(super) why: Mutex<StoreError>,
+    /// How often it was asked for anything.
+    pub(super) calls: AtomicUsize,
     store: Sqlite,
 }
 
 impl Flaky {
     pub(super) fn new(store: Sqlite) -> Self {
-        Self { broken: AtomicBool::new(false), failed: AtomicBool::new(false), store }
+        let why = Mutex::new(StoreError::Broken { path: "store".into(), why: "as told".to_owned() });
+        Self { broken: AtomicBool::new(false), why, calls: AtomicUsize::new(0), store }
     }
 
     pub(super) fn breaks(&self, fails: bool) {
         self.broken.store(fails, Ordering::SeqCst);
-        self.failed.fetch_or(fails, Ordering::SeqCst);
     }
 
     fn works(&self) -> Result<&Sqlite, StoreError> {
-        let why = || StoreError::Broken { path: "store".into(), why: "as told".to_owned() };
-        if self.broken.load(Ordering::SeqCst) { Err(why()) } else { Ok(&self.store) }
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.broken.load(Ordering::SeqCst) { Err(self.why.lock().clone()) } else { Ok(&self.store) }
     }
 }
 
@@ -61,8 +64,8 @@ impl Store for Flaky {
         self.works()?.approve(hold, approval)
     }
 
-    fn deny(&self, hold: &str, subject: &Subject, at: SystemTime, quiet_until: SystemTime) -> Result<bool, StoreError> {
-        self.works()?.deny(hold, subject, at, quiet_until)
+    fn deny(&self, hold: &str, subject: &Subject, at: SystemTime, echo: &Echo) -> Result<bool, StoreError> {
+        self.works()?.deny(hold, subject, at, echo)
     }
 
     fn claim(&self, approval: ApprovalId) -> Result<bool, StoreError> {

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use super::rules::{PLACES, Rules, SHORT, SIGHTS, Stand, WHO};
+use super::rules::{BYTES, Opens, PLACES, Rules, SHORT, SIGHTS, Stand, WHO};
 use super::*;
 
 /// How long a `once` may go unclaimed, and how long a no echoes.
@@ -25,7 +25,7 @@ pub(super) struct Of {
 /// What was shown to who answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shown {
-    agent: String,
+    pub(super) agent: String,
     instance: String,
     place: String,
     plain: bool,
@@ -59,6 +59,7 @@ impl Shown {
 pub(super) struct Given {
     pub(super) shown: Shown,
     pub(super) lasting: Lasting,
+    pub(super) opens: Opens,
     pub(super) at: SystemTime,
     /// Who may have waited when a `once` was said, and how many did.
     pub(super) waited: BTreeSet<usize>,
@@ -77,20 +78,96 @@ struct Denied {
     kept: bool,
 }
 
+/// One yes, whether or not it is enough.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said {
+    pub(super) by: &'static str,
+    pub(super) lasting: Lasting,
+    pub(super) opens: Opens,
+}
+
+/// What becomes of one yes beside those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Agreed {
+    SaidAlready,
+    NothingInCommon,
+    NotYet,
+    All(Lasting, Opens),
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Model {
     pub(super) rules: Rules,
     pub(super) given: BTreeMap<Uuid, Given>,
     denied: Vec<Denied>,
     pub(super) attempts: Vec<Of>,
+    /// The yeses to a question of which one is not enough.
+    pub(super) said: BTreeMap<String, Vec<Said>>,
+    /// Attempts that began under the limit of bytes, what went through them, and how much of that is written down.
+    pub(super) limited: BTreeSet<usize>,
+    pub(super) spent: u64,
+    pub(super) spent_kept: u64,
+    /// Of that, what went through before the process began.
+    pub(super) spent_before: u64,
     /// Attempts that are neither waiting nor open any more.
     pub(super) gone: BTreeSet<usize>,
 }
 
 impl Model {
+    pub(super) fn under(rules: Rules) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
+    /// One more yes to a question.
+    pub(super) fn agrees(&self, hold: &str, shown: &Shown, said: Said) -> Agreed {
+        let before = self.said.get(hold).map(Vec::as_slice).unwrap_or_default();
+        let needed = self.rules.approvers(&shown.agent);
+        if needed == 1 {
+            return Agreed::All(said.lasting, said.opens);
+        }
+        if before.iter().any(|earlier| earlier.by == said.by) {
+            return Agreed::SaidAlready;
+        }
+        let opens = before.iter().try_fold(said.opens, |opens, earlier| opens.and(earlier.opens));
+        let Some(opens) = opens else { return Agreed::NothingInCommon };
+        let length = |lasting: &Lasting| match lasting {
+            Lasting::Once => Duration::ZERO,
+            Lasting::For(time) => *time,
+            Lasting::Always => Duration::MAX,
+        };
+        let lasting = before.iter().map(|earlier| earlier.lasting).chain([said.lasting]).min_by_key(length);
+        match lasting {
+            Some(lasting) if before.len() + 1 >= needed => Agreed::All(lasting, opens),
+            Some(_) | None => Agreed::NotYet,
+        }
+    }
+
+    /// Whether the agent may move no more bytes today.
+    pub(super) fn is_spent(&self, of: &Of) -> bool {
+        self.rules.limits && WHO[of.who].0 == "coder" && self.spent >= BYTES
+    }
+
+    /// So many bytes came, and how many of them may pass.
+    pub(super) fn carry(&mut self, number: usize, bytes: u64) -> u64 {
+        if !self.limited.contains(&number) {
+            return bytes;
+        }
+        let may = bytes.min(BYTES - self.spent);
+        self.spent += may;
+        may
+    }
+
+    /// What a permit opens.
+    pub(super) fn opens(&self, by: Option<Uuid>) -> Opens {
+        by.and_then(|by| self.given.get(&by)).map_or(Opens::Public, |given| given.opens)
+    }
+
     /// A permit was given: by which yes, or by the rules.
     pub(super) fn passed(&mut self, number: usize, by: Option<Uuid>, now: SystemTime) -> Result<(), TestCaseError> {
         let of = self.attempts[number];
+        if self.rules.limits && WHO[of.who].0 == "coder" {
+            self.limited.insert(number);
+        }
         let Some(by) = by else {
             prop_assert_eq!(self.rules.say(&of), Stand::Listed, "no rule lists {:?}", of);
             prop_assert!(!self.is_quiet(&of, now), "a no echoes for {:?}", of);
@@ -174,6 +251,7 @@ impl Model {
     /// The process ended: nothing waits and nothing is open any more, and a `once` of which something was used is used up.
     pub(super) fn restart(&mut self) {
         self.gone = (0..self.attempts.len()).collect();
+        (self.spent, self.spent_before) = (self.spent_kept, self.spent_kept);
         self.denied.retain(|denied| denied.kept);
         for given in self.given.values_mut() {
             given.over = given.over && !given.comes_back || given.lasting == Lasting::Once && !given.used.is_empty();

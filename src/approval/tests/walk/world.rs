@@ -4,14 +4,16 @@ use std::pin::Pin;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
+use jiff::civil::Date;
 use tokio::runtime::{Builder, Runtime};
 
+use super::caps::Pending;
 use super::flaky::Flaky;
-use super::process::{PER_AGENT, Process, Script, TOTAL};
-use super::rules::{PLACES, SIGHTS, WHO};
+use super::process::{Process, Script};
+use super::rules::{FOUND, PLACES, SIGHTS, WHO};
 use super::*;
 use crate::approval::store::Sqlite;
-use crate::egress::record::{Answer, Front, Record, Ruling};
+use crate::egress::record::{Front, Record, Ruling};
 use crate::egress::{Admission, Claim, Refusal};
 use crate::policy::Policy;
 use crate::policy::approvals::Approvals;
@@ -23,32 +25,37 @@ type Admitting = Pin<Box<dyn Future<Output = Result<Admission, Refusal>>>>;
 
 pub(super) struct World {
     // Before the runtime, whose timers they hold.
-    waiting: Vec<(usize, Admitting)>,
-    open: Vec<(usize, Admission)>,
-    people: Vec<Presence>,
-    process: Process,
-    runtime: Runtime,
-    policy: Arc<ArcSwap<Policy>>,
-    journal: Arc<Script>,
-    store: Arc<Flaky>,
-    model: Model,
+    pub(super) waiting: Vec<(usize, Admitting)>,
+    pub(super) open: Vec<(usize, Admission)>,
+    pub(super) people: Vec<Presence>,
+    pub(super) process: Process,
+    pub(super) runtime: Runtime,
+    pub(super) policy: Arc<ArcSwap<Policy>>,
+    pub(super) journal: Arc<Script>,
+    pub(super) store: Arc<Flaky>,
+    pub(super) model: Model,
     /// Questions by the order they were first seen in, and what was last shown of them.
-    shown: Vec<(String, Shown)>,
+    pub(super) shown: Vec<(String, Shown)>,
     /// The yes that was given to a question.
-    yeses: BTreeMap<String, Uuid>,
+    pub(super) yeses: BTreeMap<String, Uuid>,
     /// How many attempts could not be recorded.
-    unrecorded: usize,
+    pub(super) unrecorded: usize,
+    pub(super) pending: Pending,
+    day: Date,
+    /// What this walk came by.
+    pub(super) met: BTreeSet<&'static str>,
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(rules: Rules) -> Self {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let (model, journal) = (Model::default(), Arc::new(Script::default()));
+        let (model, journal) = (Model::under(rules), Arc::new(Script::default()));
         let policy = Arc::new(ArcSwap::from_pointee(model.rules.policy()));
         let store = Arc::new(Flaky::new(Sqlite::in_memory().unwrap()));
         let process = Process::start(&runtime, &policy, &journal, &store).unwrap();
         let (waiting, open, people, shown, yeses) = Default::default();
-        Self { waiting, open, people, process, runtime, policy, journal, store, model, shown, yeses, unrecorded: 0 }
+        let (unrecorded, pending, day, met) = (0, Pending::default(), today(), BTreeSet::new());
+        Self { waiting, open, people, process, runtime, policy, journal, store, model, shown, yeses, unrecorded, pending, day, met }
     }
 
     pub(super) fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
@@ -63,10 +70,15 @@ impl World {
                 drop(admission);
                 self.model.gone.insert(number);
             }
-            Step::Answer { hold, reply } if !self.shown.is_empty() => return self.answer(hold % self.shown.len(), reply),
+            Step::Answer { hold, says } if !self.shown.is_empty() => return self.answer(hold % self.shown.len(), says),
+            Step::Carry { open, bytes } if !self.open.is_empty() => return self.carry(open % self.open.len(), bytes),
             Step::Revoke(which) => return self.revoke(which),
             Step::Pass(seconds) => {
                 self.pass(Duration::from_secs(seconds.into()));
+                self.process.spending.keep();
+                if !self.store.broken.load(Ordering::SeqCst) {
+                    self.model.spent_kept = self.model.spent;
+                }
             }
             Step::Turn(rule) => self.now_in_force(self.model.rules.turned(rule)),
             Step::Come(whose) => {
@@ -77,7 +89,7 @@ impl World {
             Step::JournalFails(fails) => self.journal.broken.store(fails, Ordering::SeqCst),
             Step::StoreFails(fails) => self.store.breaks(fails),
             Step::Restart => return self.restart(),
-            Step::Poll(_) | Step::HangUp(_) | Step::End(_) | Step::Answer { .. } | Step::Go(_) => {}
+            Step::Poll(_) | Step::HangUp(_) | Step::End(_) | Step::Answer { .. } | Step::Carry { .. } | Step::Go(_) => {}
         }
         Ok(())
     }
@@ -85,6 +97,25 @@ impl World {
     fn pass(&self, time: Duration) {
         pass_time(time);
         self.runtime.block_on(tokio::time::advance(time));
+    }
+
+    /// Bytes come to be carried by what is open: as many pass as the limit of a day leaves.
+    fn carry(&mut self, at: usize, bytes: u8) -> Result<(), TestCaseError> {
+        let (number, admission) = &self.open[at];
+        if matches!(admission, Admission::Look(_)) {
+            return Ok(());
+        }
+        if self.model.spent_before > 0 && self.model.limited.contains(number) {
+            self.met.insert("bytes of a day before a restart");
+        }
+        let (passed, may) = (admission.carry(bytes.into()), self.model.carry(*number, bytes.into()));
+        prop_assert!(passed as u64 == may || self.is_another_day(), "{passed} of {bytes} bytes pass, not {may}");
+        Ok(())
+    }
+
+    /// Bytes are counted by the day of the machine, which may end while this runs.
+    pub(super) fn is_another_day(&self) -> bool {
+        self.day != today()
     }
 
     fn ask_within(&mut self, tunnel: usize, sight: usize) -> Result<(), TestCaseError> {
@@ -113,7 +144,7 @@ impl World {
     }
 
     /// Lists the questions as an approver would.
-    fn look(&mut self) {
+    pub(super) fn look(&mut self) {
         for hold in self.process.desk.holds() {
             if !self.shown.iter().any(|(id, _)| *id == hold.id) {
                 self.shown.push((hold.id.clone(), Shown::of(&hold)));
@@ -146,8 +177,13 @@ impl World {
                     return Err(TestCaseError::fail(format!("admitted, and decided {decided:?}")));
                 };
                 match (&admission, reason) {
-                    (Admission::Pass(_), Reason::Listed) => self.model.passed(number, None, now())?,
-                    (Admission::Pass(_), Reason::Approved) => self.model.passed(number, *by, now())?,
+                    (Admission::Pass(_), Reason::Listed | Reason::Approved) => {
+                        self.model.passed(number, *by, now())?;
+                        let spent = self.model.is_spent(&self.model.attempts[number]);
+                        prop_assert!(!spent || self.is_another_day(), "{number} begins, and has no bytes left");
+                        let reaches = self.model.opens(*by).reaches(self.model.rules);
+                        prop_assert_eq!(FOUND.map(|address| admission.opens(address)), reaches, "what {} may dial", number);
+                    }
                     (Admission::Look(_), Reason::Inspect) => {}
                     other => prop_assert!(false, "{other:?}"),
                 }
@@ -155,6 +191,7 @@ impl World {
             }
             Err(refusal) => {
                 self.model.gone.insert(number);
+                self.limit_is_met(number, &refusal)?;
                 let broken = self.journal.broken.load(Ordering::SeqCst);
                 self.unrecorded += usize::from(broken);
                 prop_assert_eq!(decided.len(), usize::from(!broken), "{:?}", refusal);
@@ -164,7 +201,7 @@ impl World {
         Ok(())
     }
 
-    fn hang_up(&mut self, at: usize) -> Result<(), TestCaseError> {
+    pub(super) fn hang_up(&mut self, at: usize) -> Result<(), TestCaseError> {
         let before = self.journal.written.lock().len();
         let (number, admitting) = self.waiting.swap_remove(at);
         {
@@ -185,87 +222,6 @@ impl World {
         decided.map(|decided| (decided.decision, decided.reason, decided.approval)).collect()
     }
 
-    fn answer(&mut self, which: usize, reply: u8) -> Result<(), TestCaseError> {
-        let (id, shown) = self.shown[which].clone();
-        let reply = match reply {
-            0 | 1 => Reply::No,
-            2 => yes(Lasting::For(Duration::from_secs(200))),
-            3 => yes(Lasting::Always),
-            _ => yes(Lasting::Once),
-        };
-        let (at, pending) = (now(), self.process.desk.hold(&id));
-        let waited = self.waiting_at(&shown);
-        let answered = self.process.desk.answer(&id, reply.clone(), "alice", None);
-        let last = self.journal.written.lock().last().cloned();
-        match (reply, answered) {
-            (Reply::Yes { lasting, addresses: _ }, Ok(answered)) => {
-                let Some(by) = answered.approval else { return Err(TestCaseError::fail("a yes makes no approval")) };
-                prop_assert_eq!(pending.as_ref().map(Shown::of), Some(shown.clone()), "the question is another one");
-                prop_assert_eq!(pending.map(|hold| hold.waiting), Some(answered.released));
-                prop_assert!(waited.len() >= answered.released, "more are released than wait: {:?} {:?}", waited, answered);
-                prop_assert!(self.says(&last, &id, Answer::Yes), "it takes effect before it is recorded: {:?}", last);
-                prop_assert!(!self.yeses.contains_key(&id), "answered yes twice");
-                let (released, used) = (answered.released, BTreeSet::new());
-                self.model.given.insert(by, Given { shown, lasting, at, waited, released, used, over: false, comes_back: false });
-                self.yeses.insert(id, by);
-            }
-            (Reply::No, Ok(answered)) => {
-                prop_assert_eq!(answered.answer, Answer::No);
-                prop_assert!(self.says(&last, &id, Answer::No), "it takes effect before it is recorded: {:?}", last);
-                self.denied(&id, shown, at, true);
-            }
-            (Reply::No, Err(AnswerError::Unrecorded | AnswerError::Unlasting(_))) => {
-                let kept = !self.store.broken.load(Ordering::SeqCst);
-                self.denied(&id, shown, at, kept);
-            }
-            (_, Err(error)) => {
-                let none = matches!(error, AnswerError::Unwritable | AnswerError::Unkept(_) | AnswerError::Floor(_));
-                prop_assert!(none || pending.is_none(), "{error}");
-            }
-        }
-        Ok(())
-    }
-
-    /// A no wins, also over the yes before it.
-    fn denied(&mut self, id: &str, shown: Shown, at: SystemTime, kept: bool) {
-        if let Some(given) = self.yeses.get(id).and_then(|by| self.model.given.get_mut(by)) {
-            (given.over, given.comes_back) = (true, !kept);
-        }
-        self.model.deny(shown, at, kept);
-    }
-
-    fn says(&self, record: &Option<Record>, id: &str, answer: Answer) -> bool {
-        matches!(record, Some(Record::Answered(answered)) if answered.hold == id && answered.answer == answer)
-    }
-
-    /// Who may wait at a question: those of its subject. Who was told to decide again and has not done so yet counts among them.
-    fn waiting_at(&self, shown: &Shown) -> BTreeSet<usize> {
-        let numbers = self.waiting.iter().map(|(number, _)| *number);
-        let asks = |number: &usize| {
-            let of = &self.model.attempts[*number];
-            shown.is_asked_by(of, false) || shown.is_asked_by(of, true)
-        };
-        numbers.filter(asks).collect()
-    }
-
-    fn revoke(&mut self, which: usize) -> Result<(), TestCaseError> {
-        let views = self.process.desk.approvals();
-        if views.is_empty() {
-            return Ok(());
-        }
-        let view = &views[which % views.len()];
-        match self.process.desk.revoke(&view.id.to_string(), "bob") {
-            Ok(_) | Err(RevokeError::Unrecorded | RevokeError::Unlasting(_)) => {
-                let given = self.model.given.get_mut(&view.id);
-                prop_assert!(given.is_some(), "an approval nobody gave: {view:?}");
-                let given = given.unwrap();
-                (given.over, given.comes_back) = (true, self.store.broken.load(Ordering::SeqCst));
-            }
-            Err(error) => prop_assert!(false, "{error}"),
-        }
-        Ok(())
-    }
-
     fn now_in_force(&mut self, rules: Rules) {
         self.model.rules = rules;
         let policy = Arc::new(rules.policy());
@@ -273,51 +229,8 @@ impl World {
         self.process.desk.policy_changed(&policy);
     }
 
-    /// As `kill` does it, but that what waits and what is open says its last word.
-    fn restart(&mut self) -> Result<(), TestCaseError> {
-        while !self.waiting.is_empty() {
-            self.hang_up(0)?;
-        }
-        (self.open, self.people) = Default::default();
-        self.process.running.abort();
-        self.runtime.block_on(tokio::task::yield_now());
-        let fails = self.store.broken.load(Ordering::SeqCst);
-        let started = Process::start(&self.runtime, &self.policy, &self.journal, &self.store);
-        prop_assert_eq!(started.is_err(), fails, "a start with a store that fails");
-        self.store.broken.store(false, Ordering::SeqCst);
-        self.process = match started {
-            Ok(process) => process,
-            Err(_) => Process::start(&self.runtime, &self.policy, &self.journal, &self.store).unwrap(),
-        };
-        self.model.restart();
-        self.look();
-        Ok(())
-    }
-
-    /// What is true at every moment.
-    pub(super) fn check(&mut self) -> Result<(), TestCaseError> {
-        let desk = &self.process.desk;
-        let (holds, by_agent) = (desk.holds(), desk.pending_by_agent());
-        prop_assert!(holds.iter().map(|hold| hold.waiting).sum::<usize>() <= TOTAL);
-        // A question whose end could not be kept comes back beside those that were asked since.
-        if !self.store.failed.load(Ordering::SeqCst) {
-            prop_assert!(holds.len() <= TOTAL && by_agent.values().all(|count| *count <= PER_AGENT));
-        }
-        prop_assert_eq!(by_agent.values().sum::<usize>(), holds.len());
-        for (number, admission) in &self.open {
-            let goes_on = self.process.gate.goes_on(admission);
-            prop_assert!(
-                goes_on.is_err() || self.model.may_go_on(*number, now()),
-                "{number} goes on: {:?} under {:?}",
-                self.model.attempts[*number],
-                self.model.rules
-            );
-        }
-        Ok(())
-    }
-
     /// Nobody answers any more: all who wait have their word, one, and nothing is left of any of it.
-    pub(super) fn finish(mut self) -> Result<(), TestCaseError> {
+    pub(super) fn finish(mut self) -> Result<BTreeSet<&'static str>, TestCaseError> {
         self.process.stop.cancel();
         self.runtime.block_on(&mut self.process.running).unwrap();
         self.poll_all()?;
@@ -341,7 +254,8 @@ impl World {
         }
         prop_assert!(state.words.is_empty(), "{:?}", state.words);
         drop(state);
-        self.accounts()
+        self.accounts()?;
+        Ok(self.met)
     }
 
     /// Each attempt was decided once and ended once, but for those that could not be recorded, which were refused.
@@ -360,6 +274,10 @@ impl World {
         prop_assert_eq!(decided.len() + self.unrecorded, self.model.attempts.len());
         Ok(())
     }
+}
+
+fn today() -> Date {
+    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
 fn peer(who: usize) -> std::net::SocketAddr {

@@ -1,0 +1,2 @@
+-- The words that were said with a no.
+ALTER TABLE silences ADD COLUMN note TEXT;
