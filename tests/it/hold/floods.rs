@@ -11,8 +11,8 @@ use crate::support::p0::{P0, a, assert_refused, b};
 use crate::support::proxy::{Proxy, decided, ended, of_kind};
 use crate::support::talk::Talk;
 
-/// Far more than any of it takes, and far less than a test may hang.
-const SOON: Duration = Duration::from_secs(10);
+/// Against hanging; how soon anything comes is for the benchmarks.
+const SOON: Duration = Duration::from_secs(60);
 
 /// Agent `b` may ask for everything as well.
 fn both() -> P0 {
@@ -40,14 +40,12 @@ fn question_of(proxy: &Proxy, agent: &str) -> Value {
     }
 }
 
-/// Agent `b` asks, is answered, and passes, all of it soon.
+/// Agent `b` asks, is answered, and passes.
 fn b_asks_and_passes(p0: &P0, proxy: &Proxy) {
-    let began = Instant::now();
     let mut talk = knock(proxy, &p0.at_secure("evil.test"), &b());
     let hold = question_of(proxy, "b");
     proxy.said(&["approve", id(&hold), "--once"]);
     assert_eq!(talk.answer_to("CONNECT").status, 200);
-    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
 }
 
 #[test]
@@ -91,10 +89,8 @@ fn while_one_agent_asks_and_hangs_up_as_fast_as_it_can_another_is_answered_and_p
         }
         for _ in 0..3 {
             b_asks_and_passes(&p0, &proxy);
-            let began = Instant::now();
             proxy.said(&["holds"]);
             proxy.said(&["approvals"]);
-            assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
         }
         over.store(true, Ordering::SeqCst);
     });
@@ -135,7 +131,7 @@ fn two_hundred_that_hang_up_leave_no_waiter_and_are_each_decided_once() {
 }
 
 #[test]
-fn ten_thousand_questions_are_listed_and_answered_soon() {
+fn ten_thousand_questions_are_listed_and_answered() {
     const QUESTIONS: usize = 10_000;
     let mut p0 = both();
     p0.site.set("hold", "per_agent", &QUESTIONS.to_string());
@@ -154,15 +150,10 @@ fn ten_thousand_questions_are_listed_and_answered_soon() {
             });
         }
     });
-    let began = Instant::now();
     let holds = proxy.holds();
-    let listed = began.elapsed();
     assert_eq!(holds.len(), QUESTIONS);
-    assert!(listed < SOON, "listed in {listed:?}");
     assert_refused(&proxy.talk().connect("one-more.test:443", &a()), 503, "overloaded");
     let _watcher = proxy.watch();
     b_asks_and_passes(&p0, &proxy);
-    let began = Instant::now();
     proxy.said(&["deny", id(&holds[QUESTIONS / 2])]);
-    assert!(began.elapsed() < SOON, "answered in {:?}", began.elapsed());
 }

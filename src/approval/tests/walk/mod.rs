@@ -68,10 +68,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..150)
 }
 
-/// What walks must come by, so that what is said of it is said of something.
-const MET: [&str; 9] = [
+/// What walks must come by, so that what is said of it is said of something. Bytes of a day over a restart are too rare for that; they are walked in order.
+const MET: [&str; 8] = [
     "budget",
-    "bytes of a day before a restart",
     "hold.per_agent",
     "hold.per_source",
     "hold.total",
@@ -81,23 +80,31 @@ const MET: [&str; 9] = [
     "two yeses",
 ];
 
+/// How often the walks are walked until they have come by all of it.
+const MOST_ROUNDS: u32 = 16;
+
 #[test]
 fn whatever_happens_in_whatever_order_only_what_a_live_yes_or_a_rule_gives_passes_and_each_attempt_is_decided_once() {
     let met = RefCell::new(BTreeMap::<&str, usize>::new());
     let config = ProptestConfig { source_file: Some(file!()), test_name: Some(module_path!()), ..ProptestConfig::default() };
-    let cases = config.cases;
-    let walked = TestRunner::new(config).run(&(any::<[bool; 3]>(), steps()), |([lists, two, limits], steps)| {
-        let mut world = World::new(Rules { lists, two, limits, ..Rules::default() });
-        for step in steps {
-            world.step(&step)?;
-            world.check()?;
+    let mut runner = TestRunner::new(config);
+    // Once is nearly always enough.
+    for _round in 0..MOST_ROUNDS {
+        let walked = runner.run(&(any::<[bool; 3]>(), steps()), |([lists, two, limits], steps)| {
+            let mut world = World::new(Rules { lists, two, limits, ..Rules::default() });
+            for step in steps {
+                world.step(&step)?;
+                world.check()?;
+            }
+            for what in world.finish()? {
+                *met.borrow_mut().entry(what).or_default() += 1;
+            }
+            Ok(())
+        });
+        walked.unwrap_or_else(|error| panic!("{error}"));
+        if MET.iter().all(|what| met.borrow().contains_key(what)) {
+            return;
         }
-        for what in world.finish()? {
-            *met.borrow_mut().entry(what).or_default() += 1;
-        }
-        Ok(())
-    });
-    walked.unwrap_or_else(|error| panic!("{error}"));
-    let met = met.into_inner();
-    assert!(cases < 256 || met.keys().copied().eq(MET), "{met:?}");
+    }
+    panic!("walks do not come by all of {MET:?}: {met:?}");
 }

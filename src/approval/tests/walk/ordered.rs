@@ -42,6 +42,18 @@ fn a_store_that_is_locked_or_full_gives_no_yes_its_effect_says_why_and_loses_no_
 }
 
 #[test]
+fn bytes_of_a_day_that_passed_before_a_restart_count_after_it() {
+    let mut world = World::new(Rules { lists: true, limits: true, ..Rules::default() });
+    let carry = |bytes| Step::Carry { open: 0, bytes };
+    for step in [asks(0, 0), Step::PollAll, carry(15), Step::Pass(2), Step::Restart, asks(0, 0), Step::PollAll, carry(20), carry(20)] {
+        world.step(&step).unwrap();
+        world.check().unwrap();
+    }
+    assert_eq!((world.model.spent_before, world.model.spent), (15, 40));
+    world.finish().unwrap();
+}
+
+#[test]
 fn one_agents_flood_adds_no_work_to_the_question_of_another() {
     let [alone, beside] = [0, FLOOD].map(|flood| {
         let mut world = World::new(Rules::default());
