@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 
 use super::interception::Interception;
@@ -33,6 +34,8 @@ pub enum Carried {
     Over(Receipt),
     /// The agent speaks plain HTTP in it: each request is an attempt of its own.
     Http(Box<Interception>, AgentSide),
+    /// The agent speaks TLS in it, which is to be terminated with this; each request inside is an attempt of its own.
+    Tls(Box<Interception>, AgentSide, Arc<ServerConfig>),
 }
 
 /// Proof that an attempt's `ended` is written.
@@ -68,17 +71,21 @@ impl Connected {
                 () = upstream.settings.stop.cancelled() => return Carried::Over(Receipt::of(open, Outcome::Cut, Reason::Internal)),
             };
             match judge(first, &live.attempt().destination.host) {
-                Judgement::Carry(seen) => open.saw_tls(seen, began.elapsed()),
+                Judgement::Carry(seen) => {
+                    open.saw_tls(seen);
+                    open.tls_took = Some(began.elapsed());
+                }
                 Judgement::Http => {
                     drop(origin);
                     // From here on its requests are what is open, each under limits of its own.
                     open.share = None;
-                    return Carried::Http(Box::new(Interception::new(open, live)), agent);
+                    return Carried::Http(Box::new(Interception::plain(open, live)), agent);
                 }
                 Judgement::Gone => return Carried::Over(Receipt::of(open, Outcome::Abandoned, Reason::NotTls)),
                 Judgement::Cut { reason, tls, seen } => {
                     if let Some(seen) = seen {
-                        open.saw_tls(seen, began.elapsed());
+                        open.saw_tls(seen);
+                        open.tls_took = Some(began.elapsed());
                     }
                     if tls {
                         deny(&agent.stream).await;
