@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,8 @@ pub(super) struct Parked {
     pub(super) peer: SocketAddr,
     since: Instant,
     driver: Arc<Driver>,
+    /// Requests at a time that its origin takes.
+    room: Arc<AtomicUsize>,
 }
 
 /// What sends over it.
@@ -80,8 +83,8 @@ impl Drop for Driver {
 }
 
 impl Parked {
-    pub(super) fn new(sender: Sender, peer: SocketAddr, driver: AbortHandle) -> Self {
-        Self { sender, peer, since: Instant::now(), driver: Arc::new(Driver(driver)) }
+    pub(super) fn new(sender: Sender, peer: SocketAddr, driver: AbortHandle, room: Arc<AtomicUsize>) -> Self {
+        Self { sender, peer, since: Instant::now(), driver: Arc::new(Driver(driver)), room }
     }
 
     pub(super) fn speaks(&self) -> Speaks {
@@ -95,7 +98,7 @@ impl Parked {
     fn another(&self) -> Option<Self> {
         let Sender::Http2(sender) = &self.sender else { return None };
         let (sender, driver) = (Sender::Http2(sender.clone()), Arc::clone(&self.driver));
-        Some(Self { sender, peer: self.peer, since: Instant::now(), driver })
+        Some(Self { sender, peer: self.peer, since: Instant::now(), driver, room: Arc::clone(&self.room) })
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -115,7 +118,7 @@ impl Parked {
             Sender::Http1(sender) => sender.is_ready(),
             // The pool's own hold is one of them.
             Sender::Http2(sender) => {
-                sender.is_ready() && Arc::strong_count(&self.driver) <= sender.current_max_send_streams().min(MOST_STREAMS)
+                sender.is_ready() && Arc::strong_count(&self.driver) <= self.room.load(Ordering::Relaxed).min(MOST_STREAMS)
             }
         }
     }

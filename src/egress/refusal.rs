@@ -69,6 +69,8 @@ pub enum Cause {
     Network(NetworkFault),
     /// The destination's TLS is not to be trusted.
     Certificate(CertificateFault),
+    /// A WebSocket is asked for in a way that cannot be passed on as an ordinary request, and this rule lets none pass.
+    NoWebSocket(Option<RuleRef>),
     /// A request inside TLS is for another host than the tunnel.
     Misdirected,
     /// The policy lets no more of it pass.

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
+use tokio_util::either::Either;
+use tokio_util::sync::CancellationToken;
 
 use super::interception::Interception;
 use super::open::Open;
 use super::record::{Outcome, TlsSeen};
 use super::relay::{Relayed, relay};
-use super::upstream::{Connected, Line, OriginSide, UpstreamSettings};
+use super::upstream::{Connected, Dialled, Line, OriginSide};
 use crate::policy::attempt::AttemptId;
 use crate::policy::host::Host;
 use crate::policy::reason::Reason;
@@ -58,7 +60,7 @@ impl Connected {
     /// Carries bytes both ways until both sides are done, the answer is no longer allow, or the first bytes are wrong.
     pub async fn tunnel(self, mut agent: AgentSide) -> Carried {
         let Self { mut open, grant, mut live, line, upstream } = self;
-        let Line::Fresh(origin, _peer) = line else {
+        let Line::Fresh(Dialled { stream: Either::Left(origin), peer: _, speaks: _ }) = line else {
             return Carried::Over(Receipt::of(open, Outcome::Failed, Reason::Internal));
         };
         let began = Instant::now();
@@ -95,23 +97,24 @@ impl Connected {
             }
         }
         let origin = OriginSide { early: Bytes::new(), stream: origin };
-        Carried::Over(carry(open, live.lost(), (&agent, &origin), &upstream.settings).await)
+        let (moved, settings) = (Arc::clone(&open.carried), &upstream.settings);
+        Carried::Over(carry(open, live.lost(), relay(&agent, &origin, &moved, settings.idle), &settings.stop).await)
     }
 }
 
-/// Carries bytes both ways until both sides are done, or `lost` says why no more may pass.
+/// Lets bytes be relayed both ways until both sides are done, or `lost` says why no more may pass.
 pub(super) async fn carry(
     open: Open,
     lost: impl Future<Output = Reason>,
-    (agent, origin): (&AgentSide, &OriginSide),
-    settings: &UpstreamSettings,
+    relaying: impl Future<Output = Relayed>,
+    stop: &CancellationToken,
 ) -> Receipt {
     let relayed = tokio::select! {
         // First, so that nothing is carried once the answer is allow no longer.
         biased;
         reason = lost => Relayed::Cut(reason),
-        () = settings.stop.cancelled() => Relayed::Cut(Reason::Internal),
-        relayed = relay(agent, origin, &open.carried, settings.idle) => relayed,
+        () = stop.cancelled() => Relayed::Cut(Reason::Internal),
+        relayed = relaying => relayed,
     };
     let reason = open.reason();
     match relayed {

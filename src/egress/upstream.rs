@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use http::HeaderValue;
+use tokio::net::TcpStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
@@ -90,7 +91,7 @@ pub struct Connected {
 #[derive(Debug)]
 pub(super) struct OriginSide {
     pub(super) early: Bytes,
-    pub(super) stream: OriginStream,
+    pub(super) stream: TcpStream,
 }
 
 /// A fresh connection, or one that has carried requests before.

@@ -5,3 +5,4 @@ pub mod ca;
 pub mod client_hello;
 pub mod constraints;
 mod leaf;
+pub mod origin;
