@@ -170,6 +170,7 @@ async fn what_is_observed_is_recorded_with_what_it_would_have_got() {
             now: SystemTime::now(),
             floor: &crate::policy::floor::Floor::none(),
             library: &crate::policy::allowlist::NoLibrary,
+            inspects: false,
         };
         let (allowlist, _) = Allowlist::read("a.toml", &text, &reading).unwrap();
         let guard = Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() };
