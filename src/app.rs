@@ -3,6 +3,7 @@
 pub mod export;
 mod files;
 pub mod freezing;
+pub mod inspection;
 mod kept;
 mod page;
 pub mod reload;
@@ -13,20 +14,19 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use http::HeaderValue;
 use parking_lot::{Mutex, RwLock};
-use rustls::RootCertStore;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::store::StoreError;
 use crate::approval::{Books, HoldDesk, HoldSettings};
-use crate::config::Config;
 use crate::config::state::StateError;
+use crate::config::{Config, inspect};
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
 use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Spending, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
@@ -34,14 +34,15 @@ use crate::journal::JournalError;
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
+use crate::policy::fault::Fault;
 use crate::telemetry::dial::Found;
 use crate::telemetry::metrics::AgentNames;
 use crate::telemetry::serve::{Readiness, Ready};
 use crate::telemetry::sinks::{Beside, Cursors};
 use crate::telemetry::{Metrics, Recording};
-use crate::tls::origin::OriginTls;
 use export::Exports;
 pub use files::raise_open_files;
+use inspection::Inspection;
 pub use kept::{Kept, store};
 
 /// How long open attempts may take to end once the process is told to stop.
@@ -95,6 +96,8 @@ pub struct InForce {
     pub desk: Arc<HoldDesk>,
     /// Where records go.
     pub recording: Arc<Recording>,
+    /// What looks inside TLS.
+    pub inspection: Arc<Inspection>,
 }
 
 /// How a policy comes into force.
@@ -139,6 +142,9 @@ pub enum StartError {
     /// What was spent today cannot be read.
     #[error("{0}")]
     Spending(String),
+    /// The extra roots cannot be read.
+    #[error("{0}")]
+    Roots(Fault),
     /// There are no name servers.
     #[error(transparent)]
     Resolver(#[from] NoResolver),
@@ -223,7 +229,11 @@ impl App {
         let gate = Gate::new(Arc::clone(&policy), company, settings);
         tasks.spawn(export::keep_finding(export::back_ends(config), bound.back_ends.clone(), stop.now.clone()));
         tasks.spawn(Arc::clone(&gate).keep_summing_up(stop.now.clone()));
-        let neck = neck(config, bound, Arc::clone(&gate), &stop)?;
+        let extra = config.upstream_ca.as_deref().map(inspect::roots).transpose().map_err(StartError::Roots)?.unwrap_or_default();
+        let inspection = Inspection::start(config, extra, SystemTime::now());
+        inspection.watch(&recording.metrics);
+        tasks.spawn(Arc::clone(&inspection).keep_telling(stop.now.clone()));
+        let neck = neck(config, bound, &inspection, Arc::clone(&gate), &stop)?;
         let front = FrontSettings {
             head: config.limits.head,
             head_timeout: config.limits.head_timeout,
@@ -232,7 +242,7 @@ impl App {
             per_source: config.limits.per_source,
         };
         let ways = Ways::new(neck, recorder, front, stop.clone());
-        let in_force = InForce { policy, desk, recording };
+        let in_force = InForce { policy, desk, recording, inspection };
         in_force.record(None, "start", unread);
         let (exports, exported) = (TaskTracker::new(), CancellationToken::new());
         let exporting = Mutex::new(Some((exporting, in_force.beside(config, exported.clone()))));
@@ -305,7 +315,7 @@ impl InForce {
     }
 
     fn beside(&self, config: &Config, stop: CancellationToken) -> Beside {
-        let Self { policy: _, desk: _, recording } = self;
+        let Self { policy: _, desk: _, recording, inspection: _ } = self;
         let (state, metrics, written) = (config.state.clone(), Arc::clone(&recording.metrics), recording.written());
         Beside { state, metrics, recorder: Arc::clone(recording) as _, written, stop }
     }
@@ -317,7 +327,7 @@ impl InForce {
     }
 }
 
-fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<Neck, StartError> {
+fn neck(config: &Config, bound: &Bound, inspection: &Inspection, gate: Arc<Gate>, stop: &Stop) -> Result<Neck, StartError> {
     let via: Arc<str> = format!("exeat-{}", &uuid::Uuid::now_v7().simple().to_string()[20..]).into();
     let settings = UpstreamSettings {
         connect_timeout: config.limits.connect_timeout,
@@ -326,24 +336,13 @@ fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<
         own_everywhere: bound.everywhere(),
         back_ends: bound.back_ends.guard(),
         via: HeaderValue::try_from(format!("1.1 {via}")).expect("a name of hexadecimal digits is a field value"),
-        authority: Arc::new(ArcSwapOption::from_pointee(
-            config.inspect.as_ref().and_then(|files| crate::config::inspect::authority(files, std::time::SystemTime::now()).ok()),
-        )),
-        origin_tls: Arc::new(origin_tls(config)?),
+        authority: inspection.authority(),
+        origin_tls: Arc::new(inspection.origin_tls()?),
         stop: stop.drain.clone(),
         stop_now: stop.now.clone(),
     };
     let resolver = Resolver::new(&config.dns.servers, config.dns.timeout)?;
     Ok(Neck { gate, upstream: Upstream::new(resolver, settings), via })
-}
-
-/// Trusts whom the system trusts. Certificates of it that cannot be read are left out, as everybody does.
-fn origin_tls(config: &Config) -> Result<OriginTls, StartError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let extra = config.upstream_ca.as_deref().and_then(|file| crate::config::inspect::roots(file).ok());
-    roots.add_parsable_certificates(extra.unwrap_or_default());
-    Ok(OriginTls::new(roots)?)
 }
 
 /// Does what the journal has to do by the time, on a thread that may wait for the disk.
