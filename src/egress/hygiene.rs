@@ -254,7 +254,8 @@ mod tests {
     fn a_request_is_made_whole_for_what_is_spoken_and_made_so_again() {
         let destination = Destination::parse("api.allowed.test:443").unwrap();
         let target = Target { destination: &destination, scheme: Scheme::Https, path: Some("/a") };
-        let request = http::Request::builder().uri("https://evil.test/a/./?q=1").header("host", "evil.test").header("te", "trailers, deflate");
+        let request =
+            http::Request::builder().uri("https://evil.test/a/./?q=1").header("host", "evil.test").header("te", "trailers, deflate");
         let request = request.header("cookie", "a=1").header("cookie", "b=2").header("trailer", "x-sum").header("proxy-authorization", "x");
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         outbound(&mut parts, target, &HeaderValue::from_static("1.1 exeat"));
@@ -272,7 +273,10 @@ mod tests {
         assert_eq!((parts.uri.to_string().as_str(), parts.version, fields(&parts)), ("/a?q=1", Version::HTTP_11, one.clone()));
         fit(&mut again, target, Speaks::Http2);
         let two = owned(&[("cookie", "a=1; b=2"), ("te", "trailers"), ("trailer", "x-sum"), ("via", "1.1 exeat")]);
-        assert_eq!((again.uri.to_string().as_str(), again.version, fields(&again)), ("https://api.allowed.test/a?q=1", Version::HTTP_2, two));
+        assert_eq!(
+            (again.uri.to_string().as_str(), again.version, fields(&again)),
+            ("https://api.allowed.test/a?q=1", Version::HTTP_2, two)
+        );
         fit(&mut again, target, Speaks::Http1);
         assert_eq!((again.uri.to_string().as_str(), again.version, fields(&again)), ("/a?q=1", Version::HTTP_11, one));
     }
