@@ -244,3 +244,25 @@ fn what_may_not_be_asked_inside_is_malformed() {
     let connect = http::Request::connect("elsewhere.test:443").body(Flow::whole("")).unwrap();
     assert_refused(&run(visit.ask(connect)).unwrap(), 400, "malformed");
 }
+
+#[test]
+fn an_answer_that_does_not_wait_for_the_upload_ends_it() {
+    for (agent, origin) in [(H2, H2), (H2, H1)] {
+        let world = World::speaking(OPEN, origin);
+        let proxy = world.start();
+        let visit = world.visit(&proxy, agent);
+        run(async {
+            let (tap, flow) = Flow::new();
+            let answer = visit.send(visit.request("POST", "/early").body(flow).unwrap());
+            tap.send("some").await;
+            assert_eq!(whole(answer.await.unwrap()).await.unwrap().text(), "early");
+            while tap.send("more of it, that nobody takes any more").await {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(visit.get("/page").await.unwrap().status, 200, "{origin:?}");
+        });
+        let records = proxy.until("its end", |records| records.iter().any(|record| record["status"] == 200));
+        let (_, end) = inner(&records)[0];
+        assert_eq!((&end["outcome"], &end["reason"]), (&json!("completed"), &json!("listed")), "{end}");
+    }
+}
