@@ -3,6 +3,7 @@
 pub mod export;
 mod files;
 pub mod freezing;
+pub mod inspection;
 mod kept;
 mod page;
 pub mod reload;
@@ -13,7 +14,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -24,8 +25,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::approval::store::StoreError;
 use crate::approval::{Books, HoldDesk, HoldSettings};
-use crate::config::Config;
 use crate::config::state::StateError;
+use crate::config::{Config, inspect};
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
 use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Spending, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
@@ -33,6 +34,7 @@ use crate::journal::JournalError;
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
+use crate::policy::fault::Fault;
 use crate::telemetry::dial::Found;
 use crate::telemetry::metrics::AgentNames;
 use crate::telemetry::serve::{Readiness, Ready};
@@ -40,6 +42,7 @@ use crate::telemetry::sinks::{Beside, Cursors};
 use crate::telemetry::{Metrics, Recording};
 use export::Exports;
 pub use files::raise_open_files;
+use inspection::Inspection;
 pub use kept::{Kept, store};
 
 /// How long open attempts may take to end once the process is told to stop.
@@ -93,6 +96,8 @@ pub struct InForce {
     pub desk: Arc<HoldDesk>,
     /// Where records go.
     pub recording: Arc<Recording>,
+    /// What looks inside TLS.
+    pub inspection: Arc<Inspection>,
 }
 
 /// How a policy comes into force.
@@ -119,6 +124,9 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// TLS to origins cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
     /// The state folder cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -134,6 +142,9 @@ pub enum StartError {
     /// What was spent today cannot be read.
     #[error("{0}")]
     Spending(String),
+    /// The extra roots cannot be read.
+    #[error("{0}")]
+    Roots(Fault),
     /// There are no name servers.
     #[error(transparent)]
     Resolver(#[from] NoResolver),
@@ -218,7 +229,11 @@ impl App {
         let gate = Gate::new(Arc::clone(&policy), company, settings);
         tasks.spawn(export::keep_finding(export::back_ends(config), bound.back_ends.clone(), stop.now.clone()));
         tasks.spawn(Arc::clone(&gate).keep_summing_up(stop.now.clone()));
-        let neck = neck(config, bound, Arc::clone(&gate), &stop)?;
+        let extra = config.upstream_ca.as_deref().map(inspect::roots).transpose().map_err(StartError::Roots)?.unwrap_or_default();
+        let inspection = Inspection::start(config, extra, SystemTime::now());
+        inspection.watch(&recording.metrics);
+        tasks.spawn(Arc::clone(&inspection).keep_telling(stop.now.clone()));
+        let neck = neck(config, bound, &inspection, Arc::clone(&gate), &stop)?;
         let front = FrontSettings {
             head: config.limits.head,
             head_timeout: config.limits.head_timeout,
@@ -227,7 +242,7 @@ impl App {
             per_source: config.limits.per_source,
         };
         let ways = Ways::new(neck, recorder, front, stop.clone());
-        let in_force = InForce { policy, desk, recording };
+        let in_force = InForce { policy, desk, recording, inspection };
         in_force.record(None, "start", unread);
         let (exports, exported) = (TaskTracker::new(), CancellationToken::new());
         let exporting = Mutex::new(Some((exporting, in_force.beside(config, exported.clone()))));
@@ -300,7 +315,7 @@ impl InForce {
     }
 
     fn beside(&self, config: &Config, stop: CancellationToken) -> Beside {
-        let Self { policy: _, desk: _, recording } = self;
+        let Self { policy: _, desk: _, recording, inspection: _ } = self;
         let (state, metrics, written) = (config.state.clone(), Arc::clone(&recording.metrics), recording.written());
         Beside { state, metrics, recorder: Arc::clone(recording) as _, written, stop }
     }
@@ -312,7 +327,7 @@ impl InForce {
     }
 }
 
-fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<Neck, StartError> {
+fn neck(config: &Config, bound: &Bound, inspection: &Inspection, gate: Arc<Gate>, stop: &Stop) -> Result<Neck, StartError> {
     let via: Arc<str> = format!("exeat-{}", &uuid::Uuid::now_v7().simple().to_string()[20..]).into();
     let settings = UpstreamSettings {
         connect_timeout: config.limits.connect_timeout,
@@ -321,6 +336,8 @@ fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<
         own_everywhere: bound.everywhere(),
         back_ends: bound.back_ends.guard(),
         via: HeaderValue::try_from(format!("1.1 {via}")).expect("a name of hexadecimal digits is a field value"),
+        authority: inspection.authority(),
+        origin_tls: Arc::new(inspection.origin_tls()?),
         stop: stop.drain.clone(),
         stop_now: stop.now.clone(),
     };

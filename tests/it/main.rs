@@ -6,6 +6,7 @@
 
 mod addresses;
 mod admin;
+mod authority;
 mod browser;
 mod budgets;
 mod canaries;
@@ -24,6 +25,7 @@ mod hostile;
 mod identity;
 mod idle;
 mod init;
+mod inspect;
 mod itself;
 mod observability;
 mod observe;
