@@ -6,10 +6,12 @@ pub mod allowlists;
 mod draft;
 mod export;
 mod find;
+pub mod inspect;
 pub mod lint;
 mod read;
 pub mod state;
 pub mod tokens;
+pub mod trust;
 mod variables;
 
 use std::net::SocketAddr;
@@ -27,6 +29,7 @@ use crate::policy::host::Host;
 use draft::Draft;
 pub use export::{Durability, Journal, Otlp, OtlpProtocol, Telemetry, Webhook};
 use find::{Found, Surroundings};
+use inspect::Inspect;
 use read::Origin;
 
 /// What holds where there is no file: everyone on one loopback listener is `local`, whose policy is embedded as well.
@@ -61,6 +64,10 @@ pub struct Config {
     pub hold: Hold,
     /// Who is asked for names.
     pub dns: Dns,
+    /// The certificate authority, where requests inside TLS are to be seen.
+    pub inspect: Option<Inspect>,
+    /// Authorities beside the system's that origins are believed by.
+    pub upstream_ca: Option<PathBuf>,
     /// `[guard] never`: not dialled whatever a rule or a person says.
     pub never: Vec<IpNet>,
     /// What everything is bounded by.
@@ -162,7 +169,7 @@ impl Config {
 
     /// Whether there is a CA, so that requests inside TLS can be seen.
     pub fn inspects(&self) -> bool {
-        false
+        self.inspect.is_some()
     }
 
     fn read(found: Option<Found>, surroundings: &Surroundings) -> Result<Config, Vec<Fault>> {
@@ -245,6 +252,8 @@ mod tests {
                 quiet_after_deny: 600 * second,
             },
             dns: Dns { servers: Vec::new(), timeout: 5 * second },
+            inspect: None,
+            upstream_ca: None,
             never: Vec::new(),
             limits: Limits {
                 head: 32_768,
@@ -309,6 +318,11 @@ connections = 5
 per_agent = 6
 per_source = 7
 refusal_records = "8/s"
+[inspect]
+ca_cert = "certs/ca.pem"
+ca_key = "/ca.key"
+[upstream]
+ca = "extra.pem"
 [journal]
 durability = "disk"
 segment = "1GiB"
@@ -360,6 +374,8 @@ file = "/var/log/ocsf.jsonl"
                 servers: vec!["10.0.0.2:53".parse().unwrap(), "[fd00::2]:5353".parse().unwrap(), "[fd00::3]:53".parse().unwrap()],
                 timeout: second / 4,
             },
+            inspect: Some(Inspect { cert: "/etc/x/certs/ca.pem".into(), key: "/ca.key".into() }),
+            upstream_ca: Some("/etc/x/extra.pem".into()),
             never: vec!["10.96.0.1/32".parse().unwrap(), "fd00::/8".parse().unwrap()],
             limits: Limits {
                 head: 8192,
@@ -404,8 +420,8 @@ file = "/var/log/ocsf.jsonl"
     #[test]
     fn what_comes_later_is_refused_and_says_so() {
         for text in [
-            "[inspect]",
-            "[upstream]",
+            "[upstream]\nproxy = \"http://corp:3128\"",
+            "[upstream]\nresolve = \"parent\"",
             "[listen.main]\naddress = \"127.0.0.1:1\"\ntls = {}",
             "[listen.main]\naddress = \"127.0.0.1:1\"\nproxy_protocol = []",
             "[listen.main]\naddress = \"127.0.0.1:1\"\ntransparent = false",

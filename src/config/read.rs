@@ -13,7 +13,7 @@ use crate::policy::host::Host;
 
 use super::AdminHost;
 use super::draft::{Draft, Place};
-use super::export;
+use super::{export, inspect};
 
 const MILLI: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -59,7 +59,6 @@ impl Origin<'_> {
 
 /// Reads one document: the file, or what one variable stands for. What it says replaces what the draft has.
 pub(super) fn read(mut root: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
-    root.not_yet(&["inspect", "upstream"]);
     if let Some(path) = path(&mut root, "allowlists", origin) {
         draft.allowlists = Some(path);
     }
@@ -96,6 +95,7 @@ pub(super) fn read(mut root: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) 
         }
         set(&mut draft.dns.timeout, duration(&mut table, "timeout", MILLI, MINUTE));
     }
+    inspect::read(&mut root, origin, draft);
     if let Some(mut table) = root.table("guard")
         && let Some(item) = table.take("never")
     {

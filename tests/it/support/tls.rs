@@ -79,6 +79,11 @@ impl Authority {
 }
 
 impl Identity {
+    /// One that another authority made.
+    pub(crate) fn of(config: Arc<ServerConfig>) -> Self {
+        Self(config)
+    }
+
     /// The server's side of a handshake.
     pub(crate) fn accept(&self) -> ServerConnection {
         ServerConnection::new(self.0.clone()).unwrap()
