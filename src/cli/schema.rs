@@ -265,10 +265,6 @@ fn floor() -> Value {
     table(&[], keys)
 }
 
-fn inspect() -> Vec<Key> {
-    vec![("ca_cert", text(), "The certificates of the CA, PEM, as `exeat ca init` makes them."), ("ca_key", text(), "Its key, PEM.")]
-}
-
 fn journal() -> Vec<Key> {
     vec![
         ("durability", one_of(&["process", "disk"]), "What a record outlives before it takes effect: a kill, or a power failure."),
@@ -356,8 +352,6 @@ fn exeat() -> Value {
             ("guard", table(&[], vec![("never", any(&text()), "Addresses and networks that are never dialled.")]), "What no rule opens."),
             ("limits", table(&[], limits), "What everything is bounded by."),
             ("journal", table(&[], journal()), "How records are kept."),
-            ("inspect", table(&["ca_cert", "ca_key"], inspect()), "The CA that exeat ends TLS with."),
-            ("upstream", table(&[], vec![("ca", text(), "Certificate authorities beside the system's, PEM.")]), "How origins are known."),
             (
                 "store",
                 table(&[], vec![("url", one_of(&["sqlite"]), "Where questions and approvals are kept: in `state`.")]),
