@@ -124,6 +124,9 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// TLS to origins cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
     /// The state folder cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -230,7 +233,7 @@ impl App {
         let inspection = Inspection::start(config, extra, SystemTime::now());
         inspection.watch(&recording.metrics);
         tasks.spawn(Arc::clone(&inspection).keep_telling(stop.now.clone()));
-        let neck = neck(config, bound, Arc::clone(&gate), &stop)?;
+        let neck = neck(config, bound, &inspection, Arc::clone(&gate), &stop)?;
         let front = FrontSettings {
             head: config.limits.head,
             head_timeout: config.limits.head_timeout,
@@ -324,7 +327,7 @@ impl InForce {
     }
 }
 
-fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<Neck, StartError> {
+fn neck(config: &Config, bound: &Bound, inspection: &Inspection, gate: Arc<Gate>, stop: &Stop) -> Result<Neck, StartError> {
     let via: Arc<str> = format!("exeat-{}", &uuid::Uuid::now_v7().simple().to_string()[20..]).into();
     let settings = UpstreamSettings {
         connect_timeout: config.limits.connect_timeout,
@@ -333,6 +336,8 @@ fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<
         own_everywhere: bound.everywhere(),
         back_ends: bound.back_ends.guard(),
         via: HeaderValue::try_from(format!("1.1 {via}")).expect("a name of hexadecimal digits is a field value"),
+        authority: inspection.authority(),
+        origin_tls: Arc::new(inspection.origin_tls()?),
         stop: stop.drain.clone(),
         stop_now: stop.now.clone(),
     };

@@ -1,12 +1,15 @@
 //! What may cross: hop-by-hop fields stay on their hop (RFC 9110 section 7.6.1), and the target sent is the one judged.
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE, EXPECT, HOST,
+    HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    WWW_AUTHENTICATE,
 };
 use http::request::Parts;
 use http::{Uri, Version};
 
+use super::interception::Speaks;
+use crate::policy::attempt::Scheme;
 use crate::policy::destination::Destination;
 
 const HOP_BY_HOP: [HeaderName; 11] = [
@@ -24,29 +27,101 @@ const HOP_BY_HOP: [HeaderName; 11] = [
 ];
 
 /// Fields that `Connection` cannot name away: they frame, route or authorise the message.
-const KEPT: [HeaderName; 6] = [AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, VIA, HeaderName::from_static("set-cookie")];
+const KEPT: [HeaderName; 6] = [AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, VIA, SET_COOKIE];
+
+/// What has no place in a trailer (RFC 9110 section 6.5.1): it frames, routes, authorises, or says how the content is to be read.
+const NOT_TRAILERS: [HeaderName; 19] = [
+    AUTHORIZATION,
+    CACHE_CONTROL,
+    CONNECTION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    COOKIE,
+    EXPECT,
+    HOST,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    SET_COOKIE,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    VIA,
+    WWW_AUTHENTICATE,
+];
+
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// Where a request goes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target<'a> {
     pub(super) destination: &'a Destination,
+    pub(super) scheme: Scheme,
     /// The path to be sent; the bytes that came where there is none.
     pub(super) path: Option<&'a str>,
 }
 
-/// Makes a request what its origin is to see: origin form, `Host` of the destination, our `Via`, nothing of this hop.
+/// The agent takes trailers: what was `TE` on its hop (RFC 9110 section 10.1.4).
+#[derive(Clone, Copy, Debug)]
+struct TakesTrailers;
+
+/// Makes a request what its origin is to see: the path that was judged, our `Via`, nothing of this hop. `fit` makes it whole.
 pub(super) fn outbound(parts: &mut Parts, target: Target<'_>, via: &HeaderValue) {
+    if lists(&parts.headers, &TE, b"trailers") {
+        parts.extensions.insert(TakesTrailers);
+    }
+    let announced = announced(&parts.headers, target.scheme);
     drop_hop_by_hop(&mut parts.headers);
+    announce(&mut parts.headers, announced);
     // We answer an expectation ourselves, when the body is asked for.
     parts.headers.remove(EXPECT);
-    parts.headers.insert(HOST, host_field(target.destination));
     parts.headers.append(VIA, via.clone());
     parts.uri = origin_form(&parts.uri, target.path);
-    parts.version = Version::HTTP_11;
+    fit(parts, target, Speaks::Http1);
+}
+
+/// Makes it what is spoken on a connection: `Host` or `:authority` of the destination, whatever was sent. It may be made so again.
+pub(super) fn fit(parts: &mut Parts, target: Target<'_>, speaks: Speaks) {
+    let host = host_field(target);
+    match speaks {
+        Speaks::Http1 => {
+            parts.headers.insert(HOST, host);
+            parts.uri = origin_form(&parts.uri, None);
+            parts.version = Version::HTTP_11;
+            parts.headers.remove(TE);
+            join_crumbs(&mut parts.headers);
+        }
+        Speaks::Http2 => {
+            let mut uri = origin_form(&parts.uri, None).into_parts();
+            uri.scheme = Some(target.scheme.as_str().try_into().expect("a scheme is one"));
+            uri.authority = Some(host.as_bytes().try_into().expect("a canonical host is an authority"));
+            parts.uri = Uri::from_parts(uri).expect("an authority and a target are a URI");
+            parts.version = Version::HTTP_2;
+            for name in [HOST, TRANSFER_ENCODING, CONNECTION] {
+                parts.headers.remove(name);
+            }
+            if parts.extensions.get::<TakesTrailers>().is_some() {
+                parts.headers.insert(TE, TRAILERS);
+            }
+        }
+    }
+}
+
+/// HTTP/2 may split `Cookie`; nothing else reads more than one (RFC 9113 section 8.2.3).
+fn join_crumbs(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(mut joined) = HeaderValue::from_bytes(&crumbs.join(b"; ".as_slice()))
+    {
+        joined.set_sensitive(true);
+        headers.insert(COOKIE, joined);
+    }
 }
 
 /// Makes an answer what the agent is to see. `None`: its framing can be read in two ways, or has a coding that would be lost.
-pub(super) fn inbound(headers: &mut HeaderMap) -> Option<()> {
+pub(super) fn inbound(headers: &mut HeaderMap, scheme: Scheme) -> Option<()> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next() {
         if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
@@ -55,8 +130,36 @@ pub(super) fn inbound(headers: &mut HeaderMap) -> Option<()> {
         // The coding frames the message; a length beside it is somebody's attempt at another (RFC 9112 section 6.3).
         headers.remove(CONTENT_LENGTH);
     }
+    let announced = announced(headers, scheme);
     drop_hop_by_hop(headers);
+    announce(headers, announced);
     Some(())
+}
+
+/// Leaves of trailers what may pass.
+pub(super) fn trailers(fields: &mut HeaderMap) {
+    for name in &NOT_TRAILERS {
+        fields.remove(name);
+    }
+}
+
+/// The trailers that are promised, where they pass.
+fn announced(headers: &HeaderMap, scheme: Scheme) -> Vec<HeaderValue> {
+    match scheme {
+        Scheme::Http => Vec::new(),
+        Scheme::Https => headers.get_all(TRAILER).iter().cloned().collect(),
+    }
+}
+
+fn announce(headers: &mut HeaderMap, announced: Vec<HeaderValue>) {
+    for value in announced {
+        headers.append(TRAILER, value);
+    }
+}
+
+fn lists(headers: &HeaderMap, name: &HeaderName, wanted: &[u8]) -> bool {
+    let tokens = headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    tokens.into_iter().any(|token| token.trim_ascii().eq_ignore_ascii_case(wanted))
 }
 
 fn drop_hop_by_hop(headers: &mut HeaderMap) {
@@ -72,8 +175,12 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn host_field(destination: &Destination) -> HeaderValue {
-    let text = if destination.port.number() == 80 { destination.host.to_string() } else { destination.to_string() };
+fn host_field(Target { destination, scheme, path: _ }: Target<'_>) -> HeaderValue {
+    let default = match scheme {
+        Scheme::Http => 80,
+        Scheme::Https => 443,
+    };
+    let text = if destination.port.number() == default { destination.host.to_string() } else { destination.to_string() };
     HeaderValue::try_from(text).expect("a canonical host is ASCII without controls")
 }
 
@@ -143,6 +250,70 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_request_is_made_whole_for_what_is_spoken_and_made_so_again() {
+        let destination = Destination::parse("api.allowed.test:443").unwrap();
+        let target = Target { destination: &destination, scheme: Scheme::Https, path: Some("/a") };
+        let request =
+            http::Request::builder().uri("https://evil.test/a/./?q=1").header("host", "evil.test").header("te", "trailers, deflate");
+        let request = request.header("cookie", "a=1").header("cookie", "b=2").header("trailer", "x-sum").header("proxy-authorization", "x");
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        outbound(&mut parts, target, &HeaderValue::from_static("1.1 exeat"));
+        let mut again = parts.clone();
+        let fields = |parts: &Parts| -> Vec<(String, String)> {
+            let mut fields: Vec<_> =
+                parts.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+            fields.sort();
+            fields
+        };
+        let owned = |wanted: &[(&str, &str)]| -> Vec<(String, String)> {
+            wanted.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let one = owned(&[("cookie", "a=1; b=2"), ("host", "api.allowed.test"), ("trailer", "x-sum"), ("via", "1.1 exeat")]);
+        assert_eq!((parts.uri.to_string().as_str(), parts.version, fields(&parts)), ("/a?q=1", Version::HTTP_11, one.clone()));
+        fit(&mut again, target, Speaks::Http2);
+        let two = owned(&[("cookie", "a=1; b=2"), ("te", "trailers"), ("trailer", "x-sum"), ("via", "1.1 exeat")]);
+        assert_eq!(
+            (again.uri.to_string().as_str(), again.version, fields(&again)),
+            ("https://api.allowed.test/a?q=1", Version::HTTP_2, two)
+        );
+        fit(&mut again, target, Speaks::Http1);
+        assert_eq!((again.uri.to_string().as_str(), again.version, fields(&again)), ("/a?q=1", Version::HTTP_11, one));
+    }
+
+    #[test]
+    fn an_authority_names_its_port_unless_that_is_the_schemes() {
+        let rows = [
+            ("a.test:443", Scheme::Https, "a.test"),
+            ("a.test:80", Scheme::Https, "a.test:80"),
+            ("a.test:80", Scheme::Http, "a.test"),
+            ("[2001:db8::1]:8443", Scheme::Https, "[2001:db8::1]:8443"),
+        ];
+        for (destination, scheme, wanted) in rows {
+            let parsed = Destination::parse(destination).unwrap();
+            let target = Target { destination: &parsed, scheme, path: None };
+            for (asked, path) in [("/", "/"), ("*", "*")] {
+                let (mut parts, ()) = http::Request::builder().method("OPTIONS").uri(asked).body(()).unwrap().into_parts();
+                fit(&mut parts, target, Speaks::Http2);
+                let authority = parts.uri.authority().map(ToString::to_string);
+                assert_eq!((authority.as_deref(), parts.uri.path()), (Some(wanted), path), "{destination}");
+                fit(&mut parts, target, Speaks::Http1);
+                assert_eq!((parts.headers[HOST].to_str().unwrap(), parts.uri.path()), (wanted, path), "{destination}");
+            }
+        }
+    }
+
+    #[test]
+    fn trailers_neither_frame_nor_route_nor_authorise() {
+        let mut fields = HeaderMap::new();
+        for name in &NOT_TRAILERS {
+            fields.insert(name, HeaderValue::from_static("x"));
+        }
+        fields.insert("grpc-status", HeaderValue::from_static("0"));
+        trailers(&mut fields);
+        assert_eq!(fields.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["grpc-status"]);
+    }
+
     fn crossed(uri: &str, path: Option<&str>, headers: &[(&str, &str)]) -> Parts {
         let mut request = http::Request::builder().uri(uri);
         for (name, value) in headers {
@@ -150,7 +321,7 @@ mod tests {
         }
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         let destination = Destination::parse("plain.allowed.test:80").unwrap();
-        outbound(&mut parts, Target { destination: &destination, path }, &HeaderValue::from_static("1.1 exeat"));
+        outbound(&mut parts, Target { destination: &destination, scheme: Scheme::Http, path }, &HeaderValue::from_static("1.1 exeat"));
         parts
     }
 }
