@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -41,6 +42,13 @@ pub struct Checked {
     pub expectations: usize,
     /// The files it includes.
     pub includes: Vec<Arc<str>>,
+}
+
+/// Does it, and prints what was found.
+pub(super) fn run(paths: &[PathBuf], (inspects, beside): (bool, &[Warning]), json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let report = check(paths, inspects, beside);
+    report.write(out, json)?;
+    Ok(ExitCode::from(report.exit_code()))
 }
 
 /// Loads files and folders together; `inspects` says that there is a CA, `beside` are warnings of the configuration.
@@ -169,7 +177,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         let fault = serde_json::json!({
             "file": "a.toml", "line": 2, "column": 1, "found": "the unknown key \"who\" in the top level",
-            "wanted": "one of addresses, agent, allow, approvers, block, expect, hold, identify, include, limits, observe_until, unlisted", "fix": "correct its spelling or remove it",
+            "wanted": "one of addresses, agent, allow, approvers, block, expect, hold, identify, include, inject, limits, observe_until, unlisted", "fix": "correct its spelling or remove it",
         });
         assert_eq!((code, json), (1, serde_json::json!({"ok": false, "agents": [], "included": [], "faults": [fault], "warnings": []})));
     }

@@ -12,8 +12,9 @@ use std::time::SystemTime;
 use super::address::{AddressClass, AddressRefusal, Addresses};
 use super::allowlist::Unlisted;
 use super::approvals::{Approval, ApprovalId, Approvals, Asking, Echo};
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Sight};
 use super::destination::Port;
+use super::inject::Injection;
 use super::limits::{LimitedBy, Limits};
 use super::policy::{Agent, Bounds, Policy};
 use super::reason::Reason;
@@ -61,6 +62,7 @@ pub struct Grant {
     opaque: bool,
     websocket: bool,
     normal_path: bool,
+    injection: Option<Box<Injection>>,
     limits: Vec<(LimitedBy, Limits)>,
     until: Option<SystemTime>,
     port: Port,
@@ -95,6 +97,11 @@ impl Grant {
     /// A rule looks at requests here: what is forwarded is the path's normal form, where there is one, as that was judged and asked about.
     pub fn normal_path(&self) -> bool {
         self.normal_path
+    }
+
+    /// The credentials of its own that exeat sends in place of the agent's, where it has any for the destination.
+    pub fn inject(&self) -> Option<&Injection> {
+        self.injection.as_deref()
     }
 
     /// What bounds how much of it passes: every one of these.
@@ -139,7 +146,7 @@ impl Grant {
 /// What a tunnel is opened under whose requests are judged one by one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// The first rule that looks at requests.
+    /// The first rule that looks at requests, or what puts a credential into them.
     pub rule: RuleRef,
 }
 
@@ -185,16 +192,16 @@ impl Policy {
         if let Some(block) = found.never(agent, attempt, capped.map(|(approval, _)| approval)) {
             return Decision::Block(block);
         }
-        if let Some(block) = found.blocked(&attempt.sight) {
+        if let Some(block) = found.blocked(&attempt.sight).or_else(|| found.unproven(attempt)) {
             return Decision::Block(block);
         }
-        if let Some(rule) = found.looks(&attempt.sight) {
-            return Decision::Look(Look { rule: rule.place.clone() });
+        if let Some(place) = found.looks(&attempt.sight) {
+            return Decision::Look(Look { rule: place.clone() });
         }
         if let Some(echo) = approvals.echo(attempt, asking, now) {
             return Decision::Block(Block { echo: Some(echo.clone()), ..block(Reason::Quiet, found.hold) });
         }
-        let granting = Granting { agent, found: &found, port: attempt.destination.port, now };
+        let granting = Granting { agent, found: &found, attempt, now };
         match (capped, found.hold, found.allow) {
             (Some((approval, until)), ..) => Decision::Allow(granting.approved(approval, until)),
             // What binds every agent is not learnt away.
@@ -225,7 +232,7 @@ fn block(reason: Reason, rule: Option<&Rule>) -> Block {
 struct Granting<'a> {
     agent: &'a Agent,
     found: &'a Found<'a>,
-    port: Port,
+    attempt: &'a Attempt,
     now: SystemTime,
 }
 
@@ -271,10 +278,11 @@ impl Granting<'_> {
             addresses,
             opaque: self.found.allow.is_some_and(|(_, allow)| allow.opaque),
             websocket: false,
-            normal_path: self.found.asking() == Asking::ThisRequest,
+            normal_path: self.found.looks(&Sight::NotYet).is_some(),
+            injection: self.agent.bounds.injects.of(self.attempt).map(Box::new),
             limits: self.limits(),
             until: None,
-            port: self.port,
+            port: self.attempt.destination.port,
             at: self.now,
             bounds: self.agent.bounds.clone(),
         }

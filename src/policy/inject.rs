@@ -1,5 +1,9 @@
 //! `[[inject]]`: a credential that exeat puts into requests of one agent to one host, port and scheme.
 
+mod filed;
+pub(super) mod read;
+mod whole;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +11,9 @@ use super::attempt::Scheme;
 use super::destination::Destination;
 use super::request::RequestRule;
 use super::rule::RuleRef;
+pub use filed::Injection;
+pub(super) use filed::Injects;
+pub(super) use whole::{second_looks, twice};
 
 /// One credential for one destination.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +55,7 @@ pub enum Credential {
     },
 }
 
-/// Where a secret comes from. It is never in the policy itself.
+/// Where a secret comes from. It is never in the policy itself. A keyring is asked by a command.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SecretSource {
     /// A variable of exeat's own environment.
@@ -62,11 +69,8 @@ pub enum SecretSource {
         /// How long what it printed is used.
         cache: Duration,
     },
-    /// An entry of the keyring of the system.
-    Keyring {
-        /// The service it is kept under.
-        service: Arc<str>,
-        /// The name beside it.
-        name: Arc<str>,
-    },
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

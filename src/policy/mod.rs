@@ -14,6 +14,7 @@ pub mod host;
 mod identify;
 pub mod index;
 mod indexed;
+pub mod inject;
 pub mod limits;
 mod lint;
 pub mod malformed;

@@ -10,6 +10,7 @@ use crate::policy::address::{Addresses, AddressesFault};
 use crate::policy::attempt::AgentId;
 use crate::policy::document::{Document, Item, Table, one_of};
 use crate::policy::fault::code;
+use crate::policy::inject::read::inject;
 use crate::policy::preset;
 use crate::policy::rule::read::{Source, rules};
 use crate::policy::rule::{Rule, RuleRef, addresses, approvers, fix_of_network, limits};
@@ -17,7 +18,7 @@ use crate::policy::token::TokenDigest;
 use crate::policy::tried::Tried;
 
 /// Keys that no file has that is there to be included.
-const AGENTS_OWN: [&str; 7] = ["agent", "approvers", "identify", "unlisted", "addresses", "observe_until", "limits"];
+const AGENTS_OWN: [&str; 8] = ["agent", "approvers", "identify", "inject", "unlisted", "addresses", "observe_until", "limits"];
 
 /// What an allowlist shares with the files it includes.
 #[derive(Debug)]
@@ -40,8 +41,9 @@ pub(super) fn allowlist(source: Source<'_, '_>) -> (Option<Allowlist>, Vec<Inclu
     let observe = observe_until.and_then(|item| Some((item.moment()?, item.line())));
     let limits = limits(&mut root);
     let approvers = approvers(&mut root);
-    root.not_yet(&["inject", "exclude"]);
+    root.refuse("exclude", "exclude only in [[allow]]", "write exclude = true in the rule for the host");
     let identify = root.tables("identify").filter_map(|table| identify(document, table)).collect();
+    let injects = root.tables("inject").filter_map(|table| inject(source, table)).map(Arc::new).collect();
     let Body { includes, rules, expectations } = body(source, &mut root);
     let allowlist = agent.map(|agent| Allowlist {
         file: document.file().clone(),
@@ -55,6 +57,7 @@ pub(super) fn allowlist(source: Source<'_, '_>) -> (Option<Allowlist>, Vec<Inclu
         approvers,
         identify,
         rules,
+        injects,
         expectations,
         includes: Vec::new(),
     });
@@ -73,7 +76,7 @@ pub(super) fn is_to_be_included(document: &Document<'_>) -> bool {
     let swallowed = |mut table: Table<'_>| ["agent", "unlisted", "observe_until"].iter().any(|key| table.take(key).is_some());
     !root.is_empty()
         && AGENTS_OWN.iter().all(|key| root.take(key).is_none())
-        && !["allow", "hold", "block", "expect"].iter().any(|key| root.tables(key).any(swallowed))
+        && !["allow", "hold", "block", "inject", "expect"].iter().any(|key| root.tables(key).any(swallowed))
 }
 
 /// By what else than a token the agent of a file would be known, as far as that can be read.
