@@ -25,8 +25,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::approval::store::StoreError;
 use crate::approval::{Books, HoldDesk, HoldSettings};
+use crate::config::Config;
 use crate::config::state::StateError;
-use crate::config::{Config, inspect};
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
 use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Spending, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
@@ -124,6 +124,9 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// TLS to origins cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
     /// The state folder cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -226,11 +229,10 @@ impl App {
         let gate = Gate::new(Arc::clone(&policy), company, settings);
         tasks.spawn(export::keep_finding(export::back_ends(config), bound.back_ends.clone(), stop.now.clone()));
         tasks.spawn(Arc::clone(&gate).keep_summing_up(stop.now.clone()));
-        let extra = config.upstream_ca.as_deref().map(inspect::roots).transpose().map_err(StartError::Roots)?.unwrap_or_default();
-        let inspection = Inspection::start(config, extra, SystemTime::now());
+        let inspection = Inspection::start(config, SystemTime::now()).map_err(StartError::Roots)?;
         inspection.watch(&recording.metrics);
         tasks.spawn(Arc::clone(&inspection).keep_telling(stop.now.clone()));
-        let neck = neck(config, bound, Arc::clone(&gate), &stop)?;
+        let neck = neck(config, bound, Arc::clone(&gate), &inspection, &stop)?;
         let front = FrontSettings {
             head: config.limits.head,
             head_timeout: config.limits.head_timeout,
@@ -324,7 +326,7 @@ impl InForce {
     }
 }
 
-fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<Neck, StartError> {
+fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, inspection: &Inspection, stop: &Stop) -> Result<Neck, StartError> {
     let via: Arc<str> = format!("exeat-{}", &uuid::Uuid::now_v7().simple().to_string()[20..]).into();
     let settings = UpstreamSettings {
         connect_timeout: config.limits.connect_timeout,
@@ -333,6 +335,8 @@ fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<
         own_everywhere: bound.everywhere(),
         back_ends: bound.back_ends.guard(),
         via: HeaderValue::try_from(format!("1.1 {via}")).expect("a name of hexadecimal digits is a field value"),
+        authority: inspection.authority(),
+        origin_tls: Arc::new(inspection.origin_tls()?),
         stop: stop.drain.clone(),
         stop_now: stop.now.clone(),
     };

@@ -25,6 +25,11 @@ impl Bundle {
         }
     }
 
+    /// Whether all of these are in it.
+    pub fn holds(&self, certificates: &[CertificateDer<'static>]) -> bool {
+        certificates.iter().all(|certificate| self.known.contains(&certificate[..]))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.certificates.len()

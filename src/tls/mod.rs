@@ -7,3 +7,4 @@ pub mod client_hello;
 pub mod constraints;
 mod leaf;
 pub mod make;
+pub mod origin;
