@@ -232,7 +232,7 @@ impl App {
         let inspection = Inspection::start(config, SystemTime::now()).map_err(StartError::Roots)?;
         inspection.watch(&recording.metrics);
         tasks.spawn(Arc::clone(&inspection).keep_telling(stop.now.clone()));
-        let neck = neck(config, bound, Arc::clone(&gate), &inspection, &stop)?;
+        let neck = neck(config, bound, &inspection, Arc::clone(&gate), &stop)?;
         let front = FrontSettings {
             head: config.limits.head,
             head_timeout: config.limits.head_timeout,
@@ -326,7 +326,7 @@ impl InForce {
     }
 }
 
-fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, inspection: &Inspection, stop: &Stop) -> Result<Neck, StartError> {
+fn neck(config: &Config, bound: &Bound, inspection: &Inspection, gate: Arc<Gate>, stop: &Stop) -> Result<Neck, StartError> {
     let via: Arc<str> = format!("exeat-{}", &uuid::Uuid::now_v7().simple().to_string()[20..]).into();
     let settings = UpstreamSettings {
         connect_timeout: config.limits.connect_timeout,

@@ -127,11 +127,6 @@ impl Authority {
 }
 
 impl Identity {
-    /// One that another authority made.
-    pub(crate) fn of(config: Arc<ServerConfig>) -> Self {
-        Self(config)
-    }
-
     /// A certificate that no authority has signed.
     pub(crate) fn self_signed(names: &[&str]) -> Self {
         let key = KeyPair::generate().unwrap();
@@ -158,6 +153,11 @@ impl Identity {
     /// For those who drive TLS themselves.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         self.0.clone()
+    }
+
+    /// One that another authority made.
+    pub(crate) fn of(config: Arc<ServerConfig>) -> Self {
+        Self(config)
     }
 
     /// The server's side of a handshake.
