@@ -25,8 +25,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::approval::store::StoreError;
 use crate::approval::{Books, HoldDesk, HoldSettings};
+use crate::config::Config;
 use crate::config::state::StateError;
-use crate::config::{Config, inspect};
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
 use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Spending, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
@@ -229,8 +229,7 @@ impl App {
         let gate = Gate::new(Arc::clone(&policy), company, settings);
         tasks.spawn(export::keep_finding(export::back_ends(config), bound.back_ends.clone(), stop.now.clone()));
         tasks.spawn(Arc::clone(&gate).keep_summing_up(stop.now.clone()));
-        let extra = config.upstream_ca.as_deref().map(inspect::roots).transpose().map_err(StartError::Roots)?.unwrap_or_default();
-        let inspection = Inspection::start(config, extra, SystemTime::now());
+        let inspection = Inspection::start(config, SystemTime::now()).map_err(StartError::Roots)?;
         inspection.watch(&recording.metrics);
         tasks.spawn(Arc::clone(&inspection).keep_telling(stop.now.clone()));
         let neck = neck(config, bound, &inspection, Arc::clone(&gate), &stop)?;

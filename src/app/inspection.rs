@@ -17,7 +17,7 @@ use crate::config::{Config, trust};
 use crate::policy::fault::Fault;
 use crate::telemetry::Metrics;
 use crate::telemetry::serve::Readiness;
-use crate::tls::authority::Authority;
+use crate::tls::authority::{Authority, LeafTally};
 use crate::tls::ca::Certified;
 use crate::tls::origin::OriginTls;
 
@@ -35,6 +35,8 @@ pub struct Inspection {
     extra: Vec<CertificateDer<'static>>,
     trust: PathBuf,
     held: Mutex<Held>,
+    /// Counts of authorities that are in force no more.
+    past: Arc<Mutex<LeafTally>>,
 }
 
 #[derive(Debug, Default)]
@@ -47,12 +49,22 @@ struct Held {
 type Stamp = [Option<(u64, u64, i64, i64)>; 2];
 
 impl Inspection {
-    /// Reads the authority for the first time. One that is broken leaves no authority, so that nothing is inspected.
-    pub fn start(config: &Config, extra: Vec<CertificateDer<'static>>, now: SystemTime) -> Arc<Self> {
-        let (authority, held) = (Arc::default(), Mutex::default());
-        let inspection = Self { authority, files: config.inspect.clone(), extra, trust: trust::folder(&config.state), held };
+    /// Reads the authority for the first time. One that is broken leaves no authority, so that nothing is inspected; extra roots that are
+    /// broken are the error.
+    pub fn start(config: &Config, now: SystemTime) -> Result<Arc<Self>, Fault> {
+        let extra = config.upstream_ca.as_deref().map(inspect::roots).transpose()?.unwrap_or_default();
+        let (authority, held, past) = (Arc::default(), Mutex::default(), Arc::default());
+        let inspection = Self { authority, files: config.inspect.clone(), extra, trust: trust::folder(&config.state), held, past };
         inspection.read_again(now);
-        Arc::new(inspection)
+        Ok(Arc::new(inspection))
+    }
+
+    /// How origins are believed: as the system believes, and by the extra roots. What of the system's cannot be read is left out, as everybody does.
+    pub fn origin_tls(&self) -> Result<OriginTls, rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots.add_parsable_certificates(self.extra.iter().cloned());
+        OriginTls::new(roots)
     }
 
     /// The authority in force, as it is from moment to moment.
@@ -72,7 +84,10 @@ impl Inspection {
             Ok(authority) => {
                 let certificate = authority.certificate();
                 tracing::info!(subject = certificate.subject(), "a certificate authority is in force");
-                self.authority.store(Some(Arc::new(authority)));
+                if let Some(last) = self.authority.swap(Some(Arc::new(authority))) {
+                    let mut past = self.past.lock();
+                    *past = past.and(last.tally());
+                }
                 Vec::new()
             }
             Err(faults) => {
@@ -93,14 +108,6 @@ impl Inspection {
         if let Err(error) = trust::write(&self.trust, &trust::bundle(ours, self.extra.iter().cloned())) {
             tracing::warn!(%error, folder = %self.trust.display(), "what clients are to trust cannot be written");
         }
-    }
-
-    /// How origins are verified: by whom the system trusts, and the extra roots. What cannot be read of the system's is left out, as everybody does.
-    pub fn origin_tls(&self) -> Result<OriginTls, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        roots.add_parsable_certificates(self.extra.iter().cloned());
-        OriginTls::new(roots)
     }
 
     /// Whether the files are as they were read.
@@ -146,6 +153,11 @@ impl Inspection {
         if self.files.is_none() {
             return;
         }
+        let (authority, past) = (self.authority(), Arc::clone(&self.past));
+        metrics.watch_leaves(move || {
+            let LeafTally { hit, minted } = past.lock().and(authority.load().as_ref().map(|now| now.tally()).unwrap_or_default());
+            (hit, minted)
+        });
         let authority = self.authority();
         metrics.watch_authority(move || Some(authority.load_full()?.not_after().duration_since(UNIX_EPOCH).ok()?.as_secs()));
     }
@@ -197,7 +209,7 @@ mod tests {
     fn a_broken_authority_keeps_the_last_good_and_a_mended_one_comes_into_force() {
         let (place, now) = (tempfile::tempdir().unwrap(), SystemTime::now());
         write(place.path(), "one", 300, now);
-        let inspection = Inspection::start(&config(place.path()), Vec::new(), now);
+        let inspection = Inspection::start(&config(place.path()), now).unwrap();
         assert_eq!((subject(&inspection).as_deref(), inspection.is_current()), (Some("CN=one"), true));
         assert_eq!(inspection.readiness(now), Readiness::default());
         fs::set_permissions(place.path().join("ca.key"), fs::Permissions::from_mode(0o666)).unwrap();
@@ -214,7 +226,7 @@ mod tests {
     #[test]
     fn one_that_is_broken_or_over_at_the_start_is_none_and_not_ready() {
         let (place, now) = (tempfile::tempdir().unwrap(), SystemTime::now());
-        let inspection = Inspection::start(&config(place.path()), Vec::new(), now);
+        let inspection = Inspection::start(&config(place.path()), now).unwrap();
         assert_eq!((subject(&inspection), inspection.readiness(now).problems.len()), (None, 2));
         write(place.path(), "old", 3, now - 10 * DAY);
         inspection.read_again(now);
@@ -226,7 +238,7 @@ mod tests {
     fn the_end_of_an_authority_is_told_for_thirty_days() {
         let (place, now) = (tempfile::tempdir().unwrap(), SystemTime::now());
         write(place.path(), "one", 40, now);
-        let inspection = Inspection::start(&config(place.path()), Vec::new(), now);
+        let inspection = Inspection::start(&config(place.path()), now).unwrap();
         for (later, wanted) in [(0, None), (11, Some("ends in 28 days")), (40, Some("expired")), (41, Some("expired"))] {
             let notes = inspection.readiness(now + later * DAY + Duration::from_secs(5)).notes;
             assert_eq!(notes.len(), usize::from(wanted.is_some()), "{later}: {notes:?}");
@@ -240,7 +252,7 @@ mod tests {
         fs::write(place.path().join("exeat.toml"), "").unwrap();
         let environment = [("EXEAT_STATE".to_owned(), "/nowhere/at/all".to_owned())];
         let config = Config::load(Some(&place.path().join("exeat.toml")), environment).unwrap();
-        let inspection = Inspection::start(&config, Vec::new(), SystemTime::now());
+        let inspection = Inspection::start(&config, SystemTime::now()).unwrap();
         inspection.write_trust();
         assert_eq!((subject(&inspection), inspection.is_current(), inspection.faults()), (None, true, Vec::new()));
         assert_eq!(inspection.readiness(SystemTime::now()), Readiness::default());

@@ -77,9 +77,10 @@ pub fn env<O: Write, E: Write>(args: &EnvArgs, config: &Config, streams: Streams
     if config.inspects() {
         let folder = files::folder(&config.state);
         crate::config::state::make(&config.state)?;
-        let trust = files::write(&folder, &ca::bundle::of(config, false)?).context("what clients are to trust cannot be written")?;
+        let bundle = ca::bundle::of(config, false)?;
+        let trust = files::write(&folder, &bundle).context("what clients are to trust cannot be written")?;
         let said = |name: &str| std::env::var(name).ok();
-        if let Some(words) = trust::overruled(&trust, said) {
+        if let Some(words) = trust::overruled(&bundle, said) {
             writeln!(err, "warning: {words}")?;
         }
         variables.extend(trust::variables(&trust, said(trust::JAVA).as_deref()));

@@ -162,9 +162,10 @@ fn trusting(config: &Config) -> anyhow::Result<Option<(Folder, Variables)>> {
         return Ok(None);
     }
     let folder = Folder::new()?;
-    let trust = trust::write(&folder.0, &ca::bundle::of(config, false)?).context("what the command is to trust cannot be written")?;
+    let bundle = ca::bundle::of(config, false)?;
+    let trust = trust::write(&folder.0, &bundle).context("what the command is to trust cannot be written")?;
     let said = |name: &str| std::env::var(name).ok();
-    if let Some(words) = env::trust::overruled(&trust, said) {
+    if let Some(words) = env::trust::overruled(&bundle, said) {
         tell(&format!("exeat: {words}"));
     }
     let variables = env::trust::variables(&trust, said(env::trust::JAVA).as_deref());

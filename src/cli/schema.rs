@@ -311,6 +311,13 @@ fn inspect() -> Value {
     table(&["ca_cert", "ca_key"], keys)
 }
 
+fn dns() -> Vec<Key> {
+    vec![
+        ("servers", any(&text()), "Name servers: ip or ip:port. Without them: the system's."),
+        ("timeout", duration(), "How long a look-up may take."),
+    ]
+}
+
 fn exeat() -> Value {
     let million = 1_000_000;
     let listener = vec![
@@ -326,10 +333,6 @@ fn exeat() -> Value {
         ("per_source", number(million), "Questions of one running instance of an agent that may be pending."),
         ("total", number(million), "Questions that may be pending in all."),
         ("quiet_after_deny", duration(), "How long the same question is not asked again after a no."),
-    ];
-    let dns = vec![
-        ("servers", any(&text()), "Name servers: ip or ip:port. Without them: the system's."),
-        ("timeout", duration(), "How long a look-up may take."),
     ];
     let limits = vec![
         ("head", size(), "Bytes of a request head."),
@@ -356,7 +359,7 @@ fn exeat() -> Value {
                 "Metrics and health.",
             ),
             ("hold", table(&[], hold), "How questions wait."),
-            ("dns", table(&[], dns), "Who is asked for names."),
+            ("dns", table(&[], dns()), "Who is asked for names."),
             ("inspect", inspect(), "The certificate authority that exeat looks inside TLS with."),
             (
                 "upstream",

@@ -8,6 +8,7 @@ mod exemplar;
 mod follow;
 mod format;
 mod kept;
+mod leaves;
 mod open_metrics;
 mod process;
 mod questions;
@@ -153,6 +154,12 @@ impl Metrics {
     /// Shows when the certificate authority ends, in seconds since 1970, while there is one.
     pub fn watch_authority(&self, not_after: impl Fn() -> Option<u64> + Send + Sync + 'static) {
         self.sample(Sampled::new(AUTHORITY, move || vec![not_after().map(process::as_figure)]));
+    }
+
+    /// Counts certificates for inspected hosts: those that were there already, and those that were made.
+    pub fn watch_leaves(&self, read: impl Fn() -> (u64, u64) + Send + Sync + 'static) {
+        // As for every figure that is read when asked for: one that is there already stays.
+        let _ = self.registry.register(Box::new(leaves::Leaves::new(read)));
     }
 
     fn sample(&self, sampled: Sampled) {

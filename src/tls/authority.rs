@@ -77,6 +77,14 @@ pub struct LeafTally {
     pub minted: u64,
 }
 
+impl LeafTally {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, more: Self) -> Self {
+        Self { hit: self.hit + more.hit, minted: self.minted + more.minted }
+    }
+}
+
 #[derive(Clone)]
 struct Leaf {
     http1: Arc<ServerConfig>,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use rustls::pki_types::CertificateDer;
 
-use super::ca::pem;
+use super::ca::in_pem;
 
 /// Certificates to trust, each once, in the order they were added.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,11 @@ impl Bundle {
         }
     }
 
+    /// Whether all of these are in it.
+    pub fn holds(&self, certificates: &[CertificateDer<'static>]) -> bool {
+        certificates.iter().all(|certificate| self.known.contains(&certificate[..]))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.certificates.len()
@@ -37,7 +42,7 @@ impl Bundle {
 
     /// As OpenSSL and nearly everyone reads it.
     pub fn pem(&self) -> String {
-        self.certificates.iter().map(|certificate| pem(certificate)).collect()
+        self.certificates.iter().map(|certificate| in_pem(certificate)).collect()
     }
 
     /// As Java reads it: PKCS #12 (RFC 7292), neither encrypted nor authenticated, as all of it is public and a password in an environment is none.

@@ -6,8 +6,8 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{KeyPair, PublicKeyData};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{PemObject, SectionKind};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
@@ -181,7 +181,7 @@ impl Certified {
 
     /// The certificate in PEM.
     pub fn pem(&self) -> String {
-        pem(&self.der)
+        in_pem(&self.der)
     }
 
     /// The subject, for people.
@@ -235,7 +235,7 @@ impl Certified {
 }
 
 /// A certificate in PEM.
-pub(super) fn pem(der: &[u8]) -> String {
+pub(super) fn in_pem(der: &[u8]) -> String {
     let text = data_encoding::BASE64.encode(der);
     let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
@@ -262,12 +262,12 @@ fn private_key(pem: &[u8]) -> Result<Zeroizing<KeyPair>, AuthorityFault> {
             "decrypt it with `openssl pkey -in OLD -out NEW`, into a file that only exeat may read",
         ));
     }
-    let mut sections = <(SectionKind, Vec<u8>) as PemObject>::pem_slice_iter(pem);
-    let is_key = |kind| matches!(kind, SectionKind::PrivateKey | SectionKind::EcPrivateKey | SectionKind::RsaPrivateKey);
-    if !sections.any(|section| section.is_ok_and(|(kind, _)| is_key(kind))) {
-        return Err(fault("no private key", MAKE_ONE));
-    }
-    let key = KeyPair::from_pem(text)
+    // Not the first section: openssl writes EC PARAMETERS in front of a key of its own form.
+    let der = PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
+        let none = matches!(error, pem::Error::NoItemsFound);
+        fault(if none { "no private key" } else { "a private key that is no PEM, or is cut off" }, MAKE_ONE)
+    })?;
+    let key = KeyPair::try_from(&der)
         .map_err(|_| fault("a private key that cannot be used", "take ECDSA P-256, P-384, or RSA of 2048 bits or more"))?;
     Ok(Zeroizing::new(key))
 }

@@ -99,7 +99,7 @@ impl Report {
             writeln!(out, "{}{}", crate::text::plain(&entry.subject, 500), if entry.signs { " (signs)" } else { "" })?;
             writeln!(out, "  sha256     {}", entry.fingerprint)?;
             writeln!(out, "  valid      {} to {} ({} days left)", entry.not_before, entry.not_after, entry.days_left)?;
-            writeln!(out, "  vouches    for {}", crate::text::plain(&entry.constraints, 2000))?;
+            writeln!(out, "  names      {}", crate::text::plain(&entry.constraints, 2000))?;
             if !entry.root {
                 writeln!(out, "  not a root: most clients believe it only with the authority above it")?;
             }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use crate::config::inspect;
 use crate::config::trust::Trust;
+use crate::tls::bundle::Bundle;
 
 /// Names of a PEM file. Nearly all of them take it for the whole of what is trusted, so it holds the system's authorities as well.
 ///
@@ -45,9 +47,10 @@ pub(in crate::cli) fn variables(trust: &Trust, java_before: Option<&str>) -> Vec
     variables
 }
 
-/// In one sentence, which variables of the caller say something else: ours win.
-pub(in crate::cli) fn overruled(trust: &Trust, said: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let other = |name: &&&str| said(name).is_some_and(|value| !value.is_empty() && Path::new(&value) != trust.pem);
+/// In one sentence, which variables of the caller name a file that holds what the bundle does not: ours win.
+pub(in crate::cli) fn overruled(bundle: &Bundle, said: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let lost = |file: &Path| inspect::roots(file).is_ok_and(|roots| !bundle.holds(&roots));
+    let other = |name: &&&str| said(name).is_some_and(|value| lost(Path::new(&value)));
     let names: Vec<&str> = PEM.iter().filter(other).copied().collect();
     (!names.is_empty()).then(|| {
         format!(
@@ -70,8 +73,12 @@ fn java_word(path: &Path) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
+    use crate::tls::make::{self, Wanted};
 
     fn trust() -> Trust {
         Trust { pem: "/s/ca-bundle.pem".into(), java: "/s/truststore.p12".into() }
@@ -98,15 +105,26 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_named_another_file_is_told_of() {
+    fn a_variable_that_named_a_file_with_more_in_it_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let made =
+            |name: &str| make::authority(&Wanted { name, days: 3, permit: &[], exclude: &[] }, SystemTime::now()).unwrap().certificate;
+        let (ours, other) = (made("ours"), made("other"));
+        let mut bundle = Bundle::default();
+        for (file, text) in [("ours.pem", ours.clone()), ("more.pem", ours + &other), ("empty.pem", String::new())] {
+            std::fs::write(folder.path().join(file), text).unwrap();
+        }
+        bundle.add(inspect::roots(&folder.path().join("ours.pem")).unwrap());
+        let at = |file: &str| Some(folder.path().join(file).display().to_string());
         let said = |name: &str| match name {
-            "PIP_CERT" => Some("/corp.pem".to_owned()),
-            "CURL_CA_BUNDLE" => Some("/s/ca-bundle.pem".to_owned()),
-            "DENO_CERT" => Some(String::new()),
+            "PIP_CERT" => at("more.pem"),
+            "CURL_CA_BUNDLE" => at("ours.pem"),
+            "DENO_CERT" => at("empty.pem"),
+            "CONDA_SSL_VERIFY" => Some("true".to_owned()),
             _ => None,
         };
-        let words = overruled(&trust(), said);
+        let words = overruled(&bundle, said);
         assert!(words.as_deref().is_some_and(|words| words.starts_with("PIP_CERT was set already")), "{words:?}");
-        assert_eq!(overruled(&trust(), |_| None), None);
+        assert_eq!(overruled(&bundle, |_| None), None);
     }
 }

@@ -79,6 +79,8 @@ fn the_schema_knows_the_keys_that_the_readers_know() {
         ("[metrics]", "/properties/metrics"),
         ("[hold]", "/properties/hold"),
         ("[dns]", "/properties/dns"),
+        ("[inspect]", "/properties/inspect"),
+        ("[upstream]", "/properties/upstream"),
         ("[guard]", "/properties/guard"),
         ("[limits]", "/properties/limits"),
         ("[journal]", "/properties/journal"),

@@ -48,11 +48,12 @@ fn what_is_no_authority_that_clients_would_believe_is_a_fault() {
     let usage = of(|params| params.key_usages = vec![KeyUsagePurpose::DigitalSignature]);
     let purpose = of(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]);
     let nameless = of(|params| params.distinguished_name = rcgen::DistinguishedName::new());
+    let cut_key = &key[..key.len() / 2];
     let cut = &good[..good.len() / 2];
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let senseless = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    let rows: [(&str, &str, Part, &str); 17] = [
+    let rows: [(&str, &str, Part, &str); 18] = [
         ("", &key, Part::Certificate, "no certificate"),
         ("agent = \"coder\"\n", &key, Part::Certificate, "no certificate"),
         (&key, &key, Part::Certificate, "a private key, and no certificate"),
@@ -70,6 +71,7 @@ fn what_is_no_authority_that_clients_would_believe_is_a_fault() {
         (&good, &good, Part::Key, "no private key"),
         (&good, encrypted, Part::Key, "an encrypted private key"),
         (&good, senseless, Part::Key, "a private key that cannot be used"),
+        (&good, cut_key, Part::Key, "a private key that is no PEM, or is cut off"),
     ];
     for (cert, key, part, found) in rows {
         let fault = read(cert, key).unwrap_err();

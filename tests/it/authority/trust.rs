@@ -148,3 +148,32 @@ fn installed_clients_trust_what_the_printed_variables_name_and_nothing_without_t
     }
     assert!(tried > 0, "no client is installed");
 }
+
+/// Keys and names as other tools make them; a client compares the issuer of a leaf with the subject of its authority octet for octet.
+#[test]
+fn an_authority_of_somebody_elses_making_is_believed() {
+    let here = |program: &str| Command::new(program).arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    if !here("openssl") || !here("curl") {
+        eprintln!("NOTICE: openssl or curl is not installed, other authorities are not tried");
+        return;
+    }
+    for key in
+        ["ecparam -name prime256v1 -genkey", "ecparam -name secp384r1 -genkey -noout", "genrsa -traditional 2048", "genpkey -algorithm RSA"]
+    {
+        let folder = tempfile::TempDir::with_prefix("exeat-it-").unwrap();
+        let script = format!(
+            "openssl {key} -out ca.key && openssl req -new -x509 -key ca.key -days 30 -subj '/DC=example/DC=corp/O=A+OU=b/CN=x' \
+             -addext keyUsage=critical,keyCertSign -out ca.pem"
+        );
+        let made = Command::new("sh").args(["-c", &script]).current_dir(folder.path()).stderr(Stdio::piped()).output().unwrap();
+        assert!(made.status.success(), "{key}: {}", String::from_utf8_lossy(&made.stderr));
+        let [pem, secret] = ["ca.pem", "ca.key"].map(|file| std::fs::read(folder.path().join(file)).unwrap());
+        let authority = Authority::read(&pem, &secret, SystemTime::now()).unwrap_or_else(|fault| panic!("{key}: {fault}"));
+        let config = authority.server_config(&Host::parse("localhost").unwrap(), Offer::Both).unwrap();
+        let origin = Origin::https(&Identity::of(config), answer);
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--http1.1", "--noproxy", "*", "--max-time", "60", "--cacert"]).arg(folder.path().join("ca.pem"));
+        let output = curl.arg(format!("https://localhost:{}/page", origin.port())).output().unwrap();
+        assert!(output.status.success(), "{key}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}

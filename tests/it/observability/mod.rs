@@ -18,9 +18,6 @@ use crate::support::proxy::of_kind;
 use prometheus::{Prometheus, deployed, is_here};
 use traffic::Traffic;
 
-/// Metrics that no run of these tests has yet, and what will bring them. Once one is there, it has to leave this list.
-const NOT_YET: [(&str, &str); 1] = [("exeat_ca_not_after_seconds", "the certificate authority of inspection")];
-
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn dashboard() -> Value {
@@ -65,20 +62,6 @@ fn compared(alert: &str) -> String {
     alert[..sign.unwrap_or_else(|| panic!("an alert that compares nothing: {alert}"))].to_owned()
 }
 
-/// Without what waits for a metric that is not there yet, by itself or through a recorded name.
-fn due(all: Vec<(String, String)>) -> BTreeMap<String, String> {
-    let mut missing: BTreeSet<String> = NOT_YET.iter().map(|(metric, _)| (*metric).to_owned()).collect();
-    loop {
-        let waits = |text: &str| missing.iter().any(|name| text.contains(name));
-        let more: Vec<_> = all.iter().filter(|(name, text)| name.contains(':') && waits(text) && !missing.contains(name)).collect();
-        if more.is_empty() {
-            return all.iter().filter(|(_, text)| !waits(text)).map(|(name, text)| (text.clone(), name.clone())).collect();
-        }
-        let more: Vec<String> = more.into_iter().map(|(name, _)| name.clone()).collect();
-        missing.extend(more);
-    }
-}
-
 fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
@@ -117,16 +100,14 @@ fn every_expression_returns_data_and_exemplars_lead_to_attempts() {
         scope.spawn(|| traffic.go_on(&over, |_| 0));
         let ends = EndOnDrop(&over);
         until("rules that were evaluated", || prometheus.values("exeat:decisions:rate5m").len() == 1);
-        let mut without = due(of_dashboard().into_iter().chain(of_rules(&prometheus)).collect());
+        let all = of_dashboard().into_iter().chain(of_rules(&prometheus));
+        let mut without: BTreeMap<String, String> = all.map(|(name, text)| (text, name)).collect();
         assert!(without.len() > 60, "the real expressions are read: {}", without.len());
         let deadline = Instant::now() + PATIENCE;
         while !without.is_empty() {
             without.retain(|expression, _| prometheus.values(expression).is_empty());
             assert!(without.is_empty() || Instant::now() < deadline, "no data for {without:#?}\n{}", traffic.proxy.metrics());
             thread::sleep(Duration::from_millis(200));
-        }
-        for (metric, why) in NOT_YET {
-            assert!(prometheus.values(metric).is_empty(), "{metric} is there: take it off NOT_YET, where it waited for {why}");
         }
         let alerts = prometheus.api("alerts", &[]);
         assert_eq!(alerts["alerts"].as_array().unwrap().iter().filter(|alert| alert["state"] == "firing").count(), 0, "{alerts}");

@@ -6,6 +6,7 @@ use crate::support::p0::{P0, a};
 use crate::support::proxy::Proxy;
 use crate::support::site::{credentials, offer};
 use crate::support::talk::TlsTalk;
+use crate::support::tls::Authority;
 
 /// Agents `a` and `b` of P0, `busy` who has a limit, and `torn` whose file breaks once the proxy runs.
 pub(super) struct Traffic {
@@ -23,6 +24,7 @@ impl Traffic {
         // Nobody listens at the one; the other takes all.
         p0.site.set("telemetry", "otlp", "\"http://127.0.0.1:1\"");
         p0.site.set("telemetry.ocsf", "file", "\"ocsf.jsonl\"");
+        p0.site.inspecting(&Authority::new(), &p0.authority);
         let tables = GOOD.replace("PORT", &p0.plain.port().to_string());
         p0.site.agent("busy", "limits = { per_minute = 3 }", &tables);
         p0.site.agent("torn", "", &tables);
