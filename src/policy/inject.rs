@@ -48,7 +48,7 @@ pub enum Credential {
     },
 }
 
-/// Where a secret comes from. It is never in the policy itself.
+/// Where a secret comes from. It is never in the policy itself. A keyring is asked by a command.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SecretSource {
     /// A variable of exeat's own environment.
@@ -61,12 +61,5 @@ pub enum SecretSource {
         line: Arc<[Arc<str>]>,
         /// How long what it printed is used.
         cache: Duration,
-    },
-    /// An entry of the keyring of the system.
-    Keyring {
-        /// The service it is kept under.
-        service: Arc<str>,
-        /// The name beside it.
-        name: Arc<str>,
     },
 }

@@ -14,6 +14,8 @@ pub mod host;
 mod identify;
 pub mod index;
 mod indexed;
+pub mod inject;
+pub mod leaks;
 pub mod limits;
 mod lint;
 pub mod malformed;
