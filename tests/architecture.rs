@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["policy", "text"]),
     ("explain", &["policy", "text"]),
     ("admin", &["approval", "config", "egress", "explain", "journal", "policy", "telemetry", "text"]),
-    ("app", &["admin", "approval", "config", "egress", "front", "journal", "policy", "secrets", "telemetry", "text"]),
+    ("app", &["admin", "approval", "config", "egress", "front", "journal", "policy", "secrets", "telemetry", "text", "tls"]),
     ("cli", &["admin", "app", "approval", "config", "egress", "explain", "front", "journal", "policy", "telemetry", "text"]),
     ("lib", &[]),
     ("main", &["cli"]),

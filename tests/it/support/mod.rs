@@ -1,4 +1,4 @@
-//! What the tests stand on: a scripted name server, recording origins, the real binary, raw conversations, a pseudo-terminal.
+//! What the tests stand on: a scripted name server, recording origins, origins as the web has them, the real binary, raw conversations, a pseudo-terminal.
 
 pub(crate) mod ahead;
 pub(crate) mod dns;
@@ -10,3 +10,5 @@ pub(crate) mod site;
 pub(crate) mod strict;
 pub(crate) mod talk;
 pub(crate) mod tls;
+pub(crate) mod visit;
+pub(crate) mod web;

@@ -1,6 +1,7 @@
 //! A place to run the proxy in: a temporary folder with its configuration, a scripted name server, agents with tokens.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -8,6 +9,7 @@ use tempfile::TempDir;
 
 use super::dns::Dns;
 use super::proxy::Proxy;
+use super::tls::Authority;
 
 /// The place. Every start of the proxy in it shares its state.
 pub(crate) struct Site {
@@ -42,6 +44,19 @@ impl Site {
     pub(crate) fn set(&mut self, section: &str, key: &str, value: &str) {
         self.settings.retain(|(s, k, _)| (s.as_str(), k.as_str()) != (section, key));
         self.settings.push((section.to_owned(), key.to_owned(), value.to_owned()));
+    }
+
+    /// Lets the proxy look into TLS with one authority, and trust the origins of another.
+    pub(crate) fn inspecting(&mut self, ours: &Authority, origins: &Authority) {
+        let (certificate, key) = ours.signing();
+        for (name, text) in [("inspect.pem", certificate), ("inspect.key", key), ("origins.pem", origins.signing().0)] {
+            let path = self.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        self.set("inspect", "ca_cert", "\"inspect.pem\"");
+        self.set("inspect", "ca_key", "\"inspect.key\"");
+        self.set("upstream", "ca", "\"origins.pem\"");
     }
 
     /// Writes an agent's allowlist: top-level keys, then tables. It is identified by `token(name)`.
