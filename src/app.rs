@@ -34,6 +34,7 @@ use crate::journal::JournalError;
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
+use crate::secrets::Secrets;
 use crate::telemetry::dial::Found;
 use crate::telemetry::metrics::AgentNames;
 use crate::telemetry::serve::{Readiness, Ready};
@@ -328,6 +329,7 @@ fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<
         via: HeaderValue::try_from(format!("1.1 {via}")).expect("a name of hexadecimal digits is a field value"),
         authority: Arc::new(ArcSwapOption::empty()),
         origin_tls: Arc::new(origin_tls()?),
+        secrets: Secrets::new(config.allowlists.clone()),
         stop: stop.drain.clone(),
         stop_now: stop.now.clone(),
     };

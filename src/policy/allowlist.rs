@@ -18,6 +18,7 @@ use super::attempt::AgentId;
 use super::document::Document;
 use super::fault::{Fault, Warning};
 use super::floor::Floor;
+use super::leaks::Leaks;
 use super::limits::Limits;
 use super::lint;
 use super::rule::read::Source;
@@ -51,6 +52,8 @@ pub struct Allowlist {
     pub approvers: u8,
     /// How the agent is known: any one of these.
     pub identify: Vec<Identify>,
+    /// What its requests are searched for before they leave.
+    pub leaks: Option<Arc<Leaks>>,
     /// The rules, its own and those it includes; their order means nothing.
     pub rules: Vec<Rule>,
     /// What the rules are to decide; they do.
@@ -98,8 +101,9 @@ impl Allowlist {
     /// Reads an allowlist and all it includes. Every fault is told at once, in whichever file it stands.
     pub fn read(file: &str, text: &str, reading: &Reading<'_>) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
         let document = Document::parse(file, text);
-        let (allowlist, entries) = read::allowlist(Source { document: &document, inspects: reading.inspects });
+        let (allowlist, entries, beside) = read::allowlist(Source { document: &document, inspects: reading.inspects }, reading.library);
         let (mut faults, mut warnings) = document.into_findings();
+        faults.extend(beside);
         let included = Included::read(entries, reading);
         faults.extend(included.faults);
         warnings.extend(included.warnings);
@@ -164,6 +168,7 @@ impl Allowlist {
             observe_line: 0,
             limits: Limits::default(),
             approvers: 1,
+            leaks: None,
             identify: Vec::new(),
             rules: Vec::new(),
             expectations: Vec::new(),

@@ -8,6 +8,8 @@ mod rules;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::inject::SecretSource;
 use super::rule::RuleRef;
 pub(super) use read::leaks;
@@ -55,7 +57,7 @@ pub enum Encoded {
 }
 
 /// What was found in a request: the names of rules, never the text.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LeakFound {
     /// The rules, in the order of their finds, each once.
     pub rules: Arc<[Arc<str>]>,
@@ -64,7 +66,8 @@ pub struct LeakFound {
 }
 
 /// A part of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LeakPlace {
     /// Path or query.
     Url,

@@ -99,9 +99,14 @@ impl Masking {
         rest
     }
 
-    /// Something is held back.
-    pub fn holds(&self) -> bool {
-        !self.held.is_empty()
+    /// So many bytes are held back.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// What is masked.
+    pub fn masker(&self) -> &Masker {
+        &self.masker
     }
 }
 
@@ -149,7 +154,7 @@ mod tests {
         }
         assert_eq!(masking.end(), "");
         assert_eq!(masking.pass(b"hunter2"), "");
-        assert_eq!((masking.holds(), masking.end(), masking.holds()), (true, Bytes::from("hunter2"), false));
+        assert_eq!((masking.held(), masking.end(), masking.held()), (7, Bytes::from("hunter2"), 0));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod file;
 mod forms;
 pub mod mask;
 pub mod scan;
+mod scanners;
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -30,6 +31,7 @@ pub struct Secret(Zeroizing<Vec<u8>>);
 /// Where secrets are had from. It keeps what a command printed, and what stood in files that have not changed.
 #[derive(Debug)]
 pub struct Secrets {
+    scanners: scanners::Scanners,
     environment: fn(&str) -> Option<Vec<u8>>,
     files: Arc<Files>,
     commands: Commands,
@@ -84,7 +86,7 @@ impl Secrets {
 
     fn within(base: Option<PathBuf>, environment: fn(&str) -> Option<Vec<u8>>) -> Arc<Self> {
         let base = base.unwrap_or_else(|| PathBuf::from("/"));
-        Arc::new(Self { environment, files: Arc::new(Files::new(base.clone())), commands: Commands::new(base) })
+        Arc::new(Self { scanners: scanners::Scanners::default(), environment, files: Arc::new(Files::new(base.clone())), commands: Commands::new(base) })
     }
 
     /// The value a source has at this moment. One that cannot be had is an error, whatever was had before.

@@ -122,13 +122,20 @@ impl Scan {
         self.looked(Bytes::new(), true)
     }
 
-    /// Something is held back.
-    pub fn holds(&self) -> bool {
-        self.left < self.seen.len()
+    /// What is found in a text beside the body, but for what is excused.
+    pub fn look_beside(&self, text: &[u8]) -> Finds {
+        let mut finds = self.scanner.look(text);
+        finds.retain(|find| !self.excused.contains(find));
+        finds
+    }
+
+    /// So many bytes are held back.
+    pub fn held(&self) -> usize {
+        self.seen.len() - self.left
     }
 
     fn looked(&mut self, piece: Bytes, ended: bool) -> Result<Bytes, Finds> {
-        let nothing_held = !self.holds();
+        let nothing_held = self.held() == 0;
         self.seen.extend_from_slice(&piece);
         let passes = self.passes(ended)?;
         let passed = if nothing_held && passes == self.seen.len() { piece } else { Bytes::copy_from_slice(&self.seen[self.left..passes]) };

@@ -4,5 +4,6 @@ pub mod authority;
 pub mod ca;
 pub mod client_hello;
 pub mod constraints;
+pub mod identity;
 mod leaf;
 pub mod origin;

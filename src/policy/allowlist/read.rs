@@ -5,11 +5,12 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::include::{Include, IncludeName};
-use super::{Allowlist, Expectation, Expected, Identify, Unlisted};
+use super::{Allowlist, Expectation, Expected, Identify, Library, Unlisted};
 use crate::policy::address::{Addresses, AddressesFault};
 use crate::policy::attempt::AgentId;
 use crate::policy::document::{Document, Item, Table, one_of};
-use crate::policy::fault::code;
+use crate::policy::fault::{Fault, code};
+use crate::policy::leaks::leaks;
 use crate::policy::preset;
 use crate::policy::rule::read::{Source, rules};
 use crate::policy::rule::{Rule, RuleRef, addresses, approvers, fix_of_network, limits};
@@ -17,7 +18,7 @@ use crate::policy::token::TokenDigest;
 use crate::policy::tried::Tried;
 
 /// Keys that no file has that is there to be included.
-const AGENTS_OWN: [&str; 7] = ["agent", "approvers", "identify", "unlisted", "addresses", "observe_until", "limits"];
+const AGENTS_OWN: [&str; 8] = ["agent", "approvers", "identify", "unlisted", "addresses", "observe_until", "limits", "leaks"];
 
 /// What an allowlist shares with the files it includes.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(super) struct Body {
 }
 
 /// Reads an agent's file, but for what it includes; no allowlist where it has no usable agent. What else is wrong stands in the document.
-pub(super) fn allowlist(source: Source<'_, '_>) -> (Option<Allowlist>, Vec<Include>) {
+pub(super) fn allowlist(source: Source<'_, '_>, library: &dyn Library) -> (Option<Allowlist>, Vec<Include>, Vec<Fault>) {
     let document = source.document;
     let mut root = document.root();
     let named = root.require("agent", r#"write agent = "NAME" at the top of the file"#);
@@ -41,6 +42,7 @@ pub(super) fn allowlist(source: Source<'_, '_>) -> (Option<Allowlist>, Vec<Inclu
     let limits = limits(&mut root);
     let approvers = approvers(&mut root);
     root.not_yet(&["inject", "exclude"]);
+    let (leaks, beside) = leaks(document, &mut root, library);
     let identify = root.tables("identify").filter_map(|table| identify(document, table)).collect();
     let Body { includes, rules, expectations } = body(source, &mut root);
     let allowlist = agent.map(|agent| Allowlist {
@@ -53,12 +55,13 @@ pub(super) fn allowlist(source: Source<'_, '_>) -> (Option<Allowlist>, Vec<Inclu
         observe_line: observe.map_or(0, |(_, line)| line),
         limits,
         approvers,
+        leaks,
         identify,
         rules,
         expectations,
         includes: Vec::new(),
     });
-    (allowlist, includes)
+    (allowlist, includes, beside)
 }
 
 /// The agent of a file of which nothing else need be right.
