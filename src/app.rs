@@ -327,8 +327,10 @@ fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<
         own_everywhere: bound.everywhere(),
         back_ends: bound.back_ends.guard(),
         via: HeaderValue::try_from(format!("1.1 {via}")).expect("a name of hexadecimal digits is a field value"),
-        authority: Arc::new(ArcSwapOption::empty()),
-        origin_tls: Arc::new(origin_tls()?),
+        authority: Arc::new(ArcSwapOption::from_pointee(
+            config.inspect.as_ref().and_then(|files| crate::config::inspect::authority(files, std::time::SystemTime::now()).ok()),
+        )),
+        origin_tls: Arc::new(origin_tls(config)?),
         secrets: Secrets::new(config.allowlists.clone()),
         stop: stop.drain.clone(),
         stop_now: stop.now.clone(),
@@ -338,9 +340,11 @@ fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<
 }
 
 /// Trusts whom the system trusts. Certificates of it that cannot be read are left out, as everybody does.
-fn origin_tls() -> Result<OriginTls, StartError> {
+fn origin_tls(config: &Config) -> Result<OriginTls, StartError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let extra = config.upstream_ca.as_deref().and_then(|file| crate::config::inspect::roots(file).ok());
+    roots.add_parsable_certificates(extra.unwrap_or_default());
     Ok(OriginTls::new(roots)?)
 }
 

@@ -17,11 +17,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("approval", &["egress", "policy", "text"]),
     ("journal", &["egress", "policy", "text"]),
     ("telemetry", &["egress", "journal", "policy", "text"]),
-    ("config", &["policy", "text"]),
+    ("config", &["policy", "text", "tls"]),
     ("explain", &["policy", "text"]),
     ("admin", &["approval", "config", "egress", "explain", "journal", "policy", "telemetry", "text"]),
     ("app", &["admin", "approval", "config", "egress", "front", "journal", "policy", "secrets", "telemetry", "text", "tls"]),
-    ("cli", &["admin", "app", "approval", "config", "egress", "explain", "front", "journal", "policy", "telemetry", "text"]),
+    ("cli", &["admin", "app", "approval", "config", "egress", "explain", "front", "journal", "policy", "telemetry", "text", "tls"]),
     ("lib", &[]),
     ("main", &["cli"]),
 ];

@@ -180,9 +180,7 @@ impl Certified {
 
     /// The certificate in PEM.
     pub fn pem(&self) -> String {
-        let text = data_encoding::BASE64.encode(&self.der);
-        let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+        pem(&self.der)
     }
 
     /// The subject, for people.
@@ -223,6 +221,13 @@ impl Certified {
         }
         Ok(())
     }
+}
+
+/// A certificate in PEM.
+pub(super) fn pem(der: &[u8]) -> String {
+    let text = data_encoding::BASE64.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 /// Every certificate of a PEM file, each an authority's.
