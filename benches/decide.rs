@@ -91,5 +91,6 @@ fn attempt(at: usize, host: &str, kind: Kind) -> Attempt {
         scheme,
         sight,
         within: None,
+        proven: true,
     }
 }

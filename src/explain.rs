@@ -12,13 +12,13 @@ use utoipa::ToSchema;
 
 use crate::policy::Policy;
 use crate::policy::address::Addresses;
-use crate::policy::approvals::Approvals;
-use crate::policy::attempt::{AgentId, Attempt, Sight};
+use crate::policy::attempt::{AgentId, Attempt, Scheme, Sight};
 use crate::policy::decide::{Basis, Block, Decision, Grant, Would};
+use crate::policy::inject::{Inject, Injection};
 use crate::policy::limits::{LimitedBy, Limits};
 use crate::policy::reason::Reason;
 use crate::policy::rule::RuleRef;
-use crate::policy::tried::{NotTried, Tried};
+use crate::policy::tried::{Judged, NotTried, Tried};
 use crate::policy::units::spelled_size;
 use crate::text::ascii_json;
 pub use remedy::Remedy;
@@ -27,7 +27,7 @@ use why::{Others, Speaking};
 
 const BY_THE_FILES: &str = "this goes by the files: approvals and the quiet time of a running exeat are not considered";
 
-const INSIDE: &str = "each plain HTTP request in the tunnel is judged by itself; TLS in it is refused in this version:";
+const INSIDE: &str = "each request in the tunnel is judged by itself, plain or inside TLS; TLS is refused where [inspect] has no CA:";
 
 /// What an agent would get. The field names are promises: `--json` prints them.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -38,9 +38,13 @@ pub struct Explanation {
     pub host: String,
     /// The port.
     pub port: u16,
-    /// The method, where the request is in plain sight.
+    /// `http` or `https`, where what decides is a request.
+    pub scheme: Option<&'static str>,
+    /// `file:line` of what makes exeat look into the tunnel, where what decides is the request inside TLS.
+    pub through: Option<String>,
+    /// The method, where the request is seen.
     pub method: Option<Arc<str>>,
-    /// The path's normal form, where the request is in plain sight and its path has one.
+    /// The path's normal form, where the request is seen and its path has one.
     pub path: Option<String>,
     /// Why its path has none: a rule that looks at paths refuses it.
     pub path_unclear: Option<String>,
@@ -60,6 +64,8 @@ pub struct Explanation {
     pub until: Option<String>,
     /// What the host may resolve to; empty for a block.
     pub addresses: Vec<String>,
+    /// Where exeat has credentials for the destination: what it puts in, as `WHAT by file:line`. The agent's own are taken out, also where nothing is put in.
+    pub credentials: Option<Vec<String>>,
     /// What bounds how much of it passes.
     pub limits: Vec<Limit>,
     /// Where requests lead that are not in sight yet; empty unless the decision is `look`.
@@ -111,13 +117,14 @@ pub fn explain(policy: &Policy, agent: &AgentId, target: &str, now: SystemTime) 
         let known = if names.is_empty() { none.to_owned() } else { format!("there are: {names}") };
         return Err(Unexplained::NoSuchAgent { agent: agent.clone(), known });
     };
-    let attempt = Tried::parse(target)?.attempt(agent);
-    let decision = policy.decide(&attempt, &Approvals::default(), now);
+    let Judged { attempt, decision, through } = Tried::parse(target)?.judge(policy, agent, now);
     let speaking = Speaking::of(&decision);
     let Others { listed, left_out } = Others::of(rules.zip(0..), policy, &attempt, (&speaking, now));
     let Remedy { to_allow, in_the_way } = Remedy::of(policy, &attempt, &decision, now);
     let floor_file = &policy.floor().file;
     let found = Explanation {
+        scheme: attempt.scheme.map(Scheme::as_str),
+        through: through.map(|look| look.rule.to_string()),
         method: attempt.sight.meant().map(|line| line.method),
         path: attempt.sight.seen().and_then(|seen| seen.path.normal().ok()).map(str::to_owned),
         path_unclear: attempt.sight.seen().and_then(|seen| seen.path.normal().err()).map(|why| why.to_string()),
@@ -147,6 +154,8 @@ fn nothing(attempt: &Attempt) -> Explanation {
         agent: attempt.agent.clone(),
         host: attempt.destination.host.to_string(),
         port: attempt.destination.port.number(),
+        scheme: None,
+        through: None,
         method: None,
         path: None,
         path_unclear: None,
@@ -158,6 +167,7 @@ fn nothing(attempt: &Attempt) -> Explanation {
         would: None,
         until: None,
         addresses: Vec::new(),
+        credentials: None,
         limits: Vec::new(),
         looked_at: Vec::new(),
         others: Vec::new(),
@@ -184,6 +194,7 @@ fn granted(grant: &Grant, found: Explanation) -> Explanation {
         would,
         until: grant.until().map(moment),
         addresses: written(grant.addresses()),
+        credentials: grant.inject().map(credentials),
         limits: grant.limits().iter().map(limit).collect(),
         ..found
     }
@@ -208,11 +219,16 @@ impl Explanation {
         let reason = self.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
         let floor = if self.by_floor { "the floor's " } else { "" };
         let rule = self.rule.as_deref().map(|rule| format!(" by {floor}{rule}")).unwrap_or_default();
+        let to = format!("{}:{}", self.host, self.port);
+        let scheme = self.scheme.unwrap_or("http");
         let request = match (&self.method, &self.path) {
-            (Some(method), Some(path)) => format!("{method} http://{}:{}{path}", self.host, self.port),
-            (Some(method), None) => format!("{method} http://{}:{}", self.host, self.port),
-            (None, _) => format!("{}:{}", self.host, self.port),
+            (Some(method), Some(path)) => format!("{method} {scheme}://{to}{path}"),
+            (Some(method), None) => format!("{method} {scheme}://{to}"),
+            (None, _) => to.clone(),
         };
+        if let Some(through) = &self.through {
+            writeln!(out, "look: {} to {to} by {through} ({})", self.agent, Reason::Inspect)?;
+        }
         writeln!(out, "{}: {} to {request}{rule}{reason}", self.decision, self.agent)?;
         self.write_terms(out)?;
         self.write_others(out)?;
@@ -240,6 +256,10 @@ impl Explanation {
         }
         if !self.addresses.is_empty() {
             writeln!(out, "may resolve to: {}", self.addresses.join(", "))?;
+        }
+        if let Some(credentials) = &self.credentials {
+            let put_in = if credentials.is_empty() { "nothing is put in".to_owned() } else { format!("put in: {}", credentials.join(", ")) };
+            writeln!(out, "credentials: the agent's own are taken out; {put_in}")?;
         }
         for Limit { by, open, per_minute, bytes_per_day } in &self.limits {
             let open = open.map(|open| format!("{open} open at once"));
@@ -271,6 +291,15 @@ impl Explanation {
         }
         Ok(())
     }
+}
+
+fn credentials(injection: &Injection) -> Vec<String> {
+    let Injection { headers: _, apply } = injection;
+    let words = |inject: &Arc<Inject>| {
+        let what = inject.field().map_or_else(|| "a client certificate".to_owned(), ToString::to_string);
+        format!("{what} by {}", inject.place)
+    };
+    apply.iter().map(words).collect()
 }
 
 /// The target as it is judged, for hints that name a command.

@@ -25,6 +25,7 @@
 //!     scheme: None,
 //!     sight: Sight::NotYet,
 //!     within: None,
+//!     proven: true,
 //! };
 //! let decide = |to: &str| policy.decide(&attempt(to), &Approvals::default(), SystemTime::now());
 //! assert!(matches!(decide("api.example.com:443"), Decision::Allow(_)));

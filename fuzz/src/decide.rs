@@ -154,6 +154,7 @@ fn attempt(ask: &Ask, loud: bool) -> Attempt {
         scheme: request.is_some().then_some(Scheme::Http),
         sight: request.map_or(Sight::NotYet, |request| Sight::Seen(request.into())),
         within: within.map(|tunnel| AttemptId(Uuid::from_u128(tunnel))),
+        proven: true,
     }
 }
 

@@ -100,7 +100,7 @@ impl Question {
     /// An attempt that would ask the same.
     pub fn next(&self) -> Attempt {
         let Subject { agent, instance, destination, scheme, request: _ } = self.subject.clone();
-        Attempt { id: AttemptId(Uuid::nil()), agent, instance, destination, scheme, sight: self.sight.clone(), within: None }
+        Attempt { id: AttemptId(Uuid::nil()), agent, instance, destination, scheme, sight: self.sight.clone(), within: None, proven: true }
     }
 }
 

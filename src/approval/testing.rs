@@ -160,5 +160,6 @@ pub(crate) fn attempt(number: u128, who: &str, place: u8) -> Attempt {
         scheme: None,
         sight: Sight::NotYet,
         within: None,
+        proven: true,
     }
 }

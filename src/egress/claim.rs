@@ -110,10 +110,10 @@ impl Claim {
         }
     }
 
-    /// The attempt it is, once it is known whose and where to.
-    pub(super) fn attempt(&self, id: AttemptId, agent: AgentId, destination: Destination) -> Attempt {
+    /// The attempt it is, once it is known whose and where to, and whether more than where it comes from proves that.
+    pub(super) fn attempt(&self, id: AttemptId, agent: AgentId, destination: Destination, proven: bool) -> Attempt {
         let (instance, scheme, within) = (self.instance(), self.scheme(), self.within());
-        Attempt { id, agent, instance, destination, scheme, sight: self.sight.clone(), within }
+        Attempt { id, agent, instance, destination, scheme, sight: self.sight.clone(), within, proven }
     }
 
     /// The peer's address where nothing better tells. This machine is one peer: a process on it picks its address.

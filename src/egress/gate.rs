@@ -143,8 +143,9 @@ impl Gate {
             }
             None => {}
         }
-        let agent = match identify(&self.policy.load(), &claim.who) {
-            Ok(agent) => agent,
+        let policy = self.policy.load_full();
+        let (agent, proven) = match identify(&policy, &claim.who) {
+            Ok(agent) => (agent, policy.proves(&claim.who.evidence)),
             Err(reason) => return Err(open.refuse(reason, unidentified(&claim.who))),
         };
         open.identified(agent.clone());
@@ -155,7 +156,7 @@ impl Gate {
             Some(seat) => open.seated(seat),
             None => return Err(self.full(open, "limits.per_agent")),
         }
-        let attempt = claim.attempt(open.id(), agent, destination);
+        let attempt = claim.attempt(open.id(), agent, destination, proven);
         self.decide(open, attempt, claim.who).await
     }
 

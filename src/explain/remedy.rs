@@ -57,8 +57,11 @@ fn held(rule: &str) -> String {
 
 fn look(attempt: &Attempt) -> String {
     let Destination { host, port } = &attempt.destination;
-    let number = port.number();
-    format!("the tunnel is not judged as a whole; explain a request, as in \"GET http://{host}:{number}/PATH\"")
+    let url = match port.number() {
+        443 => format!("https://{host}"),
+        number => format!("http://{host}:{number}"),
+    };
+    format!("the tunnel is not judged as a whole; explain a request, as in \"GET {url}/PATH\"")
 }
 
 fn by_block(policy: &Policy, attempt: &Attempt, cited: &str) -> String {

@@ -18,6 +18,7 @@ use super::attempt::AgentId;
 use super::document::Document;
 use super::fault::{Fault, Warning};
 use super::floor::Floor;
+use super::inject::{self, Inject};
 use super::leaks::Leaks;
 use super::limits::Limits;
 use super::lint;
@@ -56,6 +57,8 @@ pub struct Allowlist {
     pub leaks: Option<Arc<Leaks>>,
     /// The rules, its own and those it includes; their order means nothing.
     pub rules: Vec<Rule>,
+    /// What exeat puts into requests, in the order of the file.
+    pub injects: Vec<Arc<Inject>>,
     /// What the rules are to decide; they do.
     pub expectations: Vec<Expectation>,
     /// The files it includes, as messages name them.
@@ -118,6 +121,7 @@ impl Allowlist {
             }
             if faults.is_empty() {
                 warnings.extend(lint::second_looks(&allowlist, reading));
+                warnings.extend(inject::second_looks(&allowlist));
                 warnings.sort();
                 warnings.dedup();
                 return Ok((allowlist, warnings));
@@ -171,6 +175,7 @@ impl Allowlist {
             leaks: None,
             identify: Vec::new(),
             rules: Vec::new(),
+            injects: Vec::new(),
             expectations: Vec::new(),
             includes: Vec::new(),
         }

@@ -539,6 +539,7 @@ mod tests {
             scheme: None,
             sight: Sight::NotYet,
             within: None,
+            proven: true,
         }
     }
 

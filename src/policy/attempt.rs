@@ -210,6 +210,8 @@ pub struct Attempt {
     pub sight: Sight,
     /// The open tunnel this request was found in, if any: a yes to the tunnel covers what it carries.
     pub within: Option<AttemptId>,
+    /// More than where it connects from proves the agent: no credential of exeat's goes out otherwise.
+    pub proven: bool,
 }
 
 /// All that speaks for who asks. What is offered must be valid, and all of it must agree.

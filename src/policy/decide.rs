@@ -13,8 +13,9 @@ use std::time::SystemTime;
 use super::address::{AddressClass, AddressRefusal, Addresses};
 use super::allowlist::Unlisted;
 use super::approvals::{Approval, ApprovalId, Approvals, Asking};
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Sight};
 use super::destination::Port;
+use super::inject::Injection;
 use super::limits::{LimitedBy, Limits};
 use super::policy::{Agent, Bounds, Policy};
 use super::reason::Reason;
@@ -63,6 +64,7 @@ pub struct Grant {
     opaque: bool,
     websocket: bool,
     normal_path: bool,
+    injection: Option<Injection>,
     limits: Vec<(LimitedBy, Limits)>,
     until: Option<SystemTime>,
     port: Port,
@@ -97,6 +99,11 @@ impl Grant {
     /// A rule looks at requests here: what is forwarded is the path's normal form, where there is one, as that was judged and asked about.
     pub fn normal_path(&self) -> bool {
         self.normal_path
+    }
+
+    /// The credentials of its own that exeat sends in place of the agent's, where it has any for the destination.
+    pub fn inject(&self) -> Option<&Injection> {
+        self.injection.as_ref()
     }
 
     /// What bounds how much of it passes: every one of these.
@@ -141,7 +148,7 @@ impl Grant {
 /// What a tunnel is opened under whose requests are judged one by one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// The first rule that looks at requests.
+    /// The first rule that looks at requests, or what puts a credential into them.
     pub rule: RuleRef,
 }
 
@@ -186,16 +193,16 @@ impl Policy {
         if let Some(block) = found.never(agent, attempt, capped.map(|(approval, _)| approval)) {
             return Decision::Block(block);
         }
-        if let Some(block) = found.blocked(&attempt.sight).or_else(|| leak?.blocked()) {
+        if let Some(block) = found.blocked(&attempt.sight).or_else(|| found.unproven(attempt)).or_else(|| leak?.blocked()) {
             return Decision::Block(block);
         }
-        if let Some(rule) = found.looks(&attempt.sight) {
-            return Decision::Look(Look { rule: rule.place.clone() });
+        if let Some(place) = found.looks(&attempt.sight) {
+            return Decision::Look(Look { rule: place.clone() });
         }
         if approvals.quiet(attempt, asking, now) {
             return refused(Reason::Quiet, found.hold);
         }
-        let granting = Granting { agent, found: &found, port: attempt.destination.port, now };
+        let granting = Granting { agent, found: &found, attempt, now };
         let decision = match (capped, found.hold, found.allow) {
             (Some((approval, until)), ..) => Decision::Allow(granting.approved(approval, until)),
             // What binds every agent is not learnt away.
@@ -230,7 +237,7 @@ fn block(reason: Reason, rule: Option<&Rule>) -> Block {
 struct Granting<'a> {
     agent: &'a Agent,
     found: &'a Found<'a>,
-    port: Port,
+    attempt: &'a Attempt,
     now: SystemTime,
 }
 
@@ -276,10 +283,11 @@ impl Granting<'_> {
             addresses,
             opaque: self.found.allow.is_some_and(|(_, allow)| allow.opaque),
             websocket: false,
-            normal_path: self.found.asking() == Asking::ThisRequest,
+            normal_path: self.found.looks(&Sight::NotYet).is_some(),
+            injection: self.agent.bounds.injects.of(self.attempt),
             limits: self.limits(),
             until: None,
-            port: self.port,
+            port: self.attempt.destination.port,
             at: self.now,
             bounds: self.agent.bounds.clone(),
         }

@@ -20,7 +20,7 @@ use tree::{Entries, Entry, Tree};
 const KEYS: usize = 16;
 
 /// Tables of which a file may have many.
-const LISTS: [&str; 5] = ["allow", "hold", "block", "identify", "expect"];
+const LISTS: [&str; 6] = ["allow", "hold", "block", "identify", "inject", "expect"];
 
 /// The most faults that are told of one file: whoever writes it mends the first ones first.
 const FAULTS_MAX: usize = 1000;

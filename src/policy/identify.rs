@@ -92,6 +92,16 @@ impl Identities {
         proven.filter(|proven| named.is_none_or(|named| named == *proven))
     }
 
+    /// Whether a token does so, with all that a table for it wants.
+    pub(super) fn proves(&self, evidence: &Evidence) -> bool {
+        let Offered::Token { agent, digest } = &evidence.offered else { return false };
+        let source = evidence.source.to_canonical();
+        self.tokens.get(digest).is_some_and(|owner| {
+            owner.agent.as_ref().is_some_and(|owner| owner.as_str() == agent)
+                && owner.tables.iter().any(|table| table.hold(source, &evidence.listener))
+        })
+    }
+
     /// For the policy's hash.
     pub(super) fn written(&self) -> String {
         let mut open: Vec<String> = self.open.iter().map(|open| format!("{open:?}")).collect();

@@ -1,5 +1,9 @@
 //! `[[inject]]`: a credential that exeat puts into requests of one agent to one host, port and scheme.
 
+mod filed;
+pub(super) mod read;
+mod whole;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +11,9 @@ use super::attempt::Scheme;
 use super::destination::Destination;
 use super::request::RequestRule;
 use super::rule::RuleRef;
+pub use filed::Injection;
+pub(super) use filed::Injects;
+pub(super) use whole::{second_looks, twice};
 
 /// One credential for one destination.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,3 +70,7 @@ pub enum SecretSource {
         cache: Duration,
     },
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -17,6 +17,7 @@ use super::fault::Fault;
 use super::floor::Floor;
 use super::identify::{Identities, contradictions};
 use super::indexed::Indexed;
+use super::inject::Injects;
 use super::leaks::Leaks;
 use super::limits::Limits;
 use super::reason::Reason;
@@ -71,6 +72,7 @@ pub(super) struct Bounds {
     pub(super) floor: Arc<Floor>,
     pub(super) floor_rules: Arc<Indexed>,
     pub(super) rules: Indexed,
+    pub(super) injects: Injects,
 }
 
 impl Bounds {
@@ -114,6 +116,7 @@ impl Agent {
                 leaks,
                 identify,
                 rules: _,
+                injects,
                 expectations,
                 includes,
             } = allowlist;
@@ -121,7 +124,8 @@ impl Agent {
             (file, agent, agent_line, unlisted, addresses) == (&it.file, &it.agent, &it.agent_line, &it.unlisted, &it.addresses)
                 && (observe_until, observe_line, limits, approvers, leaks)
                     == (&it.observe_until, &it.observe_line, &it.limits, &it.approvers, &it.leaks)
-                && (identify, expectations, includes) == (&it.identify, &it.expectations, &it.includes)
+                && (identify, injects) == (&it.identify, &it.injects)
+                && (expectations, includes) == (&it.expectations, &it.includes)
         }
     }
 }
@@ -178,7 +182,8 @@ impl Policy {
             }
             let rules = Indexed::new(std::mem::take(&mut allowlist.rules));
             let (guard, floor, floor_rules) = (Arc::clone(&guard), Arc::clone(&floor), Arc::clone(&floor_rules));
-            let bounds = Arc::new(Bounds { guard, floor, floor_rules, rules });
+            let injects = Injects::new(&allowlist.injects);
+            let bounds = Arc::new(Bounds { guard, floor, floor_rules, rules, injects });
             (allowlist.agent.clone(), Arc::new(Agent::of(allowlist, bounds)))
         };
         let agents = allowlists.into_iter().map(agent).collect();
@@ -241,6 +246,11 @@ impl Policy {
     pub fn identify(&self, evidence: &Evidence) -> Result<AgentId, Reason> {
         let agent = self.inner.identities.identify(evidence).filter(|agent| self.inner.agents.contains_key(*agent));
         agent.cloned().ok_or(Reason::UnknownAgent)
+    }
+
+    /// Whether more than where it connects from proves the agent: a token, with all that its table wants.
+    pub fn proves(&self, evidence: &Evidence) -> bool {
+        self.inner.identities.proves(evidence)
     }
 
     /// The floor's rules and an agent's, for `explain`.
@@ -318,8 +328,8 @@ fn digest(floor: &Floor, allowlists: &[Allowlist], guard: &Guard) -> [u8; 32] {
     let mut digest = RulesDigest(Sha256::new());
     (guard, floor).hash(&mut digest);
     for allowlist in sorted {
-        let Allowlist { file, agent, unlisted, addresses, observe_until, limits, approvers, leaks, rules, .. } = allowlist;
-        (file, agent, unlisted, addresses, observe_until, limits, approvers, leaks, rules).hash(&mut digest);
+        let Allowlist { file, agent, unlisted, addresses, observe_until, limits, approvers, leaks, rules, injects, .. } = allowlist;
+        (file, agent, unlisted, addresses, observe_until, limits, approvers, leaks, rules, injects).hash(&mut digest);
     }
     digest.0.finalize().into()
 }

@@ -13,7 +13,7 @@ use super::destination::Port;
 use super::limits::Limits;
 use super::pattern::HostPattern;
 use super::request::RequestRule;
-pub(super) use keys::{approvers, limits};
+pub(super) use keys::{approvers, limits, request};
 pub(super) use usable::{addresses, fix_of_network, usable};
 
 /// The place of a rule, as records, refusals and `explain` cite it: `coder.toml:12`.
@@ -85,6 +85,8 @@ pub struct Allow {
     pub spelled: bool,
     /// Neither TLS nor HTTP.
     pub opaque: bool,
+    /// Never inspected, so that nothing else may want to see its requests.
+    pub exclude: bool,
     /// A request may turn its connection into a WebSocket.
     pub websocket: bool,
     /// How much of it.

@@ -1,10 +1,15 @@
 //! An attempt as people write it: `GET http://host/path`, `https://host`, `CONNECT host:port`, `host`.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
+use super::Policy;
+use super::approvals::Approvals;
 use super::attempt::{AgentId, Attempt, AttemptId, Instance, Scheme, Seen, Sight};
+use super::decide::{Decision, Look};
 use super::destination::{Destination, Port};
 use super::malformed::Malformed;
 
@@ -13,10 +18,23 @@ use super::malformed::Malformed;
 pub struct Tried {
     /// Where to.
     pub destination: Destination,
-    /// `http` where the request would be in plain sight.
+    /// `http` where the request would be in plain sight; a tunnel has none.
     pub scheme: Option<Scheme>,
     /// The request, where it would be in plain sight.
     pub sight: Sight,
+    /// The request that TLS in the tunnel would carry, which is seen only where something looks into it.
+    inside: Option<Arc<Seen>>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// What decided it: the tunnel, or the request inside.
+    pub attempt: Attempt,
+    /// What that gets.
+    pub decision: Decision,
+    /// Why the tunnel was looked into, where the request inside decided.
+    pub through: Option<Look>,
 }
 
 /// Why the text is no attempt.
@@ -31,7 +49,7 @@ pub enum NotTried {
 }
 
 impl Tried {
-    /// Reads `[METHOD] URL` or `[CONNECT] HOST[:PORT]`. Without a port it is that of the scheme, or 443. What TLS would hide is not in sight.
+    /// Reads `[METHOD] URL` or `[CONNECT] HOST[:PORT]`. Without a port it is that of the scheme, or 443. What TLS would hide is not in sight, but known.
     pub fn parse(text: &str) -> Result<Self, NotTried> {
         let is_method = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
         let (said, target) =
@@ -48,29 +66,49 @@ impl Tried {
         };
         let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         match scheme.to_ascii_lowercase().as_str() {
-            "https" => Ok(Self::tunnel(Destination::parse_with_default_port(authority, port(443))?)),
+            "https" => {
+                let inside = (method != "CONNECT").then(|| request(&method, target));
+                Ok(Self { inside, ..Self::tunnel(Destination::parse_with_default_port(authority, port(443))?) })
+            }
             "http" if method == "CONNECT" => Err(NotTried::NotATarget),
             "http" => {
-                let destination = Destination::parse_with_default_port(authority, port(80))?;
-                let target = target.split('#').next().unwrap_or_default();
-                let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-                let path = if path.is_empty() { "/" } else { path };
-                Ok(Self { destination, scheme: Some(Scheme::Http), sight: Sight::Seen(Seen::bare(&method, path, query).into()) })
+                let (destination, seen) = (Destination::parse_with_default_port(authority, port(80))?, request(&method, target));
+                Ok(Self { destination, scheme: Some(Scheme::Http), sight: Sight::Seen(seen), inside: None })
             }
             _ => Err(NotTried::NotATarget),
         }
     }
 
-    /// As an attempt of an agent, which is made by nobody and never dialled.
+    /// Decides it for an agent, with no approval in force: the tunnel, and where that is looked into the request inside.
+    pub fn judge(&self, policy: &Policy, agent: &AgentId, now: SystemTime) -> Judged {
+        let decide = |attempt: &Attempt| policy.decide(attempt, &Approvals::default(), now);
+        let attempt = self.attempt(agent);
+        match (decide(&attempt), &self.inside) {
+            (Decision::Look(look), Some(seen)) => {
+                let attempt = Attempt { scheme: Some(Scheme::Https), sight: Sight::Seen(Arc::clone(seen)), ..attempt };
+                Judged { decision: decide(&attempt), attempt, through: Some(look) }
+            }
+            (decision, _) => Judged { attempt, decision, through: None },
+        }
+    }
+
+    /// As an attempt of an agent that has shown its token, which is made by nobody and never dialled.
     pub fn attempt(&self, agent: &AgentId) -> Attempt {
-        let Self { destination, scheme, sight } = self.clone();
+        let Self { destination, scheme, sight, inside: _ } = self.clone();
         let instance = Instance("explain".into());
-        Attempt { id: AttemptId(Uuid::nil()), agent: agent.clone(), instance, destination, scheme, sight, within: None }
+        Attempt { id: AttemptId(Uuid::nil()), agent: agent.clone(), instance, destination, scheme, sight, within: None, proven: true }
     }
 
     fn tunnel(destination: Destination) -> Self {
-        Self { destination, scheme: None, sight: Sight::NotYet }
+        Self { destination, scheme: None, sight: Sight::NotYet, inside: None }
     }
+}
+
+/// The request of a URL: what follows its authority.
+fn request(method: &str, target: &str) -> Arc<Seen> {
+    let target = target.split('#').next().unwrap_or_default();
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    Seen::bare(method, if path.is_empty() { "/" } else { path }, query).into()
 }
 
 const fn port(number: u16) -> Port {

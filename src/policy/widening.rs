@@ -2,8 +2,11 @@
 //!
 //! Compared by what is written, not by what it comes to: "narrower" is promised, "wider" may only mean that it could not be told.
 
+use std::sync::Arc;
+
 use super::address::Addresses;
 use super::allowlist::{Allowlist, Identify, Unlisted};
+use super::inject::Inject;
 use super::limits::Limits;
 use super::request::RequestRule;
 use super::rule::{Allow, Effect, Rule};
@@ -13,7 +16,7 @@ const PAIRS_MAX: usize = 1_000_000;
 
 /// What is wider in `new` than in `old`, in a few words, or `None` where nothing is.
 pub fn widens(old: &Allowlist, new: &Allowlist) -> Option<&'static str> {
-    let Allowlist { unlisted, addresses, observe_until, limits, approvers, identify, rules, .. } = new;
+    let Allowlist { unlisted, addresses, observe_until, limits, approvers, identify, rules, injects, .. } = new;
     if old.unlisted == Unlisted::Block && *unlisted == Unlisted::Hold {
         return Some("unlisted, which was block");
     }
@@ -32,6 +35,9 @@ pub fn widens(old: &Allowlist, new: &Allowlist) -> Option<&'static str> {
     if !identified_as_narrowly(&old.identify, identify) {
         return Some("[[identify]]");
     }
+    if let Some(words) = of_injects(&old.injects, injects) {
+        return Some(words);
+    }
     of_rules(&old.rules, rules, *unlisted)
 }
 
@@ -44,6 +50,18 @@ pub fn emptied(allowlist: Allowlist) -> Allowlist {
 /// Whether an agent can go without others being proven by evidence that proved nobody while it was there.
 pub fn may_go(allowlist: &Allowlist) -> bool {
     allowlist.identify.iter().all(by_token_alone)
+}
+
+/// A credential lends the agent what its owner may do; without it, the agent's own credentials go out, and its requests unseen.
+fn of_injects(old: &[Arc<Inject>], new: &[Arc<Inject>]) -> Option<&'static str> {
+    let said = |inject: &Arc<Inject>| {
+        let Inject { place: _, destination, scheme, request, credential, mask } = inject.as_ref();
+        (destination.clone(), *scheme, request.clone(), credential.clone(), *mask)
+    };
+    let (before, after): (Vec<_>, Vec<_>) = (old.iter().map(said).collect(), new.iter().map(said).collect());
+    let fresh = after.iter().any(|inject| !before.contains(inject));
+    let gone = before.iter().any(|inject| !after.contains(inject));
+    fresh.then_some("an [[inject]] that is new or changed").or(gone.then_some("an [[inject]] that is gone or changed"))
 }
 
 fn of_rules(old: &[Rule], new: &[Rule], unlisted: Unlisted) -> Option<&'static str> {
@@ -109,7 +127,7 @@ fn may_meet(one: &Rule, other: &Rule) -> bool {
 
 /// Whether what the one lets pass, the other does too.
 pub(super) fn passes_no_more(new: &Allow, old: &Allow) -> bool {
-    let Allow { addresses, spelled, opaque, websocket, limits } = new;
+    let Allow { addresses, spelled, opaque, exclude: _, websocket, limits } = new;
     within(addresses, &old.addresses)
         && *spelled <= old.spelled
         && *opaque <= old.opaque

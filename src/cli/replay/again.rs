@@ -141,7 +141,7 @@ fn attempt(tried: &Tried) -> Option<Attempt> {
         _ => Sight::NotYet,
     };
     let (id, instance) = (AttemptId(Uuid::nil()), Instance("replay".into()));
-    Some(Attempt { id, agent: agent.clone(), instance, destination, scheme: *scheme, sight, within: None })
+    Some(Attempt { id, agent: agent.clone(), instance, destination, scheme: *scheme, sight, within: None, proven: true })
 }
 
 fn compared(was: Was, decision: Decision) -> Again {

@@ -79,7 +79,7 @@ impl<'a> Bounded<'a> {
     fn decided(&self, policy: &Policy, to: &Destination) -> Result<(), String> {
         let (id, instance) = (AttemptId(Uuid::nil()), Instance("suggest".into()));
         let (destination, sight) = (to.clone(), Sight::NotYet);
-        let attempt = Attempt { id, agent: self.agent.clone(), instance, destination, scheme: None, sight, within: None };
+        let attempt = Attempt { id, agent: self.agent.clone(), instance, destination, scheme: None, sight, within: None, proven: true };
         match policy.decide(&attempt, &Approvals::default(), self.now) {
             Decision::Allow(_) | Decision::Look(_) | Decision::Hold(_) => Ok(()),
             Decision::Block(Block { reason: Reason::OwnAddress, .. }) => Err("it is exeat itself".to_owned()),

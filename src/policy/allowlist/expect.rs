@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use super::{Allowlist, Reading};
 use crate::policy::Policy;
 use crate::policy::address::Guard;
-use crate::policy::approvals::Approvals;
 use crate::policy::decide::Decision;
 use crate::policy::fault::{Fault, shown};
 use crate::policy::rule::{Rule, RuleRef};
@@ -78,9 +77,8 @@ pub(super) fn unmet(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<Fault> 
         Err(faults) => return faults,
     };
     let unmet = |expectation: &Expectation| {
-        let attempt = expectation.tried.attempt(&allowlist.agent);
-        let decision = policy.decide(&attempt, &Approvals::default(), SystemTime::UNIX_EPOCH);
-        let (got, by) = Expected::of(&decision);
+        let judged = expectation.tried.judge(&policy, &allowlist.agent, SystemTime::UNIX_EPOCH);
+        let (got, by) = Expected::of(&judged.decision);
         (got != expectation.wanted).then(|| {
             let RuleRef { file, line } = expectation.place.clone();
             let by = by.map(|by| format!(" by {by}")).unwrap_or_default();

@@ -35,6 +35,7 @@ impl Allowlist {
             addresses: addresses.clone(),
             spelled: !networks.is_empty(),
             opaque: false,
+            exclude: false,
             websocket: false,
             limits: Limits::default(),
         });

@@ -10,6 +10,7 @@ use crate::policy::address::{Addresses, AddressesFault};
 use crate::policy::attempt::AgentId;
 use crate::policy::document::{Document, Item, Table, one_of};
 use crate::policy::fault::{Fault, code};
+use crate::policy::inject::read::inject;
 use crate::policy::leaks::leaks;
 use crate::policy::preset;
 use crate::policy::rule::read::{Source, rules};
@@ -18,7 +19,7 @@ use crate::policy::token::TokenDigest;
 use crate::policy::tried::Tried;
 
 /// Keys that no file has that is there to be included.
-const AGENTS_OWN: [&str; 8] = ["agent", "approvers", "identify", "unlisted", "addresses", "observe_until", "limits", "leaks"];
+const AGENTS_OWN: [&str; 9] = ["agent", "approvers", "identify", "inject", "leaks", "unlisted", "addresses", "observe_until", "limits"];
 
 /// What an allowlist shares with the files it includes.
 #[derive(Debug)]
@@ -41,9 +42,10 @@ pub(super) fn allowlist(source: Source<'_, '_>, library: &dyn Library) -> (Optio
     let observe = observe_until.and_then(|item| Some((item.moment()?, item.line())));
     let limits = limits(&mut root);
     let approvers = approvers(&mut root);
-    root.not_yet(&["inject", "exclude"]);
+    root.refuse("exclude", "exclude only in [[allow]]", "write exclude = true in the rule for the host");
     let (leaks, beside) = leaks(document, &mut root, library);
     let identify = root.tables("identify").filter_map(|table| identify(document, table)).collect();
+    let injects = root.tables("inject").filter_map(|table| inject(source, table)).map(Arc::new).collect();
     let Body { includes, rules, expectations } = body(source, &mut root);
     let allowlist = agent.map(|agent| Allowlist {
         file: document.file().clone(),
@@ -58,6 +60,7 @@ pub(super) fn allowlist(source: Source<'_, '_>, library: &dyn Library) -> (Optio
         leaks,
         identify,
         rules,
+        injects,
         expectations,
         includes: Vec::new(),
     });
@@ -76,7 +79,7 @@ pub(super) fn is_to_be_included(document: &Document<'_>) -> bool {
     let swallowed = |mut table: Table<'_>| ["agent", "unlisted", "observe_until"].iter().any(|key| table.take(key).is_some());
     !root.is_empty()
         && AGENTS_OWN.iter().all(|key| root.take(key).is_none())
-        && !["allow", "hold", "block", "expect"].iter().any(|key| root.tables(key).any(swallowed))
+        && !["allow", "hold", "block", "inject", "expect"].iter().any(|key| root.tables(key).any(swallowed))
 }
 
 /// By what else than a token the agent of a file would be known, as far as that can be read.

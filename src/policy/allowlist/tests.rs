@@ -75,7 +75,7 @@ because = "no"
     addresses.add("10.20.0.0/16").unwrap();
     assert_eq!(
         allowlist.rules[1].effect,
-        Effect::Allow(Allow { addresses: Arc::new(addresses), spelled: true, opaque: true, websocket: false, limits: Limits::default() })
+        Effect::Allow(Allow { addresses: Arc::new(addresses), spelled: true, opaque: true, exclude: false, websocket: false, limits: Limits::default() })
     );
 }
 

@@ -1,13 +1,15 @@
 //! What is judged of an allowlist as a whole: with all it includes, under its floor, at a time.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Allowlist, Reading};
 use crate::policy::address::Addresses;
-use crate::policy::destination::Port;
+use crate::policy::destination::{Destination, Port};
 use crate::policy::fault::{Fault, host_shown};
 use crate::policy::index::HostIndex;
+use crate::policy::inject::{Inject, twice};
 use crate::policy::pattern::HostPattern;
 use crate::policy::rule::{Effect, Ports, Rule, RuleRef};
 
@@ -17,7 +19,9 @@ const OBSERVED_AT_MOST: Duration = Duration::from_secs(14 * 24 * 3600);
 /// Everything that is wrong with the whole, but for its expectations.
 pub(super) fn whole(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<Fault> {
     let mut faults = between(&allowlist.rules);
-    faults.extend(crowded(&allowlist.rules));
+    faults.extend(crowded(allowlist));
+    faults.extend(twice(&allowlist.injects));
+    faults.extend(unseen_beside_injects(allowlist));
     faults.extend(observation(allowlist, reading));
     faults.extend(beyond_the_floor(allowlist, reading));
     faults
@@ -26,7 +30,7 @@ pub(super) fn whole(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<Fault> 
 /// What is wrong between rules that are each good alone.
 pub(in crate::policy) fn between(rules: &[Rule]) -> Vec<Fault> {
     let mut faults = contradictions(rules);
-    faults.extend(opaque_beside_requests(rules));
+    faults.extend(unseen_beside_requests(rules));
     faults
 }
 
@@ -66,9 +70,9 @@ fn beyond_the_floor(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<Fault> 
         let found = format!("opaque = true, which the floor {} forbids", floor.file);
         faults.push(fault(&rule.place, found, "tunnels of TLS or HTTP", "remove it, or have the floor changed"));
     }
-    for (opaque, request) in meetings(&allowlist.rules, &floor.rules) {
-        let found = format!("opaque = true where the floor {} looks at requests, at line {}", floor.file, request.place.line);
-        faults.push(fault(&opaque.place, found, "tunnels of TLS or HTTP", "remove it, or make the hosts or ports disjoint"));
+    for (unseen, request) in meetings(&allowlist.rules, &floor.rules) {
+        let found = format!("{} = true where the floor {} looks at requests, at line {}", key(unseen), floor.file, request.place.line);
+        faults.push(fault(&unseen.place, found, "tunnels that can be seen into", "remove it, or make the hosts or ports disjoint"));
     }
     faults
 }
@@ -95,24 +99,45 @@ fn contradictions(rules: &[Rule]) -> Vec<Fault> {
 }
 
 /// Tunnels of bytes that nobody reads, where another rule wants to read requests.
-fn opaque_beside_requests(rules: &[Rule]) -> Vec<Fault> {
-    let told = |(opaque, request): (&Rule, &Rule)| {
-        let found = format!("method, path or query where {} says opaque", opaque.place);
-        fault(
-            &request.place,
-            found,
-            "either: an opaque tunnel shows no request",
-            "make the hosts or ports disjoint, or drop one of the two",
-        )
+fn unseen_beside_requests(rules: &[Rule]) -> Vec<Fault> {
+    let told = |(unseen, request): (&Rule, &Rule)| {
+        let found = format!("method, path or query where {} says {}", unseen.place, key(unseen));
+        fault(&request.place, found, either(unseen), "make the hosts or ports disjoint, or drop one of the two")
     };
     meetings(rules, rules).into_iter().map(told).collect()
 }
 
-/// The opaque rules of some and the rules about requests of others that are surely about one host and port; of each of the latter the first.
+/// The same, where exeat wants to put a credential into requests.
+fn unseen_beside_injects(allowlist: &Allowlist) -> Vec<Fault> {
+    let told = |inject: &Arc<Inject>| {
+        let Destination { host, port } = &inject.destination;
+        let about = |rule: &&Rule| unseen(rule) && rule.ports.contain(*port) && rule.hosts.iter().any(|pattern| pattern.matches(host));
+        let rule = allowlist.rules.iter().find(about)?;
+        let found = format!("[[inject]] where {} says {}", rule.place, key(rule));
+        let fix = format!("remove one of the two, or list {host} in a rule of its own, without {}", key(rule));
+        Some(fault(&inject.place, found, either(rule), &fix))
+    };
+    allowlist.injects.iter().filter_map(told).collect()
+}
+
+/// Whether an allow rule says that its tunnels are not looked into. One that is about requests as well is wrong by itself.
+fn unseen(rule: &Rule) -> bool {
+    matches!(&rule.effect, Effect::Allow(allow) if (allow.opaque || allow.exclude) && rule.request.is_none())
+}
+
+/// By which key it says so.
+fn key(rule: &Rule) -> &'static str {
+    if matches!(&rule.effect, Effect::Allow(allow) if allow.opaque) { "opaque" } else { "exclude" }
+}
+
+fn either(rule: &Rule) -> &'static str {
+    if key(rule) == "opaque" { "either: an opaque tunnel shows no request" } else { "either: what is never inspected shows no request" }
+}
+
+/// The rules of some that are not looked into and those of others that look at requests, where they are surely about one host and port; of each of the
+/// latter the first.
 fn meetings<'a>(some: &'a [Rule], others: &'a [Rule]) -> Vec<(&'a Rule, &'a Rule)> {
-    // One that is opaque and about requests is wrong by itself.
-    let is_opaque = |rule: &&Rule| matches!(&rule.effect, Effect::Allow(allow) if allow.opaque && rule.request.is_none());
-    let opaque: Vec<&Rule> = some.iter().filter(is_opaque).collect();
+    let opaque: Vec<&Rule> = some.iter().filter(|rule| unseen(rule)).collect();
     let requests: Vec<&Rule> = others.iter().filter(|rule| rule.request.is_some()).collect();
     if opaque.is_empty() || requests.is_empty() {
         return Vec::new();
@@ -143,9 +168,10 @@ fn meetings<'a>(some: &'a [Rule], others: &'a [Rule]) -> Vec<(&'a Rule, &'a Rule
 }
 
 /// Rules of one place: what is cited, limited and counted by its place would be of both.
-fn crowded(rules: &[Rule]) -> Vec<Fault> {
+fn crowded(allowlist: &Allowlist) -> Vec<Fault> {
     let mut places = HashSet::new();
-    let mut twice: Vec<&RuleRef> = rules.iter().map(|rule| &rule.place).filter(|place| !places.insert(*place)).collect();
+    let all = allowlist.rules.iter().map(|rule| &rule.place).chain(allowlist.injects.iter().map(|inject| &inject.place));
+    let mut twice: Vec<&RuleRef> = all.filter(|place| !places.insert(*place)).collect();
     twice.dedup();
     let told = |place| fault(place, "a second rule on this line".into(), "a line for each rule", "put it on a line of its own");
     twice.into_iter().map(told).collect()

@@ -10,10 +10,11 @@ use crate::policy::attempt::{Attempt, Seen, Sight};
 use crate::policy::destination::Destination;
 use crate::policy::host::Host;
 use crate::policy::indexed::Entry;
+use crate::policy::inject::Inject;
 use crate::policy::policy::{Agent, Bounds};
 use crate::policy::reason::Reason;
 use crate::policy::request::Permits;
-use crate::policy::rule::{Allow, Effect, Rule};
+use crate::policy::rule::{Allow, Effect, Rule, RuleRef};
 use crate::policy::special::{Special, special};
 
 /// The rule of each kind that speaks.
@@ -31,6 +32,10 @@ pub(super) struct Found<'a> {
     pub(super) elsewhere: Option<&'a Rule>,
     /// The first rule for the host and port that looks at requests.
     request: Option<&'a Rule>,
+    /// The first credential that goes into requests to the host, port and scheme.
+    inject: Option<&'a Inject>,
+    /// One of them is for some requests only.
+    inject_request: Option<&'a Inject>,
     /// The first of them that looks at paths.
     pub(super) path: Option<&'a Rule>,
     /// An allow or hold rule spells the host and has addresses of its own.
@@ -64,6 +69,10 @@ impl<'a> Found<'a> {
             if found.speaks(rule, &attempt.sight) {
                 found.take(&mut best, (of_floor, entry), rule, attempt.sight.seen());
             }
+        }
+        for inject in bounds.injects.about(attempt) {
+            found.inject = found.inject.or(Some(inject));
+            found.inject_request = found.inject_request.or(inject.request.as_ref().map(|_| inject.as_ref()));
         }
         if let Host::Address(address) = host {
             found.floor_block = bounds.floor_rules.blocked(*address, *port, now);
@@ -129,10 +138,10 @@ impl<'a> Found<'a> {
         if self.request.is_some() { Asking::ThisRequest } else { Asking::EveryRequest }
     }
 
-    /// The rule that looks at requests, where none is in sight.
-    pub(super) fn looks(&self, sight: &Sight) -> Option<&'a Rule> {
+    /// The place of what looks at requests, where none is in sight.
+    pub(super) fn looks(&self, sight: &Sight) -> Option<&'a RuleRef> {
         match sight {
-            Sight::NotYet => self.request,
+            Sight::NotYet => self.request.map(|rule| &rule.place).or(self.inject.map(|inject| &inject.place)),
             Sight::Seen(_) => None,
         }
     }
@@ -147,12 +156,18 @@ impl<'a> Found<'a> {
         if let (Some(rule), Err(why)) = (self.path, seen.path.normal()) {
             return unclear(rule, why.to_string());
         }
-        match self.request {
-            Some(rule) if seen.rewrites => {
-                unclear(rule, "a field asks for another method or target than the request line; leave it out".to_owned())
-            }
-            Some(_) | None => None,
+        let because: Arc<str> = "a field asks for another method or target than the request line; leave it out".into();
+        match (self.request, self.inject_request) {
+            (Some(rule), _) if seen.rewrites => Some(Block { because: Some(because), ..block(Reason::Blocked, Some(rule)) }),
+            (None, Some(inject)) if seen.rewrites => Some(refused_at(inject, because)),
+            (_, _) => None,
         }
+    }
+
+    /// A credential waits for whoever asks, and where it connects from is all that is known of who that is.
+    pub(super) fn unproven(&self, attempt: &Attempt) -> Option<Block> {
+        let because = "exeat puts a credential in here, and does so only for an agent with a token; send yours";
+        self.inject.filter(|_| !attempt.proven).map(|inject| refused_at(inject, because.into()))
     }
 
     /// What no rule and no person opens: exeat itself, metadata, special names, and literals outside the addresses of what would let them pass.
@@ -203,6 +218,10 @@ impl<'a> Found<'a> {
         let note = self.hold.and_then(|rule| rule.note.clone());
         HoldTerms { rule, note, addresses: self.addresses(agent).clone(), asking }
     }
+}
+
+fn refused_at(inject: &Inject, because: Arc<str>) -> Block {
+    Block { reason: Reason::Blocked, rule: Some(inject.place.clone()), because: Some(because) }
 }
 
 /// The rule that stands first, so that which one is named depends on nothing else.

@@ -1,3 +1,4 @@
+mod inside;
 mod requests;
 
 use std::collections::BTreeSet;

@@ -20,7 +20,7 @@ pub(super) fn terms(rule: &Rule) -> String {
         words.extend(parts.into_iter().filter(|(_, list)| !list.is_empty()).map(|(key, list)| format!("{key} {list}")));
     }
     match &rule.effect {
-        Effect::Allow(Allow { addresses: to, spelled: _, opaque, websocket, limits }) => {
+        Effect::Allow(Allow { addresses: to, spelled: _, opaque, exclude: _, websocket, limits }) => {
             words.extend((*to.as_ref() != Addresses::public()).then(|| format!("addresses {}", addresses(to))));
             words.extend(opaque.then(|| "opaque".to_owned()));
             words.extend(websocket.then(|| "websocket".to_owned()));

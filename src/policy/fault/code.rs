@@ -24,3 +24,9 @@ pub const FREEZES_NOBODY: &str = "freezes-nobody";
 pub const UNREAD_FILE: &str = "unread-file";
 /// A method that nobody registered, and that differs from a common one by a slip of the pen.
 pub const NEAR_METHOD: &str = "near-method";
+/// A credential that goes into every request to its host.
+pub const UNBOUND_INJECT: &str = "unbound-inject";
+/// A credential for a host that no rule lets the agent reach.
+pub const UNUSED_INJECT: &str = "unused-inject";
+/// A credential of an agent that is known only by where it connects from.
+pub const UNPROVEN_INJECT: &str = "unproven-inject";

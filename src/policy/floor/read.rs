@@ -12,7 +12,7 @@ use crate::policy::rule::{approvers, fix_of_network, limits};
 pub(super) fn floor(source: Source<'_, '_>) -> Floor {
     let document = source.document;
     let mut root = document.root();
-    for key in ["agent", "identify", "unlisted", "addresses", "observe_until", "include", "expect"] {
+    for key in ["agent", "identify", "unlisted", "addresses", "observe_until", "include", "inject", "expect"] {
         root.refuse(key, &format!("{key} only in an agent's allowlist"), "move it there: the floor binds every agent");
     }
     let private = root.take("private").map(|item| item.list().into_iter().filter_map(network).collect::<Vec<_>>().into());

@@ -71,6 +71,14 @@ impl PathPattern {
     }
 }
 
+impl PathPattern {
+    /// Some path is one that both stand for. `false` may mean that it could not be told.
+    pub fn meets(&self, other: &PathPattern) -> bool {
+        let sample = |pattern: &PathPattern| pattern.text.replace("**", "x").replace('*', "x");
+        self.matches(&sample(other)) || other.matches(&sample(self))
+    }
+}
+
 impl fmt::Display for PathPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

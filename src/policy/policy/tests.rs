@@ -54,6 +54,7 @@ fn attempt(target: &str) -> Attempt {
         scheme: None,
         sight: Sight::NotYet,
         within: None,
+        proven: true,
     }
 }
 

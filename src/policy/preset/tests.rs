@@ -49,7 +49,7 @@ fn what_a_preset_opens_is_spelled_out() {
             let exact = rule.hosts.iter().all(|host| host.exact().is_some());
             let argued = rule.note.as_deref().is_some_and(|note| note.starts_with("a wildcard"));
             match (&rule.effect, &rule.ports) {
-                (Effect::Allow(Allow { addresses: _, spelled, opaque, websocket: _, limits: _ }), Ports::These(ports)) => {
+                (Effect::Allow(Allow { addresses: _, spelled, opaque, exclude: _, websocket: _, limits: _ }), Ports::These(ports)) => {
                     assert!(exact || argued, "{}: {:?}", preset.name, rule.hosts);
                     assert!(!spelled && !opaque && ports.iter().all(|port| [80, 443].contains(&port.number())), "{}", preset.name);
                     assert!(rules_spell_ports(preset.text), "{}", preset.name);

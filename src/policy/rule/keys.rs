@@ -100,7 +100,7 @@ fn port(item: Item<'_>) -> Option<i64> {
 }
 
 /// Reads `method`, `path` and `query`, with the first value of theirs; `None` where the rule has none of them.
-pub(super) fn request<'d>(table: &mut Table<'d>) -> Option<(RequestRule, Item<'d>)> {
+pub(in crate::policy) fn request<'d>(table: &mut Table<'d>) -> Option<(RequestRule, Item<'d>)> {
     let method_items = table.take("method").map(|item| item.filled_list("at least one method")).unwrap_or_default();
     let path_items = table.take("path").map(|item| item.filled_list("at least one path")).unwrap_or_default();
     let query_items = table.named_items("query");

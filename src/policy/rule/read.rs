@@ -64,7 +64,7 @@ fn rule(source: Source<'_, '_>, mut table: Table<'_>, kind: fn(&mut Table<'_>) -
     let request = keys::request(&mut table);
     let until = table.take("until").and_then(Item::moment);
     let note = table.take("note").and_then(keys::words);
-    table.not_yet(&["inject", "exclude"]);
+    table.refuse("inject", "[[inject]] of its own", "write [[inject]] with host, header and value in the agent's file");
     let written = written?.filled_list("at least one host");
     let mut hosts = Vec::with_capacity(written.len());
     for item in written {
@@ -98,6 +98,11 @@ fn in_plain_sight(first: Item<'_>, (effect, ports): (&Effect, &Ports)) {
 /// Rules whose keys leave nothing that they could be about.
 fn possible(table: &Table<'_>, effect: &Effect, request: &RequestRule, hosts: &[HostPattern]) {
     match effect {
+        Effect::Allow(allow) if allow.exclude => table.fault(
+            "exclude beside method, path or query",
+            "either: what is never inspected shows no request",
+            "remove exclude, or remove method, path and query",
+        ),
         Effect::Allow(allow) if allow.opaque => table.fault(
             "opaque beside method, path or query",
             "either: an opaque tunnel shows no request",
@@ -124,6 +129,7 @@ fn possible(table: &Table<'_>, effect: &Effect, request: &RequestRule, hosts: &[
 fn allow(table: &mut Table<'_>) -> Kind {
     let spelled = table.take("addresses").map(addresses);
     let opaque = table.take("opaque").and_then(Item::flag).unwrap_or(false);
+    let exclude = table.take("exclude").and_then(Item::flag).unwrap_or(false);
     let websocket = table.take("websocket").and_then(Item::flag).unwrap_or(false);
     let limits = keys::limits(table);
     let shared_ok = table.take("shared_ok").and_then(keys::why_shared).is_some();
@@ -132,6 +138,7 @@ fn allow(table: &mut Table<'_>) -> Kind {
         spelled: spelled.is_some(),
         addresses: spelled.map_or_else(|| PUBLIC.clone(), Arc::new),
         opaque,
+        exclude,
         websocket,
         limits,
     });
@@ -151,7 +158,7 @@ fn floor_hold(table: &mut Table<'_>) -> Kind {
 fn asked(table: &mut Table<'_>, addresses: Option<Arc<Addresses>>) -> Kind {
     let shared_ok = table.take("shared_ok").and_then(keys::why_shared).is_some();
     table.refuse("because", "because only in [[block]]", "write note: it is shown to the approver");
-    for key in ["opaque", "websocket", "limits"] {
+    for key in ["opaque", "exclude", "websocket", "limits"] {
         table.refuse(key, &format!("{key} only in [[allow]]"), "remove it");
     }
     Kind { effect: Effect::Hold { addresses }, wanted: Use::Grant, shared_ok }
@@ -160,7 +167,7 @@ fn asked(table: &mut Table<'_>, addresses: Option<Arc<Addresses>>) -> Kind {
 fn block(table: &mut Table<'_>) -> Kind {
     let because = table.take("because").and_then(keys::words);
     table.refuse("addresses", "addresses only in [[allow]] and [[hold]]", "to block an address, write it as host");
-    for key in ["opaque", "websocket", "limits"] {
+    for key in ["opaque", "exclude", "websocket", "limits"] {
         table.refuse(key, &format!("{key} only in [[allow]]"), "remove it");
     }
     table.refuse("shared_ok", "shared_ok only in [[allow]] and [[hold]]", "remove it: a block may be as broad as wanted");
