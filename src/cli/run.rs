@@ -93,7 +93,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     let address = bound.doors.first().context("the proxy has no listener")?.listener.local_addr()?;
     let loaded = loaded::load(&config, bound.guard(&config));
     let (allowlist, agent) = allowlist(&args, &loaded, ask)?;
-    let token = Token::generate()?;
+    let (token, secret) = (Token::generate()?, allowlist.variables());
     let mut policy =
         loaded.standing.alone(allowlist).map_err(|faults| loaded::refusal(&faults))?.with_tokens([(token.digest(), agent.clone())]);
     if let Some(by) = frozen(&freeze::stopped(&config).await?, &agent) {
@@ -123,7 +123,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
         tell(NOBODY);
     }
     let url = format!("http://{agent}:{}@{address}", token.expose());
-    let status = command(&args.command, &url, signals).await;
+    let status = command(&args.command, (&url, &secret), signals).await;
     // The command's own code stands: what is wrong with the journal is in the log.
     app.end().await;
     match status {
@@ -189,17 +189,18 @@ struct NotRun {
     error: io::Error,
 }
 
-async fn command(words: &[OsString], url: &str, signals: Signals) -> Result<ExitStatus, NotRun> {
+async fn command(words: &[OsString], given: (&str, &[Arc<str>]), signals: Signals) -> Result<ExitStatus, NotRun> {
     let program = words.first().cloned().unwrap_or_default();
-    spawned(words, url, signals).await.map_err(|error| NotRun { program, error })
+    spawned(words, given, signals).await.map_err(|error| NotRun { program, error })
 }
 
-async fn spawned(words: &[OsString], url: &str, mut signals: Signals) -> io::Result<ExitStatus> {
+/// `url` is the proxy's; variables that hold secrets are taken out, as the proxy has them for the command.
+async fn spawned(words: &[OsString], (url, secret): (&str, &[Arc<str>]), mut signals: Signals) -> io::Result<ExitStatus> {
     let (program, arguments) = words.split_first().ok_or(io::ErrorKind::NotFound)?;
     let mut command = Command::new(program);
     command.args(arguments);
     for (name, _value) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("EXEAT_") {
+        if name.to_string_lossy().starts_with("EXEAT_") || secret.iter().any(|secret| name == **secret) {
             command.env_remove(name);
         }
     }

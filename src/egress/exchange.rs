@@ -53,6 +53,9 @@ impl Connected {
         if extended && handshake.is_none() {
             return Err(open.refuse(Reason::Unlisted, Cause::NoWebSocket(grant.rule().cloned())));
         }
+        if let Some((reason, cause)) = injected.no_socket().filter(|_| handshake.is_some()) {
+            return Err(open.refuse(reason, cause));
+        }
         let limits = Limits { idle: upstream.settings.idle, stop: upstream.settings.stop_now.clone() };
         let offer = offer(&live, &grant);
         let key = key(&live, &open, (offer, &injected));

@@ -7,7 +7,10 @@ use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, IF_RANGE
 use zeroize::Zeroizing;
 
 use super::claim::Unready;
+use super::refusal::Cause;
 use crate::policy::inject::{Credential, Inject, Injection};
+use crate::policy::reason::Reason;
+use crate::policy::rule::RuleRef;
 use crate::secrets::mask::Masker;
 use crate::secrets::{Secret, Secrets, Unavailable};
 use crate::tls::identity::Identity;
@@ -74,6 +77,8 @@ pub(super) struct Injected {
     pub(super) identity: Option<Identity>,
     /// What of the answer is masked.
     pub(super) masker: Option<Arc<Masker>>,
+    /// What says so.
+    masking: Option<RuleRef>,
 }
 
 #[derive(Debug)]
@@ -94,6 +99,7 @@ impl Injected {
         let masked = injected.puts.iter().filter(|put| put.inject.mask);
         if let Some(first) = masked.clone().next() {
             let masker = Masker::new(masked.map(|put| put.secret.as_ref()));
+            injected.masking = Some(first.inject.place.clone());
             injected.masker = Some(Arc::new(masker.map_err(|why| Unready { place: first.inject.place.clone(), why })?));
         }
         Ok(injected)
@@ -114,6 +120,13 @@ impl Injected {
             }
         }
         Ok(())
+    }
+
+    /// Why no socket is opened under it: what passes in one is not read, and so not masked.
+    pub(super) fn no_socket(&self) -> Option<(Reason, Cause)> {
+        let because = "what exeat puts in here is masked in answers, and bytes of a WebSocket are not read";
+        let place = self.masking.clone();
+        place.map(|rule| (Reason::Blocked, Cause::Rule { rule, because: Some(because.into()) }))
     }
 
     /// Whether an agent's own credentials are taken out.

@@ -18,7 +18,7 @@ use super::attempt::AgentId;
 use super::document::Document;
 use super::fault::{Fault, Warning};
 use super::floor::Floor;
-use super::inject::{self, Inject};
+use super::inject::{self, Credential, Inject, SecretSource};
 use super::leaks::Leaks;
 use super::limits::Limits;
 use super::lint;
@@ -135,6 +135,17 @@ impl Allowlist {
     /// Reads an allowlist that stands alone: under no floor, with nothing to include, without a CA, and at no time, so that it cannot be observed.
     pub fn parse(file: &str, text: &str) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
         Self::read(file, text, &Reading { now: SystemTime::UNIX_EPOCH, floor: &Floor::none(), library: &NoLibrary, inspects: false })
+    }
+
+    /// Variables of exeat's own environment that hold secrets of this file's: no agent is to have them.
+    pub fn variables(&self) -> Vec<Arc<str>> {
+        let injected = self.injects.iter().filter_map(|inject| match &inject.credential {
+            Credential::Header { name: _, prefix: _, value, placeholder: _ } => Some(value),
+            Credential::Certificate { chain: _, key: _ } => None,
+        });
+        let looked_for = self.leaks.iter().flat_map(|leaks| &leaks.secrets);
+        let sources = injected.chain(looked_for);
+        sources.filter_map(|source| if let SecretSource::Env(name) = source { Some(Arc::clone(name)) } else { None }).collect()
     }
 
     /// The agent a file names, as far as that can be read, whatever else is wrong with it.

@@ -36,6 +36,7 @@ mod regression;
 mod reload;
 mod requests;
 mod run;
+mod secrets;
 mod sinks;
 mod suffixes;
 mod support;
