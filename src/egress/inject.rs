@@ -8,11 +8,15 @@ use zeroize::Zeroizing;
 
 use super::claim::Unready;
 use super::refusal::Cause;
+use super::upstream::Way;
+use crate::policy::attempt::Attempt;
+use crate::policy::decide::Grant;
 use crate::policy::inject::{Credential, Inject, Injection};
 use crate::policy::reason::Reason;
 use crate::policy::rule::RuleRef;
 use crate::secrets::mask::Masker;
 use crate::secrets::{Secret, Secrets, Unavailable};
+use crate::tls::authority::Offer;
 use crate::tls::identity::Identity;
 
 /// Fields that prove who sends them, spelled with hyphens. Of a host that exeat has a credential for, an agent's own are taken out.
@@ -120,6 +124,11 @@ impl Injected {
             }
         }
         Ok(())
+    }
+
+    /// What a way out is dialled for, with what proves exeat there.
+    pub(super) fn way<'a>(&'a self, grant: &'a Grant, attempt: &'a Attempt, offer: Option<Offer>) -> Way<'a> {
+        Way { grant, attempt, offer, identity: self.identity.as_ref() }
     }
 
     /// Why no socket is opened under it: what passes in one is not read, and so not masked.
