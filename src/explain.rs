@@ -258,7 +258,8 @@ impl Explanation {
             writeln!(out, "may resolve to: {}", self.addresses.join(", "))?;
         }
         if let Some(credentials) = &self.credentials {
-            let put_in = if credentials.is_empty() { "nothing is put in".to_owned() } else { format!("put in: {}", credentials.join(", ")) };
+            let put_in =
+                if credentials.is_empty() { "nothing is put in".to_owned() } else { format!("put in: {}", credentials.join(", ")) };
             writeln!(out, "credentials: the agent's own are taken out; {put_in}")?;
         }
         for Limit { by, open, per_minute, bytes_per_day } in &self.limits {

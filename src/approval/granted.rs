@@ -117,8 +117,15 @@ fn rule(approval: &ApprovalView) -> String {
     }
     let note: String = plain(&format!("{approver}, {}{why}", at.strftime("%Y-%m-%d")), NOTE).chars().take(NOTE).collect();
     let _ = writeln!(rule, "note = {}", quoted(&note));
-    if place.scheme == Some(Scheme::Http) && place.only.is_none() {
-        rule.insert_str(0, "# The yes is to plain HTTP alone; a rule lets a tunnel there pass as well.\n");
+    match (place.scheme, &place.only) {
+        (Some(Scheme::Http), None) => rule.insert_str(0, "# The yes is to plain HTTP alone; a rule lets a tunnel there pass as well.\n"),
+        (Some(Scheme::Https), None) => {
+            rule.insert_str(
+                0,
+                "# The yes is to requests that are seen inside TLS; a rule lets a tunnel pass as well, once nothing looks at them.\n",
+            );
+        }
+        (Some(Scheme::Http | Scheme::Https), Some(_)) | (None, _) => {}
     }
     let unsaid = place
         .only

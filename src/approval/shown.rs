@@ -123,7 +123,7 @@ pub struct PlaceView {
     pub mixed_script: bool,
     /// The port.
     pub port: u16,
-    /// `http` for a plain request; absent for a tunnel.
+    /// `http` for a plain request, `https` for one inside TLS; absent for a tunnel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<Scheme>,
     /// The one request it is about, its path masked; absent where it is about every one.

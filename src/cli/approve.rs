@@ -15,7 +15,7 @@ use super::admin_client::{AdminClient, each, segment};
 use crate::admin::{Approve, ScopeWord};
 use crate::approval::{Answered, PlaceView};
 use crate::policy::address::Addresses;
-use crate::policy::attempt::RequestLine;
+use crate::policy::attempt::{RequestLine, Scheme};
 use crate::text::{ascii_json, plain};
 
 /// Answer yes to pending questions.
@@ -99,9 +99,10 @@ pub fn granted(answered: &Answered) -> String {
 
 /// What an answer covers: one request where that alone is asked about, else never only what was seen of it.
 pub(super) fn kind(place: &PlaceView) -> String {
+    let scheme = place.scheme.unwrap_or(Scheme::Http).as_str();
     match (&place.only, place.scheme) {
-        (Some(RequestLine { method, path }), _) => format!("http, {} {} only", plain(method, 20), plain(path, 520)),
-        (None, Some(_)) => "http, any request".to_owned(),
+        (Some(RequestLine { method, path }), _) => format!("{scheme}, {} {} only", plain(method, 20), plain(path, 520)),
+        (None, Some(_)) => format!("{scheme}, any request"),
         (None, None) => "tunnel, contents not seen".to_owned(),
     }
 }

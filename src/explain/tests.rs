@@ -229,9 +229,9 @@ fn json_has_stable_fields() {
     assert_eq!(json["others"][0], other);
     json["others"] = serde_json::Value::Null;
     let expected = serde_json::json!({
-        "agent": "coder", "host": "api.example.com", "port": 443, "method": null, "path": null, "path_unclear": null, "decision": "allow",
+        "agent": "coder", "host": "api.example.com", "port": 443, "scheme": null, "through": null, "method": null, "path": null, "path_unclear": null, "decision": "allow",
         "reason": "listed", "rule": "coder.toml:4", "by_floor": false, "because": null, "would": null, "until": null, "addresses": ["public"],
-        "limits": [], "looked_at": [], "others": null, "others_left_out": 0, "to_allow": null, "in_the_way": null,
+        "credentials": null, "limits": [], "looked_at": [], "others": null, "others_left_out": 0, "to_allow": null, "in_the_way": null,
     });
     assert_eq!(json, expected);
 }
@@ -247,6 +247,65 @@ fn what_cannot_be_explained_is_said() {
     for target in ["a.example.com:", "a.example.com:0", "http://u:p@a.example.com/", "", "https://"] {
         assert!(of("coder", target).starts_with("the target cannot be read"), "{target}");
     }
+}
+
+/// Where there is a CA: requests inside TLS are looked at, and a credential is put in.
+const INSIDE_TLS: &str = r#"
+agent = "coder"
+[[allow]]
+host = "api.example.com"
+method = ["GET", "HEAD"]
+[[hold]]
+host = "api.example.com"
+method = "POST"
+[[inject]]
+host = "api.example.com"
+header = "authorization"
+value = { env = "API_TOKEN" }
+path = "/repos/**"
+"#;
+
+#[test]
+fn a_request_inside_tls_is_explained_in_two_steps_and_its_tunnel_in_one() {
+    let floor = Floor::none();
+    let reading = Reading { now: now(), floor: &floor, library: &NoLibrary, inspects: true };
+    let allowlist = Allowlist::read("coder.toml", INSIDE_TLS, &reading).unwrap().0;
+    let policy = Policy::under(floor.into(), vec![allowlist], Guard::default()).unwrap();
+    let look = "look: coder to api.example.com:443 by coder.toml:3 (inspect)\n";
+    for (target, code, start) in [
+        ("api.example.com:443", 12, look.to_owned()),
+        ("CONNECT https://api.example.com/x", 12, look.to_owned()),
+        (
+            "https://api.example.com/repos/x?token=secret",
+            0,
+            format!(
+                "{look}allow: coder to GET https://api.example.com:443/repos/x by coder.toml:3 (listed)\nmay resolve to: public\n\
+                 credentials: the agent's own are taken out; put in: authorization by coder.toml:9\n"
+            ),
+        ),
+        (
+            "HEAD https://api.example.com/user",
+            0,
+            format!(
+                "{look}allow: coder to HEAD https://api.example.com:443/user by coder.toml:3 (listed)\nmay resolve to: public\n\
+                 credentials: the agent's own are taken out; nothing is put in\n"
+            ),
+        ),
+        (
+            "POST https://api.example.com/repos/x",
+            10,
+            format!("{look}hold: coder to POST https://api.example.com:443/repos/x by coder.toml:6\n"),
+        ),
+        ("PUT https://api.example.com/", 11, format!("{look}block: coder to PUT https://api.example.com:443/ (unlisted)\n")),
+        ("https://other.example.com/", 11, "block: coder to other.example.com:443 (unlisted)\n".to_owned()),
+    ] {
+        let (exit, text) = said(&policy, target);
+        assert!(exit == code && text.starts_with(&start) && !text.contains("secret"), "{target}: {exit} {text}");
+    }
+    let put = explained(&policy, "PUT https://api.example.com/x").to_allow.unwrap();
+    assert_eq!(put, "[[allow]]\nhost = \"api.example.com\"\nport = [443]\nmethod = [\"PUT\"]\npath = [\"/x\"]");
+    let tunnel = explained(&policy, "api.example.com").in_the_way.unwrap();
+    assert!(tunnel.ends_with("explain a request, as in \"GET https://api.example.com/PATH\""), "{tunnel}");
 }
 
 const HOSTS: [&str; 9] =

@@ -1,7 +1,7 @@
 //! What people have said yes and no to: scopes, their ends, and the claim that uses a yes.
 //!
 //! A yes covers exactly what was shown and is never a permit: the attempt is decided again with it in force. A yes to a
-//! tunnel covers the plain requests found in it; a yes to a plain request covers no tunnel. Time is an argument.
+//! tunnel covers the plain requests found in it, and none inside TLS; a yes to a request covers no tunnel, and none of another scheme. Time is an argument.
 
 mod yes;
 
@@ -250,7 +250,7 @@ impl Approvals {
             return None;
         }
         let Subject { agent, instance, destination, scheme, request: _ } = Subject::of(attempt);
-        let tunnel = (attempt.within.is_some() && scheme.is_some()).then_some(None);
+        let tunnel = (attempt.within.is_some() && scheme == Some(Scheme::Http)).then_some(None);
         let every = (asking == Asking::EveryRequest).then_some(None);
         let requests: Vec<Option<RequestLine>> = every.into_iter().chain(attempt.sight.meant().map(Some)).collect();
         let mut reach = Reach { agent, instance: None, destination, scheme, request: None };
@@ -429,6 +429,11 @@ mod tests {
             (Some(Scheme::Http), plain, true),
             (Some(Scheme::Http), tunnel(15), false),
             (Some(Scheme::Http), inside(16, 13), true),
+            (None, in_tls(17, 13), false),
+            (Some(Scheme::Http), in_tls(18, 13), false),
+            (Some(Scheme::Https), in_tls(19, 13), true),
+            (Some(Scheme::Https), inside(20, 13), false),
+            (Some(Scheme::Https), tunnel(21), false),
         ];
         for scope in [Scope::For { until: at(60) }, Scope::Always] {
             for (scheme, attempt, covered) in &rows {
@@ -541,6 +546,10 @@ mod tests {
             within: None,
             proven: true,
         }
+    }
+
+    fn in_tls(number: u128, outer: u128) -> Attempt {
+        Attempt { scheme: Some(Scheme::Https), ..inside(number, outer) }
     }
 
     fn inside(number: u128, outer: u128) -> Attempt {

@@ -155,6 +155,38 @@ async fn a_tunnel_found_to_carry_requests_goes_on_when_rules_begin_to_look_at_th
     }
 }
 
+/// Where there is a CA.
+fn inspecting(rules: &str) -> Policy {
+    let text = format!("agent = \"a\"\n[[identify]]\nsource = \"192.0.2.0/24\"\n{rules}");
+    let floor = crate::policy::floor::Floor::none();
+    let library = &crate::policy::allowlist::NoLibrary;
+    let reading = crate::policy::allowlist::Reading { now: SystemTime::now(), floor: &floor, library, inspects: true };
+    let (allowlist, _) = Allowlist::read("a.toml", &text, &reading).unwrap();
+    Policy::new(vec![allowlist], Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() }).unwrap()
+}
+
+#[tokio::test]
+async fn a_tunnel_whose_bytes_are_unseen_is_cut_when_anything_begins_to_look_at_its_requests() {
+    let plain = "[[allow]]\nhost = \"api.test.example\"\n";
+    let inject = format!("{plain}[[inject]]\nhost = \"api.test.example\"\nheader = \"cookie\"\nvalue = {{ env = \"X\" }}\n");
+    let looked = format!("{plain}[[block]]\nhost = \"*.test.example\"\nmethod = \"DELETE\"\n");
+    for (after, wanted) in [(plain, None), (inject.as_str(), Some(Reason::PolicyChanged)), (&looked, Some(Reason::PolicyChanged))] {
+        let world = World::over(Arc::new(ArcSwap::from_pointee(inspecting(plain))), Arc::new(NoDesk::default()));
+        let permit = world.gate.admit(claim("api.test.example:443", Sight::NotYet)).await.unwrap().passed().unwrap();
+        let mut live = permit.live;
+        world.now_in_force(inspecting(after));
+        assert_eq!(live.lost().now_or_never(), wanted, "{after}");
+    }
+}
+
+#[tokio::test]
+async fn an_agent_known_by_its_address_alone_is_refused_where_exeat_puts_a_credential_in() {
+    let inject = "[[inject]]\nhost = \"api.test.example\"\nheader = \"cookie\"\nvalue = { env = \"X\" }\n";
+    let world = World::over(Arc::new(ArcSwap::from_pointee(inspecting(inject))), Arc::new(NoDesk::default()));
+    world.gate.admit(claim("api.test.example:443", Sight::NotYet)).await.unwrap_err();
+    assert_eq!(world.decided(), [(Ruling::Block, Reason::Blocked, Some("a.toml:4".to_owned()))]);
+}
+
 #[tokio::test]
 async fn what_is_observed_is_recorded_with_what_it_would_have_got() {
     let end = jiff::Timestamp::now() + Duration::from_secs(3600);

@@ -28,7 +28,7 @@ pub struct Subject {
     pub instance: Instance,
     /// Where to.
     pub destination: Destination,
-    /// `None` for a tunnel. A yes to a tunnel covers the plain requests found in it; not the other way round.
+    /// `None` for a tunnel. A yes to a tunnel covers the plain requests found in it, and none inside TLS; not the other way round.
     pub scheme: Option<Scheme>,
     /// The one request that is asked about, where a rule looks at requests; `None` asks about every one.
     pub request: Option<RequestLine>,
@@ -108,7 +108,7 @@ impl Approval {
     /// Whether it was given for what the attempt is; a `once` is given to single attempts besides.
     pub(super) fn fits(&self, attempt: &Attempt) -> bool {
         let anywhere = matches!(self.scope, Scope::Always);
-        let carried = self.subject.scheme.is_none() && attempt.within.is_some();
+        let carried = self.subject.scheme.is_none() && attempt.within.is_some() && attempt.scheme == Some(Scheme::Http);
         self.subject.agent == attempt.agent
             && (anywhere || self.subject.instance == attempt.instance)
             && self.subject.destination == attempt.destination

@@ -216,7 +216,11 @@ fn variable(text: &str) -> Result<Arc<str>, String> {
 }
 
 fn argument(text: &str) -> Result<Arc<str>, String> {
-    if text.contains('\0') || text.len() > TEXT_MAX { Err(format!("write at most {TEXT_MAX} bytes, none of them NUL")) } else { Ok(text.into()) }
+    if text.contains('\0') || text.len() > TEXT_MAX {
+        Err(format!("write at most {TEXT_MAX} bytes, none of them NUL"))
+    } else {
+        Ok(text.into())
+    }
 }
 
 /// What a header field may hold (RFC 9110 section 5.5), and something of it.

@@ -22,7 +22,8 @@ fn read(text: &str, inspects: bool) -> Result<(Allowlist, Vec<Warning>), String>
     Allowlist::read("a.toml", &format!("agent = \"a\"\n{text}"), &reading).map_err(words)
 }
 
-const RULE: &str = "[[allow]]\nhost = [\"api.example.com\", \"127.0.0.1\"]\naddresses = [\"public\", \"127.0.0.1\"]\nport = [80, 443, 8443]\n";
+const RULE: &str =
+    "[[allow]]\nhost = [\"api.example.com\", \"127.0.0.1\"]\naddresses = [\"public\", \"127.0.0.1\"]\nport = [80, 443, 8443]\n";
 
 /// `API` with these keys after host, port, header and value.
 fn with(keys: &str) -> String {
@@ -47,13 +48,23 @@ fn an_inject_reads_as_written() {
     let request = allowlist.injects[0].request.clone();
     let words = request.as_ref().map(|request| (request.methods.join(" "), request.paths[0].to_string()));
     assert_eq!(words, Some(("GET".to_owned(), "/v1/**".to_owned())));
-    let every = |line, destination, credential| Inject { place: place(line), destination, scheme: Scheme::Https, request: None, credential, mask: false };
+    let every = |line, destination, credential| Inject {
+        place: place(line),
+        destination,
+        scheme: Scheme::Https,
+        request: None,
+        credential,
+        mask: false,
+    };
     let command = SecretSource::Command { line: ["pass", "show", "x"].map(Arc::from).into(), cache: Duration::from_secs(90) };
     let bearer = header("authorization", "Bearer ", SecretSource::Env("API_TOKEN".into()), None);
     let expected = [
         Inject { request, mask: true, ..every(6, to("api.example.com:443"), bearer) },
         every(14, to("api.example.com:8443"), header("x-api-key", "", command, Some("PLACEHOLDER"))),
-        Inject { scheme: Scheme::Http, ..every(20, to("127.0.0.1:80"), header("cookie", "", SecretSource::File("secret.txt".into()), None)) },
+        Inject {
+            scheme: Scheme::Http,
+            ..every(20, to("127.0.0.1:80"), header("cookie", "", SecretSource::File("secret.txt".into()), None))
+        },
         every(25, to("api.example.com:443"), Credential::Certificate { chain: "c.pem".into(), key: "k.pem".into() }),
     ];
     assert_eq!(allowlist.injects.iter().map(|inject| inject.as_ref().clone()).collect::<Vec<_>>(), expected);
@@ -61,19 +72,29 @@ fn an_inject_reads_as_written() {
 
 #[test]
 fn what_is_wrong_with_an_inject_is_told_and_never_a_secret() {
-    let host = |host: &str, keys: &str| format!("{RULE}[[inject]]\nhost = {host}\nheader = \"authorization\"\nvalue = {{ env = \"X\" }}\n{keys}");
+    let host =
+        |host: &str, keys: &str| format!("{RULE}[[inject]]\nhost = {host}\nheader = \"authorization\"\nvalue = {{ env = \"X\" }}\n{keys}");
     let header = |header: &str| format!("{RULE}[[inject]]\nhost = \"api.example.com\"\nheader = \"{header}\"\nvalue = {{ env = \"X\" }}\n");
     let value = |value: &str| format!("{RULE}[[inject]]\nhost = \"api.example.com\"\nheader = \"authorization\"\nvalue = {value}\n");
     for (text, expected) in [
-        (host("\"*.example.com\"", ""), "a.toml:7:8: found \"*.example.com\", a pattern; wanted one host, exactly; fix: name one host; a second one has an [[inject]] of its own"),
+        (
+            host("\"*.example.com\"", ""),
+            "a.toml:7:8: found \"*.example.com\", a pattern; wanted one host, exactly; fix: name one host; a second one has an [[inject]] of its own",
+        ),
         (host("\"10.0.0.0/8\"", ""), "a pattern; wanted one host, exactly"),
         (host("[\"a.example\", \"b.example\"]", ""), "wanted a text"),
         (host("\"api.example.com:443\"", ""), "wanted one host, exactly"),
-        (host("\"api.example.com\"", "scheme = \"http\"\n"), "a.toml:10:10: found scheme \"http\" for another host than this one; wanted https, or a loopback address such as 127.0.0.1"),
+        (
+            host("\"api.example.com\"", "scheme = \"http\"\n"),
+            "a.toml:10:10: found scheme \"http\" for another host than this one; wanted https, or a loopback address such as 127.0.0.1",
+        ),
         (host("\"localhost\"", "scheme = \"http\"\n"), "scheme \"http\" for another host than this one"),
         (host("\"10.0.0.1\"", "scheme = \"http\"\n"), "scheme \"http\" for another host than this one"),
         (host("\"api.example.com\"", "port = 0\n"), "a.toml:10:8: found port 0"),
-        (host("\"api.example.com\"", "placeholder = \"\"\n"), "a.toml:10:15: found a value of placeholder that is not shown; wanted the text that stands for the secret"),
+        (
+            host("\"api.example.com\"", "placeholder = \"\"\n"),
+            "a.toml:10:15: found a value of placeholder that is not shown; wanted the text that stands for the secret",
+        ),
         (host("\"api.example.com\"", "placeholder = \"P\"\nprefix = \"Bearer \"\n"), "a.toml:11:10: found prefix beside placeholder"),
         (host("\"api.example.com\"", "prefix = \"a\\nb\"\n"), "found a value of prefix that is not shown"),
         (host("\"api.example.com\"", "prefx = \"a\"\n"), "did you mean prefix?"),
@@ -99,19 +120,32 @@ fn what_is_wrong_with_an_inject_is_told_and_never_a_secret() {
         (format!("{RULE}[[inject]]\nhost = \"api.example.com\"\n"), "found no key header in [[inject]]"),
         (format!("{RULE}[[inject]]\nhost = \"api.example.com\"\nheader = \"cookie\"\n"), "found no key value in [[inject]]"),
         (format!("{RULE}[[inject]]\nheader = \"cookie\"\nvalue = {{ env = \"X\" }}\n"), "found no key host in [[inject]]"),
-        (format!("{RULE}[[inject]]\nhost = \"api.example.com\"\nheader = \"cookie\"\ncertificate = {{ chain = \"c\", key = \"k\" }}\n"), "found header in [[inject]]; wanted either a certificate or a header"),
+        (
+            format!("{RULE}[[inject]]\nhost = \"api.example.com\"\nheader = \"cookie\"\ncertificate = {{ chain = \"c\", key = \"k\" }}\n"),
+            "found header in [[inject]]; wanted either a certificate or a header",
+        ),
         (format!("{RULE}[[inject]]\nhost = \"api.example.com\"\ncertificate = {{ chain = \"c\" }}\n"), "found no key key in "),
-        (format!("{RULE}[[inject]]\nhost = \"127.0.0.1\"\nscheme = \"http\"\ncertificate = {{ chain = \"c\", key = \"k\" }}\n"), "a certificate where there is no TLS"),
+        (
+            format!("{RULE}[[inject]]\nhost = \"127.0.0.1\"\nscheme = \"http\"\ncertificate = {{ chain = \"c\", key = \"k\" }}\n"),
+            "a certificate where there is no TLS",
+        ),
         (format!("{RULE}inject = \"x\"\n"), "found inject in [[allow]]; wanted [[inject]] of its own"),
         ("[inject]\nhost = \"x.example\"\n".to_owned(), "wanted a list of tables, [[inject]]"),
-        ("include = [\"base\"]\n".to_owned(), "base.toml:1:3: found inject in the top level; wanted a file with nothing but rules, include and expect"),
+        (
+            "include = [\"base\"]\n".to_owned(),
+            "base.toml:1:3: found inject in the top level; wanted a file with nothing but rules, include and expect",
+        ),
     ] {
         let said = read(&text, true).map_or_else(|said| said, |_| "loads".to_owned());
         assert!(said.contains(expected), "{text}\n{said}");
         assert!(!said.contains("hunter2"), "{said}");
     }
     let floor = Floor::read("floor.toml", "[[inject]]\nhost = \"x.example\"\n", true).unwrap_err();
-    assert!(floor[0].to_string().starts_with("floor.toml:1:3: found inject in the top level; wanted inject only in an agent's allowlist"), "{}", floor[0]);
+    assert!(
+        floor[0].to_string().starts_with("floor.toml:1:3: found inject in the top level; wanted inject only in an agent's allowlist"),
+        "{}",
+        floor[0]
+    );
 }
 
 #[test]
@@ -141,7 +175,8 @@ fn two_credentials_for_one_place_in_one_request_do_not_load() {
     ] {
         let said = read(&format!("{}{other}", with(first)), true).map(|_| ());
         assert_eq!(said.is_ok(), loads, "{first} {other}: {said:?}");
-        let words = |said: &String| said.contains("a second [[inject]] for authorization of requests to api.example.com:443, beside a.toml:6;");
+        let words =
+            |said: &String| said.contains("a second [[inject]] for authorization of requests to api.example.com:443, beside a.toml:6;");
         assert!(said.as_ref().err().is_none_or(words), "{said:?}");
     }
 }

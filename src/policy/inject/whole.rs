@@ -34,7 +34,8 @@ pub(in crate::policy) fn twice(injects: &[Arc<Inject>]) -> Vec<Fault> {
 fn meet(one: Option<&RequestRule>, other: Option<&RequestRule>) -> bool {
     let (Some(one), Some(other)) = (one, other) else { return true };
     let methods = one.methods.is_empty() || other.methods.is_empty() || one.methods.iter().any(|method| other.methods.contains(method));
-    let paths = one.paths.is_empty() || other.paths.is_empty() || one.paths.iter().any(|path| other.paths.iter().any(|known| path.meets(known)));
+    let paths =
+        one.paths.is_empty() || other.paths.is_empty() || one.paths.iter().any(|path| other.paths.iter().any(|known| path.meets(known)));
     methods && paths
 }
 

@@ -53,6 +53,6 @@ export class Approvals {
 function covers(approval) {
   if (approval.only) return ["only ", others(`${approval.only.method} ${approval.only.path}`)];
   const to = (approval.addresses ?? []).filter((one) => one !== "public");
-  return [approval.scheme === "http" ? "any request" : "tunnels", to.length > 0 ? [", at ", others(to.join(", "))] : null];
+  return [approval.scheme ? "any request" : "tunnels", to.length > 0 ? [", at ", others(to.join(", "))] : null];
 }
 

@@ -43,8 +43,8 @@ export function clock(time) {
 
 // What an answer is about, besides where: every request, or the one that is shown.
 export function what(hold) {
-  if (hold.only) return `only with ${plain(hold.only.method)} ${plain(hold.only.path)}`;
-  return hold.scheme === "http" ? "with any request" : "with anything in the tunnel";
+  if (hold.only) return `only with ${plain(hold.only.method)} ${plain(hold.only.path)}${hold.scheme === "https" ? " inside TLS" : ""}`;
+  return hold.scheme ? "with any request" : "with anything in the tunnel";
 }
 
 // One sentence or two: what this yes lets happen.

@@ -253,3 +253,85 @@ fn the_fix_of_an_address_that_carries_another_loads() {
     let said = fault("", &[("a", "agent = \"a\"\naddresses = \"169.254.169.254/16\"\n")]);
     assert!(said.ends_with("fix: metadata services are never dialled; leave the entry out"), "{said}");
 }
+
+#[test]
+fn what_is_never_inspected_lies_beside_nothing_that_wants_to_see_its_requests() {
+    let exclude = |host: &str, keys: &str| format!("[[allow]]\nhost = \"{host}\"\nexclude = true\n{keys}");
+    let looks = |host: &str, keys: &str| format!("[[hold]]\nhost = \"{host}\"\nmethod = \"POST\"\n{keys}");
+    let load = |floor: &str, own: &str, base: &str| {
+        let folder = Folder([("base".to_owned(), base.to_owned())].into());
+        let floor = Floor::read("floor.toml", floor, true).unwrap().0;
+        let reading = Reading { now: NOW, floor: &floor, library: &folder, inspects: true };
+        let text = format!("agent = \"a\"\ninclude = [\"base\"]\n{own}");
+        let words = |faults: Vec<Fault>| faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n");
+        Allowlist::read("a.toml", &text, &reading).map_or_else(words, |(allowlist, _)| {
+            let Effect::Allow(allow) = &allowlist.rules[0].effect else { panic!("an allow rule") };
+            format!("loads {}", allow.exclude)
+        })
+    };
+    let pinned = exclude("pinned.example.com", "");
+    for (floor, own, base, expected) in [
+        ("", pinned.as_str(), "", "loads true"),
+        ("", &pinned, &looks("other.example.com", ""), "loads true"),
+        ("", &exclude("pinned.example.com", "port = 8443\n"), &looks("*.example.com", ""), "loads true"),
+        ("", &exclude("pinned.example.com", "method = \"GET\"\n"), "", "a.toml:3:1: found exclude beside method, path or query"),
+        (
+            "",
+            &pinned,
+            &looks("pinned.example.com", ""),
+            "base.toml:1:1: found method, path or query where a.toml:3 says exclude; wanted either: what is never inspected shows no request; fix: make the hosts or ports disjoint",
+        ),
+        ("", &pinned, &looks("*.example.com", ""), "base.toml:1:1: found method, path or query where a.toml:3 says exclude"),
+        (
+            "",
+            &exclude("**.example.com", ""),
+            &looks("PINNED.example.com.", ""),
+            "base.toml:1:1: found method, path or query where a.toml:3 says exclude",
+        ),
+        (
+            "",
+            &exclude("xn--bcher-kva.example.com", ""),
+            &looks("b\u{fc}cher.example.com", ""),
+            "base.toml:1:1: found method, path or query where",
+        ),
+        ("", &looks("pinned.example.com", ""), &pinned, "a.toml:3:1: found method, path or query where base.toml:1 says exclude"),
+        (
+            &looks("*.example.com", ""),
+            &pinned,
+            "",
+            "a.toml:3:1: found exclude = true where the floor floor.toml looks at requests, at line 1",
+        ),
+        (
+            "[[block]]\nhost = \"*\"\nmethod = \"DELETE\"\n",
+            &pinned,
+            "",
+            "a.toml:3:1: found exclude = true where the floor floor.toml looks at requests",
+        ),
+    ] {
+        let said = load(floor, own, base);
+        assert!(said.contains(expected), "{floor} {own} {base}\n{said}");
+    }
+}
+
+#[test]
+fn an_expectation_of_a_request_inside_tls_is_judged_by_the_rules_that_look_at_it() {
+    let floor = Floor::read("floor.toml", "[[block]]\nhost = \"api.example.com\"\npath = \"/admin/**\"\n", true).unwrap().0;
+    let expecting = |tried: &str, decision: &str| {
+        let rules = "[[allow]]\nhost = [\"api.example.com\", \"raw.example.com\"]\n[[hold]]\nhost = \"api.example.com\"\nmethod = [\"POST\", \"PUT\"]\nuntil = 1971-01-01\n";
+        let text = format!("agent = \"a\"\n{rules}[[expect]]\ntry = \"{tried}\"\ndecision = \"{decision}\"\n");
+        let reading = Reading { now: NOW, floor: &floor, library: &NoLibrary, inspects: true };
+        Allowlist::read("a.toml", &text, &reading).map_or_else(|faults| faults[0].found.clone(), |_| "comes true".to_owned())
+    };
+    for (tried, decision, expected) in [
+        ("POST https://api.example.com/repos/acme/x/pulls", "hold", "comes true"),
+        ("GET https://api.example.com/repos/acme/x", "allow", "comes true"),
+        ("https://api.example.com/admin/x", "block", "comes true"),
+        ("CONNECT api.example.com:443", "look", "comes true"),
+        ("api.example.com", "look", "comes true"),
+        ("POST https://raw.example.com/", "allow", "comes true"),
+        ("POST https://api.example.com/x", "look", "hold by a.toml:4 for \"POST https://api.example.com/x\""),
+        ("POST https://api.example.com/x", "allow", "hold by a.toml:4 for \"POST https://api.example.com/x\""),
+    ] {
+        assert_eq!(expecting(tried, decision), expected, "{tried} {decision}");
+    }
+}

@@ -240,3 +240,115 @@ fn a_credential_is_part_of_what_a_policy_is_called_by() {
         assert_ne!(hash(INJECTS), hash(&changed), "{changed}");
     }
 }
+
+mod never_a_tunnel {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    /// One rule as written, and what of it the oracle reads.
+    #[derive(Clone, Debug)]
+    struct Written {
+        kind: &'static str,
+        host: &'static str,
+        port: Option<u16>,
+        request: &'static str,
+        until: Option<u64>,
+    }
+
+    const REQUEST: [&str; 5] = ["", "", "method = \"GET\"\n", "path = \"/x/**\"\n", "query = { a = \"1\" }\n"];
+    const HOSTS: [&str; 7] = [
+        "api.example.com",
+        "*.example.com",
+        "**.example.com",
+        "API.example.com.",
+        "a*.example.com",
+        "xn--bcher-kva.example.com",
+        "9.9.9.9",
+    ];
+    const TRIED: [&str; 7] =
+        ["api.example.com", "API.EXAMPLE.com.", "example.com", "bücher.example.com", "9.9.9.9", "x.api.example.com", "[::ffff:9.9.9.9]"];
+
+    fn rule(kinds: &'static [&'static str]) -> impl Strategy<Value = Written> {
+        let port = prop_oneof![Just(None), select(vec![80, 443, 8443]).prop_map(Some)];
+        let until = prop_oneof![Just(None), select(vec![5_u64, 15]).prop_map(Some)];
+        (select(kinds), select(HOSTS.to_vec()), port, select(REQUEST.to_vec()), until)
+            .prop_map(|(kind, host, port, request, until)| Written { kind, host, port, request, until })
+    }
+
+    impl Written {
+        fn text(&self) -> String {
+            let Self { kind, host, port, request, until } = self;
+            let port = port.map(|port| format!("port = {port}\n")).unwrap_or_default();
+            let until = until.map(|second| format!("until = \"1970-01-01T00:00:{second:02}Z\"\n")).unwrap_or_default();
+            if *kind == "inject" {
+                return format!(
+                    "[[inject]]\nhost = \"{host}\"\n{port}header = \"authorization\"\nvalue = {{ env = \"X\" }}\n{}",
+                    request.replace("query", "# query")
+                );
+            }
+            // `exclude` is not beside what looks at the same requests, or nothing loads.
+            let exclude = if *kind == "exclude" { "exclude = true\n" } else { "" };
+            let table = if *kind == "exclude" { "allow" } else { kind };
+            format!("[[{table}]]\nhost = \"{host}\"\n{port}{until}{exclude}{request}")
+        }
+
+        /// Whether it wants to see the requests of a tunnel to there, read anew and simply.
+        fn looks(&self, (host, port, second): (&str, u16, u64)) -> bool {
+            let in_force = self.kind == "inject" || self.until.is_none_or(|until| second < until);
+            let wants = self.kind == "inject" || !self.request.is_empty();
+            let usual: &[u16] = match self.kind {
+                "block" => &[80, 443, 8443],
+                "inject" => &[443],
+                _ => &[80, 443],
+            };
+            let here = self.port.map_or(usual.contains(&port), |own| own == port);
+            let name = self.host.trim_end_matches('.').to_ascii_lowercase();
+            let named = match name.as_str() {
+                "*.example.com" => host.ends_with(".example.com"),
+                "**.example.com" => host == "example.com" || host.ends_with(".example.com"),
+                "a*.example.com" => host.strip_suffix(".example.com").is_some_and(|label| label.starts_with('a') && !label.contains('.')),
+                name => host == name,
+            };
+            in_force && wants && here && named
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn where_anything_looks_at_requests(
+            own in prop::collection::vec(rule(&["allow", "allow", "hold", "block", "inject", "exclude"]), 0..5),
+            of_floor in prop::collection::vec(rule(&["hold", "block"]), 0..3),
+            observed in any::<bool>(),
+            unlisted in select(vec!["block", "hold"]),
+            (tried, port, second, proven) in (select(TRIED.to_vec()), select(vec![80_u16, 443, 8443]), select(vec![0_u64, 10, 20]), any::<bool>()),
+        ) {
+            let floor = of_floor.iter().map(Written::text).collect::<String>();
+            let Ok((floor, _)) = Floor::read("floor.toml", &floor, true) else { return Ok(()) };
+            let observe = if observed { "observe_until = \"1970-01-08\"\n" } else { "" };
+            let rules = own.iter().map(Written::text).collect::<String>();
+            let text = format!("agent = \"a\"\nunlisted = \"{unlisted}\"\n{observe}{rules}");
+            let reading = Reading { now: NOW, floor: &floor, library: &NoLibrary, inspects: true };
+            let Ok((allowlist, _)) = Allowlist::read("a.toml", &text, &reading) else { return Ok(()) };
+            let policy = Policy::under(floor.into(), vec![allowlist], Guard::default()).unwrap();
+            let tunnel = Attempt { proven, ..attempt(&format!("CONNECT {tried}:{port}")) };
+            let host = match tried {
+                "bücher.example.com" => "xn--bcher-kva.example.com".to_owned(),
+                "[::ffff:9.9.9.9]" => "9.9.9.9".to_owned(),
+                tried => tried.trim_end_matches('.').to_ascii_lowercase(),
+            };
+            let looks = own.iter().chain(&of_floor).any(|rule| rule.looks((&host, port, second)));
+            let mut approvals = Approvals::default();
+            approvals.insert(always(&tunnel, Asking::EveryRequest));
+            for approvals in [Approvals::default(), approvals] {
+                let decision = policy.decide(&tunnel, &approvals, NOW + Duration::from_secs(second));
+                let seen = matches!(decision, Decision::Look(_) | Decision::Block(_));
+                prop_assert!(!looks || seen, "{} {tried}:{port} at {second}\n{text}", word(&decision));
+                prop_assert!(looks || !matches!(decision, Decision::Look(_)), "nothing looks: {} {tried}:{port} at {second}\n{text}", word(&decision));
+            }
+        }
+    }
+}
