@@ -1,7 +1,5 @@
 //! The leak guard: what may not leave is found in URL, fields and body, before the decision and after it, and told by its rule alone.
 
-use std::time::Duration;
-
 use super::*;
 use crate::support::web::body::Tap;
 
@@ -97,16 +95,16 @@ fn what_comes_later_in_a_body_cuts_it_before_it_leaves() {
             tap.send(vec![b'.'; 2000]).await;
             for piece in [" a ", &secret[..7], &secret[7..], " b\n"] {
                 tap.send(piece.to_owned()).await;
-                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         let (answer, ()) = run(async { tokio::join!(visit.ask(request), sent) });
+        drop(visit);
+        // An agent that is still sending when its connection closes may miss what it was told.
         if let Ok(answer) = answer {
             assert_eq!(answer.status, 403, "{}", answer.text());
             assert!(answer.text().contains("in the body"), "{}", answer.text());
             world.assert_kept(&proxy, &[answer], secret);
         }
-        drop(visit);
     }
     let records = proxy.settled();
     for (decided, ended) in inner(&records) {
@@ -141,6 +139,7 @@ fn a_find_is_asked_about_and_a_yes_is_for_that_find_alone() {
     };
     let body = format!("x {PAT} y");
     let passed = held(&body, true);
+    let passed = Whole { body: Vec::new(), ..passed };
     assert_eq!(passed.status, 200, "{}", passed.text());
     // It holds for an hour, for this find in this request.
     assert_eq!(run(visit.ask(ask("/echo", &body))).unwrap().status, 200);
@@ -152,7 +151,7 @@ fn a_find_is_asked_about_and_a_yes_is_for_that_find_alone() {
         assert_eq!(waiting.join().unwrap().status, 403);
     });
     drop((visit, watcher));
-    world.assert_kept(&proxy, &[], PAT);
+    world.assert_kept(&proxy, &[passed], PAT);
 }
 
 #[test]
