@@ -16,10 +16,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use http::HeaderValue;
 use parking_lot::{Mutex, RwLock};
-use rustls::RootCertStore;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,15 +34,13 @@ use crate::journal::JournalError;
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
-use crate::policy::fault::Fault;
 use crate::secrets::Secrets;
+use crate::policy::fault::Fault;
 use crate::telemetry::dial::Found;
 use crate::telemetry::metrics::AgentNames;
 use crate::telemetry::serve::{Readiness, Ready};
 use crate::telemetry::sinks::{Beside, Cursors};
 use crate::telemetry::{Metrics, Recording};
-use crate::tls::authority::Authority;
-use crate::tls::origin::OriginTls;
 use export::Exports;
 pub use files::raise_open_files;
 use inspection::Inspection;
@@ -237,7 +234,7 @@ impl App {
         let inspection = Inspection::start(config, extra, SystemTime::now());
         inspection.watch(&recording.metrics);
         tasks.spawn(Arc::clone(&inspection).keep_telling(stop.now.clone()));
-        let neck = neck(config, bound, (Arc::clone(&gate), inspection.authority()), &stop)?;
+        let neck = neck(config, bound, &inspection, Arc::clone(&gate), &stop)?;
         let front = FrontSettings {
             head: config.limits.head,
             head_timeout: config.limits.head_timeout,
@@ -331,12 +328,7 @@ impl InForce {
     }
 }
 
-fn neck(
-    config: &Config,
-    bound: &Bound,
-    (gate, authority): (Arc<Gate>, Arc<ArcSwapOption<Authority>>),
-    stop: &Stop,
-) -> Result<Neck, StartError> {
+fn neck(config: &Config, bound: &Bound, inspection: &Inspection, gate: Arc<Gate>, stop: &Stop) -> Result<Neck, StartError> {
     let via: Arc<str> = format!("exeat-{}", &uuid::Uuid::now_v7().simple().to_string()[20..]).into();
     let settings = UpstreamSettings {
         connect_timeout: config.limits.connect_timeout,
@@ -345,23 +337,14 @@ fn neck(
         own_everywhere: bound.everywhere(),
         back_ends: bound.back_ends.guard(),
         via: HeaderValue::try_from(format!("1.1 {via}")).expect("a name of hexadecimal digits is a field value"),
-        authority,
-        origin_tls: Arc::new(origin_tls(config)?),
+        authority: inspection.authority(),
+        origin_tls: Arc::new(inspection.origin_tls()?),
         secrets: Secrets::new(config.allowlists.clone()),
         stop: stop.drain.clone(),
         stop_now: stop.now.clone(),
     };
     let resolver = Resolver::new(&config.dns.servers, config.dns.timeout)?;
     Ok(Neck { gate, upstream: Upstream::new(resolver, settings), via })
-}
-
-/// Trusts whom the system trusts. Certificates of it that cannot be read are left out, as everybody does.
-fn origin_tls(config: &Config) -> Result<OriginTls, StartError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let extra = config.upstream_ca.as_deref().and_then(|file| crate::config::inspect::roots(file).ok());
-    roots.add_parsable_certificates(extra.unwrap_or_default());
-    Ok(OriginTls::new(roots)?)
 }
 
 /// Does what the journal has to do by the time, on a thread that may wait for the disk.

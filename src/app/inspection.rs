@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::serve::Readiness;
 use crate::tls::authority::Authority;
 use crate::tls::ca::Certified;
+use crate::tls::origin::OriginTls;
 
 /// How long before its end an authority is told of.
 const SOON: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -91,6 +93,14 @@ impl Inspection {
         if let Err(error) = trust::write(&self.trust, &trust::bundle(ours, self.extra.iter().cloned())) {
             tracing::warn!(%error, folder = %self.trust.display(), "what clients are to trust cannot be written");
         }
+    }
+
+    /// How origins are verified: by whom the system trusts, and the extra roots. What cannot be read of the system's is left out, as everybody does.
+    pub fn origin_tls(&self) -> Result<OriginTls, rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots.add_parsable_certificates(self.extra.iter().cloned());
+        OriginTls::new(roots)
     }
 
     /// Whether the files are as they were read.

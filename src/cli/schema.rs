@@ -271,6 +271,12 @@ fn admin() -> Value {
     table(&[], keys)
 }
 
+fn inspect() -> Value {
+    let keys =
+        vec![("ca_cert", text(), "The certificate, or several, in PEM."), ("ca_key", text(), "Its private key in PEM, its reader's alone.")];
+    table(&["ca_cert", "ca_key"], keys)
+}
+
 fn exeat() -> Value {
     let million = 1_000_000;
     let listener = vec![
@@ -317,6 +323,8 @@ fn exeat() -> Value {
             ),
             ("hold", table(&[], hold), "How questions wait."),
             ("dns", table(&[], dns), "Who is asked for names."),
+            ("inspect", inspect(), "The certificate authority that exeat looks inside TLS with."),
+            ("upstream", table(&[], vec![("ca", text(), "Authorities beside the system's that origins are believed by, in PEM.")]), "The way to origins."),
             ("guard", table(&[], vec![("never", any(&text()), "Addresses and networks that are never dialled.")]), "What no rule opens."),
             ("limits", table(&[], limits), "What everything is bounded by."),
             ("journal", table(&[], journal()), "How records are kept."),

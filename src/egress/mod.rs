@@ -19,6 +19,7 @@ mod look;
 mod masked;
 mod mirrored;
 mod open;
+mod over;
 mod pool;
 mod process;
 pub mod record;

@@ -125,7 +125,8 @@ fn without_leave_there_is_no_socket_and_no_other_protocol_ever() {
     });
     let mut talk = secure(&world, &proxy);
     talk.send(upgrade(&world));
-    assert_eq!(talk.answer().status, 426, "the fields of the upgrade stayed here");
+    assert_eq!(talk.answer().status, 502, "an origin that takes a key for an upgrade is not believed");
+    assert_eq!(world.web.seen().last().unwrap().all("upgrade").len(), 0);
 }
 
 #[test]
