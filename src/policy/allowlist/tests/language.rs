@@ -302,7 +302,7 @@ fn what_is_never_inspected_lies_beside_nothing_that_wants_to_see_its_requests() 
             "a.toml:3:1: found exclude = true where the floor floor.toml looks at requests, at line 1",
         ),
         (
-            "[[block]]\nhost = \"*\"\nmethod = \"DELETE\"\n",
+            "[[block]]\nhost = \"**.example.com\"\nmethod = \"DELETE\"\n",
             &pinned,
             "",
             "a.toml:3:1: found exclude = true where the floor floor.toml looks at requests",
