@@ -272,8 +272,10 @@ fn admin() -> Value {
 }
 
 fn inspect() -> Value {
-    let keys =
-        vec![("ca_cert", text(), "The certificate, or several, in PEM."), ("ca_key", text(), "Its private key in PEM, its reader's alone.")];
+    let keys = vec![
+        ("ca_cert", text(), "The certificate, or several, in PEM."),
+        ("ca_key", text(), "Its private key in PEM, its reader's alone."),
+    ];
     table(&["ca_cert", "ca_key"], keys)
 }
 
@@ -324,7 +326,11 @@ fn exeat() -> Value {
             ("hold", table(&[], hold), "How questions wait."),
             ("dns", table(&[], dns), "Who is asked for names."),
             ("inspect", inspect(), "The certificate authority that exeat looks inside TLS with."),
-            ("upstream", table(&[], vec![("ca", text(), "Authorities beside the system's that origins are believed by, in PEM.")]), "The way to origins."),
+            (
+                "upstream",
+                table(&[], vec![("ca", text(), "Authorities beside the system's that origins are believed by, in PEM.")]),
+                "The way to origins.",
+            ),
             ("guard", table(&[], vec![("never", any(&text()), "Addresses and networks that are never dialled.")]), "What no rule opens."),
             ("limits", table(&[], limits), "What everything is bounded by."),
             ("journal", table(&[], journal()), "How records are kept."),

@@ -61,7 +61,18 @@ struct Account {
 impl Default for Carried {
     fn default() -> Self {
         let (up, down, uploaded, closed, waits) = Default::default();
-        Self { up, down, uploaded, closed, waits, due_at: AtomicU64::new(u64::MAX), account: Mutex::new(None), drawing: OnceLock::new(), leak: OnceLock::new(), leaked: CancellationToken::new() }
+        Self {
+            up,
+            down,
+            uploaded,
+            closed,
+            waits,
+            due_at: AtomicU64::new(u64::MAX),
+            account: Mutex::new(None),
+            drawing: OnceLock::new(),
+            leak: OnceLock::new(),
+            leaked: CancellationToken::new(),
+        }
     }
 }
 

@@ -146,7 +146,8 @@ impl Injected {
     /// Takes the agent's own credentials out, and puts exeat's in: a field that it makes whole, or the part of the agent's field that stands for it.
     pub(super) fn put_in(&self, headers: &mut HeaderMap) {
         let Some(fields) = &self.fields else { return };
-        let filled: Vec<(HeaderName, HeaderValue)> = self.puts.iter().filter_map(|put| Some((put.name.clone(), put.value(headers)?))).collect();
+        let filled: Vec<(HeaderName, HeaderValue)> =
+            self.puts.iter().filter_map(|put| Some((put.name.clone(), put.value(headers)?))).collect();
         let own: Vec<HeaderName> = headers.keys().filter(|name| is_credential(name, fields)).cloned().collect();
         for name in own {
             headers.remove(name);

@@ -289,7 +289,14 @@ pub(super) fn key(live: &Live, open: &Open, (offer, injected): (Option<Offer>, &
     let attempt = live.attempt();
     let (agent, destination, policy) = (attempt.agent.clone(), attempt.destination.clone(), Arc::from(open.policy()));
     let offer = offer.map_or(OfferKey::Http1, OfferKey::from);
-    attempt.scheme.map(|scheme| Key { agent, destination, policy, scheme, offer, identity: injected.identity.as_ref().map(|identity| Arc::clone(&identity.name)) })
+    attempt.scheme.map(|scheme| Key {
+        agent,
+        destination,
+        policy,
+        scheme,
+        offer,
+        identity: injected.identity.as_ref().map(|identity| Arc::clone(&identity.name)),
+    })
 }
 
 fn refused_address(forbidden: Forbidden, grant: &Grant) -> (Reason, Cause) {

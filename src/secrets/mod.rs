@@ -86,7 +86,12 @@ impl Secrets {
 
     fn within(base: Option<PathBuf>, environment: fn(&str) -> Option<Vec<u8>>) -> Arc<Self> {
         let base = base.unwrap_or_else(|| PathBuf::from("/"));
-        Arc::new(Self { scanners: scanners::Scanners::default(), environment, files: Arc::new(Files::new(base.clone())), commands: Commands::new(base) })
+        Arc::new(Self {
+            scanners: scanners::Scanners::default(),
+            environment,
+            files: Arc::new(Files::new(base.clone())),
+            commands: Commands::new(base),
+        })
     }
 
     /// The value a source has at this moment. One that cannot be had is an error, whatever was had before.

@@ -35,7 +35,12 @@ fn a_secret_is_shown_nowhere() {
     assert_eq!(format!("{secret:?} {:#?}", Some(&secret)), "*** Some(\n    ***,\n)");
     let masker = mask::Masker::new([&secret]).unwrap();
     let scanner = scan::Scanner::new(None, &[Arc::new(secret)]).unwrap();
-    for shown in [format!("{masker:?}"), format!("{:?}", mask::Masking::new(Arc::new(masker))), format!("{scanner:?}"), format!("{:?}", scan::Scan::new(Arc::new(scanner)))] {
+    for shown in [
+        format!("{masker:?}"),
+        format!("{:?}", mask::Masking::new(Arc::new(masker))),
+        format!("{scanner:?}"),
+        format!("{:?}", scan::Scan::new(Arc::new(scanner))),
+    ] {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 }
@@ -69,7 +74,9 @@ async fn a_file_is_read_when_it_changes_and_a_broken_one_leaves_nothing_of_befor
 async fn a_file_that_is_too_long_or_none_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let secrets = secrets(folder.path());
-    for (length, wanted) in [(BYTES_MAX, Ok(BYTES_MAX)), (BYTES_MAX + 1, Err(Unavailable::TooLong)), (BYTES_MAX + 9, Err(Unavailable::TooLong))] {
+    for (length, wanted) in
+        [(BYTES_MAX, Ok(BYTES_MAX)), (BYTES_MAX + 1, Err(Unavailable::TooLong)), (BYTES_MAX + 9, Err(Unavailable::TooLong))]
+    {
         fs::write(folder.path().join("long"), "x".repeat(length)).unwrap();
         assert_eq!(had(&secrets, &file("long")).await.map(|text| text.len()), wanted);
     }
@@ -151,6 +158,8 @@ async fn a_failure_is_the_answer_for_a_second() {
     assert_eq!(runs(folder.path()), 1);
     tokio::time::pause();
     tokio::time::advance(Duration::from_millis(1001)).await;
+    // The second run takes its own time.
+    tokio::time::resume();
     assert_eq!(had(&secrets, &source).await, Err(Unavailable::Failed));
     assert_eq!(runs(folder.path()), 2);
 }

@@ -14,7 +14,12 @@ fn inject(prefix: &str, placeholder: Option<&str>, mask: bool) -> Arc<Inject> {
         destination: Destination::parse("api.test:443").unwrap(),
         scheme: Scheme::Https,
         request: None,
-        credential: Credential::Header { name: "authorization".into(), prefix: prefix.into(), value, placeholder: placeholder.map(Arc::from) },
+        credential: Credential::Header {
+            name: "authorization".into(),
+            prefix: prefix.into(),
+            value,
+            placeholder: placeholder.map(Arc::from),
+        },
         mask,
     })
 }
@@ -45,14 +50,21 @@ fn left(headers: &HeaderMap) -> Vec<(String, String)> {
 async fn a_credential_takes_the_place_of_every_one_of_the_agents_own() {
     let folder = tempfile::tempdir().unwrap();
     let injected = had(folder.path(), SECRET, vec![inject("Bearer ", None, false)]).await.unwrap();
-    let mut sent: Vec<(String, &str)> = CREDENTIALS.iter().flat_map(|name| [((*name).to_owned(), "own"), (name.replace('-', "_"), "own")]).collect();
-    sent.extend([("x-own-key".to_owned(), "own"), ("x_own_key".to_owned(), "own"), ("accept".to_owned(), "*/*"), ("x-other".to_owned(), "1")]);
+    let mut sent: Vec<(String, &str)> =
+        CREDENTIALS.iter().flat_map(|name| [((*name).to_owned(), "own"), (name.replace('-', "_"), "own")]).collect();
+    sent.extend([
+        ("x-own-key".to_owned(), "own"),
+        ("x_own_key".to_owned(), "own"),
+        ("accept".to_owned(), "*/*"),
+        ("x-other".to_owned(), "1"),
+    ]);
     let sent: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     let mut headers = headers(&sent);
     injected.put_in(&mut headers);
     assert_eq!(
         left(&headers),
-        [("accept", "*/*"), ("authorization", "Bearer s3cret-v4lue"), ("x-other", "1")].map(|(name, value)| (name.to_owned(), value.to_owned()))
+        [("accept", "*/*"), ("authorization", "Bearer s3cret-v4lue"), ("x-other", "1")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
     );
     assert!(headers["authorization"].is_sensitive());
 }
@@ -96,7 +108,10 @@ async fn an_answer_that_is_masked_is_asked_for_whole_and_uncoded() {
     let injected = had(folder.path(), SECRET, vec![inject("", None, true)]).await.unwrap();
     let mut headers = headers(&[("accept-encoding", "gzip, br"), ("range", "bytes=0-3"), ("if-range", "x")]);
     injected.put_in(&mut headers);
-    assert_eq!(left(&headers), [("accept-encoding", "identity"), ("authorization", SECRET)].map(|(name, value)| (name.into(), value.into())));
+    assert_eq!(
+        left(&headers),
+        [("accept-encoding", "identity"), ("authorization", SECRET)].map(|(name, value)| (name.into(), value.into()))
+    );
     assert!(matches!(injected.no_socket(), Some((Reason::Blocked, Cause::Rule { .. }))));
 }
 

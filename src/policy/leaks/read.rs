@@ -36,7 +36,11 @@ pub(in crate::policy) fn leaks(document: &Document<'_>, root: &mut Table<'_>, li
         table.fault(format!("{} secrets", secrets.len()), format!("at most {SECRETS_MAX}"), "leave out what no agent could know");
     }
     if named.is_none() && !any {
-        table.fault("[leaks] that looks for nothing", "rules, secrets or both", r#"write rules = "leaks.toml", or secrets = [{ env = "NAME" }]"#);
+        table.fault(
+            "[leaks] that looks for nothing",
+            "rules, secrets or both",
+            r#"write rules = "leaks.toml", or secrets = [{ env = "NAME" }]"#,
+        );
     }
     let found = found.unwrap_or(OnLeak::Block);
     let (scan, encoded) = (scan.unwrap_or(SCAN), encoded.unwrap_or(Encoded::Found));
@@ -93,7 +97,11 @@ fn source(mut table: Table<'_>) -> Option<SecretSource> {
 fn variable(text: &str) -> Result<Arc<str>, &'static str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let right = !text.is_empty() && text.len() <= 128 && text.bytes().all(plain) && !text.as_bytes()[0].is_ascii_digit();
-    if right && !text.starts_with("EXEAT_") { Ok(text.into()) } else { Err("name a variable, of letters, digits and _, that does not begin with EXEAT_") }
+    if right && !text.starts_with("EXEAT_") {
+        Ok(text.into())
+    } else {
+        Err("name a variable, of letters, digits and _, that does not begin with EXEAT_")
+    }
 }
 
 #[cfg(test)]

@@ -85,7 +85,10 @@ impl LeakRules {
         let (mut faults, _warnings) = document.into_findings();
         let keywords: Vec<(usize, &String)> =
             rules.iter().enumerate().flat_map(|(at, rule)| rule.keywords.iter().map(move |word| (at, word))).collect();
-        let find = AhoCorasick::builder().ascii_case_insensitive(true).match_kind(MatchKind::Standard).build(keywords.iter().map(|(_, word)| word));
+        let find = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .build(keywords.iter().map(|(_, word)| word));
         let keyword_of = keywords.iter().map(|(at, _)| *at).collect();
         let longest_keyword = keywords.iter().map(|(_, word)| word.len()).max().unwrap_or(0);
         match find {
@@ -163,7 +166,8 @@ fn whole(document: &Document<'_>) -> (Vec<LeakRule>, Vec<Excuse>) {
 fn rule<'d>(mut table: Table<'d>) -> Option<(LeakRule, Item<'d>)> {
     let named = table.require("id", r#"write id = "NAME""#);
     let id = named.and_then(|item| item.parse("a rule's name", name));
-    let pattern = table.require("regex", "write regex = '''…'''; a rule about paths of files has no meaning here: remove it").and_then(pattern);
+    let pattern =
+        table.require("regex", "write regex = '''…'''; a rule about paths of files has no meaning here: remove it").and_then(pattern);
     let keywords = table.take("keywords").map(words).unwrap_or_default();
     let group = table.take("secretGroup").and_then(|item| Some((item.integer(0..=99)?, item)));
     let entropy = table.take("entropy").and_then(|item| item.number(0.0..=8.0));
@@ -273,7 +277,10 @@ regexes = ["^xy$"]
         ] {
             assert_eq!(speaks(at, text), wanted, "{text}");
         }
-        assert_eq!((rules.rules[0].keywords.clone(), rules.longest_keyword, rules.keyword_of.clone()), (vec!["key".to_owned()], 3, vec![0]));
+        assert_eq!(
+            (rules.rules[0].keywords.clone(), rules.longest_keyword, rules.keyword_of.clone()),
+            (vec!["key".to_owned()], 3, vec![0])
+        );
     }
 
     #[test]

@@ -92,7 +92,9 @@ fn a_stream_without_the_beginning_of_a_find_is_not_delayed() {
 #[test]
 fn what_may_begin_a_find_waits_and_passes_when_it_is_none() {
     let mut scan = Scan::new(scanner(RULES, &["correct-horse-battery"]));
-    let passes = |scan: &mut Scan, piece: &'static str| String::from_utf8(scan.pass(Bytes::from_static(piece.as_bytes())).unwrap().to_vec()).unwrap();
+    let passes = |scan: &mut Scan, piece: &'static str| {
+        String::from_utf8(scan.pass(Bytes::from_static(piece.as_bytes())).unwrap().to_vec()).unwrap()
+    };
     assert_eq!(passes(&mut scan, "a correct-"), "a ");
     assert_eq!(passes(&mut scan, "x"), "correct-x");
     assert_eq!(passes(&mut scan, "a ghp_"), "a ");

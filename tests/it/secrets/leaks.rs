@@ -108,7 +108,11 @@ fn what_comes_later_in_a_body_cuts_it_before_it_leaves() {
     }
     let records = proxy.settled();
     for (decided, ended) in inner(&records) {
-        assert_eq!((&decided["decision"], &ended["outcome"], &ended["reason"]), (&json!("allow"), &json!("cut"), &json!("blocked")), "{ended}");
+        assert_eq!(
+            (&decided["decision"], &ended["outcome"], &ended["reason"]),
+            (&json!("allow"), &json!("cut"), &json!("blocked")),
+            "{ended}"
+        );
         assert_eq!(ended["leak"]["place"], "body");
         assert!(ended["bytes_up"].as_u64().unwrap() <= 2003, "{ended}");
     }

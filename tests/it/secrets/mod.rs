@@ -146,7 +146,8 @@ fn a_credential_reaches_its_origin_in_place_of_the_agents_own_and_nobody_else() 
         let world = World::speaking("", &format!("{OPEN}{TOKEN}"), origin);
         let proxy = world.start();
         let visit = world.visit(&proxy, agent);
-        let own = [("authorization", "Bearer own"), ("cookie", "session=own"), ("x-api-key", "own"), ("x_auth_token", "own"), ("accept", "*/*")];
+        let own =
+            [("authorization", "Bearer own"), ("cookie", "session=own"), ("x-api-key", "own"), ("x_auth_token", "own"), ("accept", "*/*")];
         let mut answers = vec![get(&visit, "/page", &own), get(&visit, "/redirect?to=/page", &[]), get(&visit, "/status/401", &[])];
         answers.push(get(&visit, "/refused", &[]));
         assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 302, 401, 417]);
@@ -167,7 +168,8 @@ fn what_an_origin_repeats_is_masked_in_fields_and_body() {
         let world = World::speaking("", &format!("{OPEN}{TOKEN}mask = true\n"), origin);
         let proxy = world.start();
         let visit = world.visit(&proxy, agent);
-        let (plain, coded) = (format!("/redirect?to=/{CANARY}"), format!("/redirect?to=/{}", base64(CANARY.as_bytes()).trim_end_matches('=')));
+        let (plain, coded) =
+            (format!("/redirect?to=/{CANARY}"), format!("/redirect?to=/{}", base64(CANARY.as_bytes()).trim_end_matches('=')));
         let answers = [get(&visit, "/echo", &[("accept-encoding", "gzip"), ("range", "bytes=0-9")]), get(&visit, &plain, &[])];
         let stars = "*".repeat(CANARY.len());
         assert!(answers[0].text().contains(&format!("Bearer {stars}")), "{}", answers[0].text());
@@ -207,7 +209,10 @@ fn a_secret_that_cannot_be_had_refuses_what_needs_it_and_says_where_it_is_named(
     assert_eq!(sent, [format!("Bearer {CANARY}"), format!("Bearer {newer}")]);
     drop(visit);
     let records = proxy.settled();
-    let ends: Vec<_> = inner(&records).iter().map(|(decided, ended)| (decided["decision"].clone(), ended["outcome"].clone(), ended["reason"].clone())).collect();
+    let ends: Vec<_> = inner(&records)
+        .iter()
+        .map(|(decided, ended)| (decided["decision"].clone(), ended["outcome"].clone(), ended["reason"].clone()))
+        .collect();
     assert_eq!(ends[0], (json!("allow"), json!("refused"), json!("internal")));
     assert_eq!(ends[2], (json!("allow"), json!("completed"), json!("listed")));
     world.assert_kept(&proxy, &[refused], CANARY);
