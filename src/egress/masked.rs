@@ -15,16 +15,16 @@ use crate::secrets::mask::{Masker, Masking};
 #[derive(Debug)]
 pub(super) struct Masked {
     inner: Incoming,
-    masking: Option<Masking>,
+    masking: Option<Box<Masking>>,
     /// They follow what is held back.
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
     ended: bool,
 }
 
 impl Masked {
     /// Masked where there is something to mask.
     pub(super) fn new(inner: Incoming, masker: Option<Arc<Masker>>) -> Self {
-        Self { inner, masking: masker.map(Masking::new), trailers: None, ended: false }
+        Self { inner, masking: masker.map(|masker| Box::new(Masking::new(masker))), trailers: None, ended: false }
     }
 }
 
@@ -47,14 +47,14 @@ impl Body for Masked {
         let Some(masking) = &mut this.masking else { return Pin::new(&mut this.inner).poll_frame(cx) };
         loop {
             if this.ended {
-                return Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
+                return Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))));
             }
             let passed = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => masking.pass(&data),
                     Err(frame) => {
                         this.ended = true;
-                        this.trailers = frame.into_trailers().ok();
+                        this.trailers = frame.into_trailers().ok().map(Box::new);
                         if let Some(trailers) = &mut this.trailers {
                             mask(masking.masker(), trailers);
                         }
@@ -79,7 +79,7 @@ impl Body for Masked {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let held = self.masking.as_ref().map_or(0, Masking::held) as u64;
+        let held = self.masking.as_ref().map_or(0, |masking| masking.held()) as u64;
         let mut hint = self.inner.size_hint();
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper + held);

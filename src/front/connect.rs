@@ -26,7 +26,7 @@ pub(super) struct Handoff {
 
 #[derive(Debug)]
 enum Tunnel {
-    Open(Connected),
+    Open(Box<Connected>),
     Unseen(Unseen),
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn open(
     handoff: &Mutex<Option<Handoff>>,
 ) -> Result<Reply, Refusal> {
     let tunnel = match line.admit(claim).await? {
-        Admission::Pass(permit) => Tunnel::Open(line.ways.upstream.connect(permit).await?),
+        Admission::Pass(permit) => Tunnel::Open(Box::new(line.ways.upstream.connect(permit).await?)),
         Admission::Look(unseen) => Tunnel::Unseen(unseen),
     };
     let upgrade = hyper::upgrade::on(&mut request);

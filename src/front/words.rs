@@ -140,17 +140,19 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
 }
 
 fn blocked(refusal: &Refusal, host: &str, agent: &str) -> String {
-    match &refusal.cause {
-        Cause::Leak(Leak { place, found }) => format!("a {found} spoke ({place}), and what was left of the request to {host} was not sent"),
-        _other => format!("a rule blocks {host} for {agent}"),
+    if let Cause::Leak(Leak { place, found }) = &refusal.cause {
+        format!("a {found} spoke ({place}), and what was left of the request to {host} was not sent")
+    } else {
+        format!("a rule blocks {host} for {agent}")
     }
 }
 
 /// The words name where the secret is named, and nothing of it.
 fn no_secret(refusal: &Refusal) -> Kind {
-    let why = match &refusal.cause {
-        Cause::Secret(Unready { place, why }) => format!("a secret that {place} names cannot be had: {why}"),
-        _other => "a secret cannot be had".to_owned(),
+    let why = if let Cause::Secret(Unready { place, why }) = &refusal.cause {
+        format!("a secret that {place} names cannot be had: {why}")
+    } else {
+        "a secret cannot be had".to_owned()
     };
     Kind {
         status: StatusCode::SERVICE_UNAVAILABLE,

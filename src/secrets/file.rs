@@ -25,7 +25,14 @@ const READABLE_BY_OTHERS: u32 = 0o044;
 #[derive(Debug)]
 pub(super) struct Files {
     base: PathBuf,
-    kept: Mutex<HashMap<Arc<str>, (Mark, Arc<Secret>)>>,
+    kept: Mutex<HashMap<Arc<str>, Kept>>,
+}
+
+/// What stood in a file, and by what that is known to stand there still.
+#[derive(Debug)]
+struct Kept {
+    mark: Mark,
+    secret: Arc<Secret>,
 }
 
 /// By what a file is known to be unchanged.
@@ -59,7 +66,7 @@ impl Files {
     pub(super) fn value(&self, path: &Arc<str>) -> Result<Arc<Secret>, Unavailable> {
         let at = self.base.join(&**path);
         let unchanged = std::fs::metadata(&at).ok().map(|found| Mark::of(&found));
-        if let Some((mark, secret)) = self.kept.lock().get(path)
+        if let Some(Kept { mark, secret }) = self.kept.lock().get(path)
             && Some(*mark) == unchanged
         {
             return Ok(Arc::clone(secret));
@@ -72,7 +79,7 @@ impl Files {
                 if kept.len() >= KEPT_MAX {
                     kept.clear();
                 }
-                kept.insert(Arc::clone(path), (mark, Arc::clone(&secret)));
+                kept.insert(Arc::clone(path), Kept { mark, secret: Arc::clone(&secret) });
                 Ok(secret)
             }
             Err(why) => {

@@ -225,9 +225,11 @@ fn words(item: Item<'_>) -> Vec<String> {
 fn pattern(item: Item<'_>) -> Option<Regex> {
     item.parse("a regular expression of Rust's syntax", |text| {
         let built = RegexBuilder::new(text).unicode(false).size_limit(PATTERN_MAX).build();
-        let built = built.map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => "make its repetitions shorter: it takes more than 4 MiB".to_owned(),
-            error => error.to_string().lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned(),
+        let built = built.map_err(|error| {
+            if matches!(error, regex::Error::CompiledTooBig(_)) {
+                return "make its repetitions shorter: it takes more than 4 MiB".to_owned();
+            }
+            error.to_string().lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned()
         })?;
         if built.is_match(b"") { Err("write one that does not match the empty text".to_owned()) } else { Ok(built) }
     })
