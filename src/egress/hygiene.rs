@@ -250,6 +250,70 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_request_is_made_whole_for_what_is_spoken_and_made_so_again() {
+        let destination = Destination::parse("api.allowed.test:443").unwrap();
+        let target = Target { destination: &destination, scheme: Scheme::Https, path: Some("/a") };
+        let request =
+            http::Request::builder().uri("https://evil.test/a/./?q=1").header("host", "evil.test").header("te", "trailers, deflate");
+        let request = request.header("cookie", "a=1").header("cookie", "b=2").header("trailer", "x-sum").header("proxy-authorization", "x");
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        outbound(&mut parts, target, &HeaderValue::from_static("1.1 exeat"));
+        let mut again = parts.clone();
+        let fields = |parts: &Parts| -> Vec<(String, String)> {
+            let mut fields: Vec<_> =
+                parts.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+            fields.sort();
+            fields
+        };
+        let owned = |wanted: &[(&str, &str)]| -> Vec<(String, String)> {
+            wanted.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let one = owned(&[("cookie", "a=1; b=2"), ("host", "api.allowed.test"), ("trailer", "x-sum"), ("via", "1.1 exeat")]);
+        assert_eq!((parts.uri.to_string().as_str(), parts.version, fields(&parts)), ("/a?q=1", Version::HTTP_11, one.clone()));
+        fit(&mut again, target, Speaks::Http2);
+        let two = owned(&[("cookie", "a=1; b=2"), ("te", "trailers"), ("trailer", "x-sum"), ("via", "1.1 exeat")]);
+        assert_eq!(
+            (again.uri.to_string().as_str(), again.version, fields(&again)),
+            ("https://api.allowed.test/a?q=1", Version::HTTP_2, two)
+        );
+        fit(&mut again, target, Speaks::Http1);
+        assert_eq!((again.uri.to_string().as_str(), again.version, fields(&again)), ("/a?q=1", Version::HTTP_11, one));
+    }
+
+    #[test]
+    fn an_authority_names_its_port_unless_that_is_the_schemes() {
+        let rows = [
+            ("a.test:443", Scheme::Https, "a.test"),
+            ("a.test:80", Scheme::Https, "a.test:80"),
+            ("a.test:80", Scheme::Http, "a.test"),
+            ("[2001:db8::1]:8443", Scheme::Https, "[2001:db8::1]:8443"),
+        ];
+        for (destination, scheme, wanted) in rows {
+            let parsed = Destination::parse(destination).unwrap();
+            let target = Target { destination: &parsed, scheme, path: None };
+            for (asked, path) in [("/", "/"), ("*", "*")] {
+                let (mut parts, ()) = http::Request::builder().method("OPTIONS").uri(asked).body(()).unwrap().into_parts();
+                fit(&mut parts, target, Speaks::Http2);
+                let authority = parts.uri.authority().map(ToString::to_string);
+                assert_eq!((authority.as_deref(), parts.uri.path()), (Some(wanted), path), "{destination}");
+                fit(&mut parts, target, Speaks::Http1);
+                assert_eq!((parts.headers[HOST].to_str().unwrap(), parts.uri.path()), (wanted, path), "{destination}");
+            }
+        }
+    }
+
+    #[test]
+    fn trailers_neither_frame_nor_route_nor_authorise() {
+        let mut fields = HeaderMap::new();
+        for name in &NOT_TRAILERS {
+            fields.insert(name, HeaderValue::from_static("x"));
+        }
+        fields.insert("grpc-status", HeaderValue::from_static("0"));
+        trailers(&mut fields);
+        assert_eq!(fields.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["grpc-status"]);
+    }
+
     fn crossed(uri: &str, path: Option<&str>, headers: &[(&str, &str)]) -> Parts {
         let mut request = http::Request::builder().uri(uri);
         for (name, value) in headers {

@@ -103,3 +103,25 @@ fn offer(seen: &TlsSeen, known_http1: bool) -> Offer {
     let asks = |protocol: &str| seen.alpn.iter().any(|asked| asked == protocol);
     if asks("h2") && !(known_http1 && asks("http/1.1")) { Offer::Both } else { Offer::Http1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_offered_than_was_asked_for_and_is_known_to_be_spoken() {
+        let rows: [(&[&str], bool, Offer); 7] = [
+            (&[], false, Offer::Http1),
+            (&["http/1.1"], false, Offer::Http1),
+            (&["h3", "acme-tls/1"], false, Offer::Http1),
+            (&["h2", "http/1.1"], false, Offer::Both),
+            (&["h2", "http/1.1"], true, Offer::Http1),
+            (&["h2"], false, Offer::Both),
+            (&["h2"], true, Offer::Both),
+        ];
+        for (alpn, known_http1, wanted) in rows {
+            let seen = TlsSeen { alpn: alpn.iter().map(|protocol| (*protocol).to_owned()).collect(), ..TlsSeen::default() };
+            assert_eq!(offer(&seen, known_http1), wanted, "{alpn:?} {known_http1}");
+        }
+    }
+}

@@ -288,9 +288,44 @@ mod tests {
         ];
         for (uri, headers, wanted) in table {
             let wanted = wanted.map(|text| Destination::parse(text).unwrap());
-            assert_eq!(named_inside(&request("GET", uri, headers), &tunnel), wanted, "{uri} {headers:?}");
+            assert_eq!(named_inside(&request("GET", uri, headers), &tunnel, Scheme::Http), wanted, "{uri} {headers:?}");
         }
-        assert_eq!(named_inside(&request("CONNECT", "evil.test:443", &[HOST]), &tunnel), Err(Malformed::Method));
+        assert_eq!(named_inside(&request("CONNECT", "evil.test:443", &[HOST]), &tunnel, Scheme::Http), Err(Malformed::Method));
+    }
+
+    #[test]
+    fn a_request_within_tls_names_one_host_in_either_protocol() {
+        let tunnel = Destination::parse("plain.allowed.test:443").unwrap();
+        let table: [(Version, Row<&str>); 8] = [
+            (Version::HTTP_11, ("/", &[HOST], Ok("plain.allowed.test:443"))),
+            (Version::HTTP_11, ("https://plain.allowed.test/", &[HOST], Ok("plain.allowed.test:443"))),
+            (Version::HTTP_11, ("http://plain.allowed.test/", &[HOST], Err(Malformed::Scheme))),
+            (Version::HTTP_2, ("https://plain.allowed.test/", &[], Ok("plain.allowed.test:443"))),
+            (Version::HTTP_2, ("https://evil.test/", &[], Ok("evil.test:443"))),
+            (Version::HTTP_2, ("https://evil.test/", &[HOST], Err(Malformed::HostField))),
+            (Version::HTTP_2, ("http://plain.allowed.test/", &[], Err(Malformed::Scheme))),
+            (Version::HTTP_2, ("/", &[], Err(Malformed::HostField))),
+        ];
+        for (version, (uri, headers, wanted)) in table {
+            let wanted = wanted.map(|text| Destination::parse(text).unwrap());
+            let mut request = request("GET", uri, headers);
+            *request.version_mut() = version;
+            assert_eq!(named_inside(&request, &tunnel, Scheme::Https), wanted, "{version:?} {uri} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn an_extended_connect_is_the_get_that_it_stands_for() {
+        let tunnel = Destination::parse("plain.allowed.test:443").unwrap();
+        for (protocol, wanted) in [("websocket", Ok(tunnel.clone())), ("connect-udp", Err(Malformed::Method))] {
+            let mut request = request("CONNECT", "https://plain.allowed.test/chat", &[]);
+            *request.version_mut() = Version::HTTP_2;
+            request.extensions_mut().insert(Protocol::from_static(protocol));
+            assert_eq!(named_inside(&request, &tunnel, Scheme::Https), wanted, "{protocol}");
+            let sight = sight(&request, false);
+            let (method, websocket) = sight.seen().map(|seen| (seen.method.to_string(), seen.websocket)).unwrap();
+            assert_eq!((method == "GET", websocket), (protocol == "websocket", protocol == "websocket"), "{protocol}");
+        }
     }
 
     #[test]
@@ -349,7 +384,7 @@ mod tests {
     }
 
     fn seen<B>(request: &Request<B>) -> Seen {
-        sight(request).seen().unwrap().clone()
+        sight(request, false).seen().unwrap().clone()
     }
 
     fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {

@@ -119,3 +119,38 @@ impl CertificateFault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, InvalidMessage};
+
+    use super::*;
+
+    #[test]
+    fn each_failure_has_one_name_and_the_network_none_of_them() {
+        let certificate = Error::InvalidCertificate;
+        let rows = [
+            (certificate(CertificateError::Expired), CertificateFault::Expired),
+            (certificate(CertificateError::NotValidYet), CertificateFault::NotYetValid),
+            (certificate(CertificateError::UnknownIssuer), CertificateFault::UnknownIssuer),
+            (certificate(CertificateError::NotValidForName), CertificateFault::WrongName),
+            (certificate(CertificateError::Revoked), CertificateFault::Revoked),
+            (certificate(CertificateError::BadEncoding), CertificateFault::Unfit),
+            (Error::AlertReceived(AlertDescription::HandshakeFailure), CertificateFault::Refused),
+            (Error::InvalidMessage(InvalidMessage::InvalidContentType), CertificateFault::NotTls),
+        ];
+        for (error, wanted) in rows {
+            assert_eq!(CertificateFault::of(&io::Error::other(error.clone())), Some(wanted), "{error}");
+        }
+        assert_eq!(CertificateFault::of(&io::ErrorKind::UnexpectedEof.into()), None);
+    }
+
+    #[test]
+    fn what_is_offered_is_asked_for_and_no_session_is_kept() {
+        let origin = OriginTls::new(RootCertStore::empty()).expect("no roots are roots");
+        let offered = |offer| origin.config(offer).alpn_protocols.clone();
+        assert_eq!(offered(Offer::Http1), [b"http/1.1".to_vec()]);
+        assert_eq!(offered(Offer::Both), [b"h2".to_vec(), b"http/1.1".to_vec()]);
+        assert!(!origin.config(Offer::Both).enable_early_data);
+    }
+}

@@ -2,8 +2,8 @@
 use exeat::egress::Interception;
 
 fn forge(other: Interception) -> Interception {
-    let Interception { open, asker, live } = other;
-    Interception { open, asker, live }
+    let Interception { open, asker, live, within, over } = other;
+    Interception { open, asker, live, within, over }
 }
 
 fn main() {

@@ -41,6 +41,9 @@ impl Admission {
             agent: attempt.agent.clone(),
             instance: attempt.instance.clone(),
             scheme: crate::policy::attempt::Scheme::Http,
+            speaks: crate::egress::Speaks::Http1,
+            tls: None,
+            over: crate::egress::over::Over::default(),
         };
         let who = Who { evidence: who.evidence.clone(), ends: who.ends, tunnel: Some(tunnel) };
         let (wanted, on_this_machine) = (Ok(attempt.destination.clone()), false);
