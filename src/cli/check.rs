@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -41,6 +42,18 @@ pub struct Checked {
     pub expectations: usize,
     /// The files it includes.
     pub includes: Vec<Arc<str>>,
+}
+
+/// Does it, and prints what was found.
+pub(super) fn run(
+    paths: &[PathBuf],
+    (inspects, beside): (bool, &[Warning]),
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<ExitCode> {
+    let report = check(paths, inspects, beside);
+    report.write(out, json)?;
+    Ok(ExitCode::from(report.exit_code()))
 }
 
 /// Loads files and folders together; `inspects` says that there is a CA, `beside` are warnings of the configuration.

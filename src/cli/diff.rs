@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
@@ -56,6 +57,13 @@ pub struct Told {
     pub change: Change,
     /// In words.
     pub what: String,
+}
+
+/// Does it, and prints what was found.
+pub(super) fn run(args: &DiffArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let report = diff(args)?;
+    report.write(out, args.json)?;
+    Ok(ExitCode::from(report.exit_code()))
 }
 
 /// Loads both and compares them, agent by agent.

@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use crate::config::{Config, NO_FILE};
 use crate::explain::{self, Unexplained};
 use crate::policy::attempt::AgentId;
-use crate::policy::fault::{Fault, Warning};
+use crate::policy::fault::Fault;
 use crate::telemetry::log as logging;
 
 pub mod admin_client;
@@ -238,7 +238,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(CheckArgs { paths: _, json }) => match &config.allowlists {
             Some(folder) => {
                 let warnings = loaded::second_looks(&config);
-                checked(std::slice::from_ref(folder), (config.inspects(), &warnings), json, out)
+                check::run(std::slice::from_ref(folder), (config.inspects(), &warnings), json, out)
             }
             None => anyhow::bail!("there is no configuration, so there are no allowlists to check; name a file or a folder"),
         },
@@ -263,7 +263,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ca(args) => ca::run(&args, &config, token::Streams { out, err: &mut io::stderr() }),
         Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
         Command::Preset(args) => preset::run(&args, out).map(|()| ExitCode::SUCCESS),
-        Command::Diff(args) => differences(&args, out),
+        Command::Diff(args) => diff::run(&args, out),
         Command::Schema(args) => Ok(schema::write(&args, out).map(|()| ExitCode::SUCCESS)?),
         Command::Completions(args) => Ok(completions::completions(&args, Cli::command(), out).map(|()| ExitCode::SUCCESS)?),
     }
@@ -277,13 +277,13 @@ fn without_configuration(cli: &Cli, out: &mut impl Write) -> Option<anyhow::Resu
     {
         // One that does not load has no CA to look inside TLS with.
         let inspects = Config::load(cli.config.as_deref(), environment()).is_ok_and(|config| config.inspects());
-        return Some(checked(paths, (inspects, &[]), *json, out));
+        return Some(check::run(paths, (inspects, &[]), *json, out));
     }
     if let Command::Preset(args) = command {
         return Some(preset::run(args, out).map(|()| ExitCode::SUCCESS));
     }
     if let Command::Diff(args) = command {
-        return Some(differences(args, out));
+        return Some(diff::run(args, out));
     }
     if let Command::Schema(args) = command {
         return Some(schema::write(args, out).map(|()| ExitCode::SUCCESS).map_err(Into::into));
@@ -313,18 +313,6 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 
 fn wait_for<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(task)
-}
-
-fn checked(paths: &[PathBuf], (inspects, beside): (bool, &[Warning]), json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let report = check::check(paths, inspects, beside);
-    report.write(out, json)?;
-    Ok(ExitCode::from(report.exit_code()))
-}
-
-fn differences(args: &diff::DiffArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let report = diff::diff(args)?;
-    report.write(out, args.json())?;
-    Ok(ExitCode::from(report.exit_code()))
 }
 
 fn replayed(args: &replay::ReplayArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {

@@ -127,7 +127,7 @@ fn of_every_rule() -> Vec<Key> {
     vec![
         ("host", some(&text()), "Which hosts: names, patterns, addresses, networks."),
         ("port", some(&number(65_535)), "Which ports. Without it: 80 and 443; in [[block]] every port."),
-        ("method", some(&text()), "Which methods, for ports whose requests are in plain sight."),
+        ("method", some(&text()), "Which methods. The host is inspected."),
         ("path", some(&text()), "Which paths: `*` within a segment, `**` across."),
         (
             "query",
@@ -155,6 +155,7 @@ fn allow() -> Key {
     let keys = vec![
         addresses(),
         ("opaque", flag(), "The tunnel is neither TLS nor HTTP."),
+        ("exclude", flag(), "The host is never inspected."),
         ("websocket", flag(), "A request may turn its connection into a WebSocket."),
         ("limits", limits_of_policy(), "Bounds what passes by this rule."),
         shared_ok(),
@@ -204,9 +205,40 @@ fn allowlist() -> Value {
         ("limits", limits_of_policy(), "Bounds the agent as a whole."),
         ("approvers", number(9), "How many people have to say yes."),
         ("identify", list(&identify), "How the agent is known: any one of these tables."),
+        ("inject", list(&inject()), "Credentials that exeat puts into requests."),
     ];
     keys.extend(of_files_with_rules());
     table(&["agent"], keys)
+}
+
+fn inject() -> Value {
+    let value = table(
+        &[],
+        vec![
+            ("env", text(), "A variable of exeat's own environment."),
+            ("file", text(), "A file, read again when it changes."),
+            ("command", some(&text()), "A program and its arguments; no shell."),
+            ("cache", duration(), "How long what the command printed is used."),
+        ],
+    );
+    let certificate =
+        table(&["chain", "key"], vec![("chain", text(), "The certificates, a PEM file."), ("key", text(), "Its key, a PEM file.")]);
+    let query = json!({ "type": "object", "additionalProperties": some(&text()), "minProperties": 1 });
+    let keys = vec![
+        ("host", text(), "The one host it is for."),
+        ("port", number(65_535), "The one port: 443 where none is named."),
+        ("scheme", one_of(&["https", "http"]), "`http` only to a loopback address."),
+        ("method", some(&text()), "Which requests: their methods."),
+        ("path", some(&text()), "Which requests: their paths."),
+        ("query", query, "Which requests: names of the query and the values each may have."),
+        ("mask", flag(), "The value is masked where an answer repeats it."),
+        ("certificate", certificate, "A client certificate for TLS."),
+        ("header", text(), "The header field it is put into."),
+        ("value", value, "Where the secret comes from."),
+        ("placeholder", text(), "The text in the agent's own field that the secret takes the place of."),
+        ("prefix", text(), "What stands before the secret in the field."),
+    ];
+    table(&["host"], keys)
 }
 
 fn include() -> Value {

@@ -64,7 +64,7 @@ pub struct Grant {
     opaque: bool,
     websocket: bool,
     normal_path: bool,
-    injection: Option<Injection>,
+    injection: Option<Box<Injection>>,
     limits: Vec<(LimitedBy, Limits)>,
     until: Option<SystemTime>,
     port: Port,
@@ -103,7 +103,7 @@ impl Grant {
 
     /// The credentials of its own that exeat sends in place of the agent's, where it has any for the destination.
     pub fn inject(&self) -> Option<&Injection> {
-        self.injection.as_ref()
+        self.injection.as_deref()
     }
 
     /// What bounds how much of it passes: every one of these.
@@ -284,7 +284,7 @@ impl Granting<'_> {
             opaque: self.found.allow.is_some_and(|(_, allow)| allow.opaque),
             websocket: false,
             normal_path: self.found.looks(&Sight::NotYet).is_some(),
-            injection: self.agent.bounds.injects.of(self.attempt),
+            injection: self.agent.bounds.injects.of(self.attempt).map(Box::new),
             limits: self.limits(),
             until: None,
             port: self.attempt.destination.port,

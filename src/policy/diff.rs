@@ -7,8 +7,11 @@ mod floor;
 mod rules;
 mod words;
 
+use std::sync::Arc;
+
 use super::address::Addresses;
 use super::allowlist::{Allowlist, Identify, Unlisted};
+use super::inject::Inject;
 use super::limits::Limits;
 use super::widening::{as_tight, within};
 pub use floor::of_floors;
@@ -92,6 +95,7 @@ fn of_heads(old: &Allowlist, new: &Allowlist) -> Vec<Difference> {
     }
     found.extend(of_approvers(old.approvers, new.approvers));
     found.extend(of_identities(&old.identify, &new.identify));
+    found.extend(of_injects(&old.injects, &new.injects));
     let said = |allowlist: &Allowlist| -> Vec<String> {
         let expectations = allowlist.expectations.iter();
         expectations.map(|expectation| format!("{} for {}", expectation.wanted.as_str(), expectation.text)).collect()
@@ -131,6 +135,18 @@ fn of_identities(old: &[Identify], new: &[Identify]) -> Vec<Difference> {
     });
     come.chain(gone)
         .map(|(change, word, table)| Difference { change, what: format!("{word} by {} ({})", words::identity(&table), table.place) })
+        .collect()
+}
+
+/// A credential lends what its owner may do. Without it the agent's own go out, and its requests perhaps unseen.
+fn of_injects(old: &[Arc<Inject>], new: &[Arc<Inject>]) -> Vec<Difference> {
+    let without = |some: &[Arc<Inject>], others: &[Arc<Inject>]| -> Vec<Arc<Inject>> {
+        some.iter().filter(|one| !others.iter().any(|other| one.says_the_same_as(other))).cloned().collect()
+    };
+    let come = without(new, old).into_iter().map(|inject| (Change::Wider, "inject", inject));
+    let gone = without(old, new).into_iter().map(|inject| (Change::Unclear, "inject no more", inject));
+    come.chain(gone)
+        .map(|(change, word, inject)| Difference { change, what: format!("{word} {} ({})", words::inject(&inject), inject.place) })
         .collect()
 }
 

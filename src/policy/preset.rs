@@ -19,13 +19,12 @@ macro_rules! texts {
 /// Every file of `allowlists/presets/`, by name.
 const TEXTS: &[(&str, &str)] = texts!(
     "alpine" "bitbucket" "claude-code" "codex" "conda" "copilot" "dart" "docker-hub" "docs-read" "dotnet" "elixir" "exfil-watch"
-    "fedora" "gemini" "ghcr" "github" "gitlab" "go" "haskell" "huggingface" "java" "k8s" "known-telemetry" "mcr" "ocsp-crl" "php"
+    "fedora" "gemini" "ghcr" "git-read" "github" "gitlab" "go" "haskell" "huggingface" "java" "k8s" "known-telemetry" "mcr" "ocsp-crl" "php"
     "playwright" "pytorch" "quay" "ruby" "swift" "terraform" "ubuntu"
 );
 
 /// Names people look for that no file has.
 const NOT_SHIPPED: &[(&[&str], Why)] = &[
-    (&["git-read"], Why::NeedsInspection),
     (&["hard-floor", "metadata"], Why::BuiltIn),
     (&["apt", "cargo", "crates", "debian", "node", "npm", "pip", "pypi", "python", "rust"], Why::OfTheClient),
 ];
@@ -87,7 +86,6 @@ pub struct NoPreset {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
-    NeedsInspection,
     BuiltIn,
     OfTheClient,
     Unknown { near: Option<&'static str> },
@@ -186,9 +184,6 @@ impl NoPreset {
     /// Why there is none, where there is more to say.
     pub fn reason(&self) -> Option<&'static str> {
         match self.why {
-            Why::NeedsInspection => {
-                Some("that an agent only reads can be enforced only by inspecting TLS, which comes with a later version")
-            }
             Why::BuiltIn => Some("what is never dialled is built in and bound to every agent"),
             Why::OfTheClient => Some("which registry is used is a matter of the client's own configuration"),
             Why::Unknown { near: _ } => None,
@@ -198,7 +193,6 @@ impl NoPreset {
     /// What to do.
     pub fn fix(&self) -> String {
         match self.why {
-            Why::NeedsInspection => "take github, knowing that it can write with any token".to_owned(),
             Why::BuiltIn => "nothing has to be included".to_owned(),
             Why::OfTheClient => "list the hosts your client is configured with in an [[allow]] rule".to_owned(),
             Why::Unknown { near: Some(near) } => format!("did you mean preset:{near}?"),

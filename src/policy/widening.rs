@@ -54,13 +54,9 @@ pub fn may_go(allowlist: &Allowlist) -> bool {
 
 /// A credential lends the agent what its owner may do; without it, the agent's own credentials go out, and its requests unseen.
 fn of_injects(old: &[Arc<Inject>], new: &[Arc<Inject>]) -> Option<&'static str> {
-    let said = |inject: &Arc<Inject>| {
-        let Inject { place: _, destination, scheme, request, credential, mask } = inject.as_ref();
-        (destination.clone(), *scheme, request.clone(), credential.clone(), *mask)
-    };
-    let (before, after): (Vec<_>, Vec<_>) = (old.iter().map(said).collect(), new.iter().map(said).collect());
-    let fresh = after.iter().any(|inject| !before.contains(inject));
-    let gone = before.iter().any(|inject| !after.contains(inject));
+    let known = |one: &Arc<Inject>, others: &[Arc<Inject>]| others.iter().any(|other| one.says_the_same_as(other));
+    let fresh = new.iter().any(|inject| !known(inject, old));
+    let gone = old.iter().any(|inject| !known(inject, new));
     fresh.then_some("an [[inject]] that is new or changed").or(gone.then_some("an [[inject]] that is gone or changed"))
 }
 
@@ -184,13 +180,17 @@ mod tests {
 
     fn allowlist(text: &str) -> Allowlist {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000);
-        let reading = Reading { now, floor: &Floor::none(), library: &NoLibrary, inspects: false };
+        let reading = Reading { now, floor: &Floor::none(), library: &NoLibrary, inspects: true };
         Allowlist::read("a.toml", &format!("agent = \"a\"\n{text}"), &reading).unwrap_or_else(|faults| panic!("{text}: {faults:?}")).0
     }
 
     const ALLOW: &str = "[[allow]]\nhost = \"x.example\"\n";
     const BLOCK: &str = "[[block]]\nhost = \"b.example\"\n";
     const HOLD: &str = "[[hold]]\nhost = \"h.example\"\n";
+
+    fn injected(name: &str, keys: &str) -> String {
+        format!("[[inject]]\nhost = \"x.example\"\nheader = \"cookie\"\nvalue = {{ env = \"{name}\" }}\n{keys}")
+    }
 
     #[test]
     fn what_only_narrows_is_told_from_what_may_widen() {
@@ -237,6 +237,11 @@ mod tests {
             (&format!("{wide}{named}"), named, Some("an [[allow]] rule that is gone, where another now speaks")),
             (&format!("{wide}{named}"), wide, Some("an [[allow]] rule that is gone, where another now speaks")),
             (&format!("{ALLOW}{named}"), ALLOW, None),
+            (&injected("X", ""), &format!("\n\n{}", injected("X", "")), None),
+            (ALLOW, &format!("{ALLOW}{}", injected("X", "")), Some("an [[inject]] that is new or changed")),
+            (&injected("X", ""), &injected("Y", ""), Some("an [[inject]] that is new or changed")),
+            (&injected("X", "method = \"GET\"\n"), &injected("X", ""), Some("an [[inject]] that is new or changed")),
+            (&injected("X", ""), "", Some("an [[inject]] that is gone or changed")),
         ];
         for (old, new, expected) in cases {
             assert_eq!(widens(&allowlist(old), &allowlist(new)), *expected, "{old:?} to {new:?}");

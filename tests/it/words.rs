@@ -70,7 +70,7 @@ fn presets_are_listed_with_what_they_risk() {
 
 #[test]
 fn a_preset_is_printed_as_it_is_or_said_to_be_none() {
-    let asked: [&[&str]; 5] = [&["alpine"], &["githb"], &["git-read"], &["npm"], &[]];
+    let asked: [&[&str]; 5] = [&["alpine"], &["githb"], &["metadata"], &["npm"], &[]];
     let told: Vec<String> = asked.iter().map(|name| said(&exeat(None).args(["preset", "show"]).args(*name).output().unwrap())).collect();
     insta::assert_snapshot!(told.join("\n"));
 }

@@ -65,7 +65,9 @@ fn rules(preset: &Preset) -> Vec<Rule> {
     let floor = Floor::none();
     let reading = Reading { now: SystemTime::UNIX_EPOCH, floor: &floor, library: &Presets, inspects: true };
     let text = format!("agent = \"preset\"\ninclude = [\"preset:{}\"]\n", preset.name);
-    Allowlist::read("presets", &text, &reading).map(|(allowlist, _)| allowlist.rules).unwrap_or_default()
+    let rules = Allowlist::read("presets", &text, &reading).map(|(allowlist, _)| allowlist.rules).unwrap_or_default();
+    // One for some requests lists no host as a whole.
+    rules.into_iter().filter(|rule| rule.request.is_none()).collect()
 }
 
 #[derive(Debug)]

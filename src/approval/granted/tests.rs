@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::approval::PlaceView;
-use crate::policy::allowlist::Allowlist;
+use crate::policy::allowlist::{Allowlist, NoLibrary, Reading};
 use crate::policy::attempt::Scheme;
 
 #[test]
@@ -61,18 +61,34 @@ fn approvals_without_end_are_rules_that_an_allowlist_loads() {
     let ends = ApprovalView { scope: "for".to_owned(), ..approval("coder", "short.test", 443) };
     let mut in_clear = approval("other", "http.example.com", 80);
     in_clear.place.scheme = Some(Scheme::Http);
-    let text = as_rules(&[approval("other", "z.example.com", 443), in_clear, plain, request, masked, ends]);
-    let (allowlist, warnings) = Allowlist::parse("coder.toml", &format!("agent = \"coder\"\n{text}")).unwrap();
+    let mut inside = approval("other", "tls.example.com", 443);
+    inside.place.scheme = Some(Scheme::Https);
+    let mut one_inside = inside.clone();
+    one_inside.place.only = Some(RequestLine { method: "PUT".into(), path: "/x".into() });
+    let text = as_rules(&[approval("other", "z.example.com", 443), in_clear, inside, one_inside, plain, request, masked, ends]);
+    let floor = crate::policy::floor::Floor::none();
+    let reading = Reading { now: std::time::SystemTime::UNIX_EPOCH, floor: &floor, library: &NoLibrary, inspects: true };
+    let (allowlist, warnings) = Allowlist::read("coder.toml", &format!("agent = \"coder\"\n{text}"), &reading).unwrap();
     let mut rules: Vec<_> = allowlist.rules.iter().map(|rule| rule.note.as_deref().unwrap().chars().take(35).collect::<String>()).collect();
     rules.sort();
     assert_eq!(
         rules,
-        ["alice, 1970-01-01", "alice, 1970-01-01", "alice, 1970-01-01", "alice, 1970-01-01: a \"quoted\" word,"],
+        [
+            "alice, 1970-01-01",
+            "alice, 1970-01-01",
+            "alice, 1970-01-01",
+            "alice, 1970-01-01",
+            "alice, 1970-01-01",
+            "alice, 1970-01-01: a \"quoted\" word,"
+        ],
         "{text}\n{warnings:?}"
     );
     assert!(text.contains("# host = \"masked.test\"") && !text.contains("short.test"), "{text}");
     let wider = "\n# The yes is to plain HTTP alone; a rule lets a tunnel there pass as well.\n[[allow]]\nhost = ";
     assert_eq!((text.matches(wider).count(), text.contains(&format!("{wider}\"http.example.com\""))), (1, true), "{text}");
+    let inside = "\n# The yes is to requests that are seen inside TLS; a rule lets a tunnel pass as well, once nothing looks at them.\n[[allow]]\nhost = \"tls.example.com\"\n";
+    assert_eq!(text.matches(inside).count(), 1, "{text}");
+    assert!(text.contains("[[allow]]\nhost = \"tls.example.com\"\nport = [443]\nmethod = [\"PUT\"]\npath = [\"/x\"]\n"), "{text}");
     assert!(text.contains("# For the allowlist of coder.") && text.contains("# For the allowlist of other."), "{text}");
     assert_eq!(as_rules(&[]), "");
 }

@@ -51,7 +51,13 @@ fn in_schema(of: SchemaOf, way: &str) -> BTreeSet<String> {
     table["properties"].as_object().unwrap().keys().cloned().collect()
 }
 
-const EVERY_TABLE: &str = "zzz = 1\nlimits = { zzz = 1 }\n[[allow]]\nzzz = 1\nlimits = { zzz = 1 }\n[[hold]]\nzzz = 1\n[[block]]\nzzz = 1\n[[expect]]\nzzz = 1\n[[identify]]\nzzz = 1\n";
+const EVERY_TABLE: &str = "zzz = 1\nlimits = { zzz = 1 }\n[[allow]]\nzzz = 1\nlimits = { zzz = 1 }\n[[hold]]\nzzz = 1\n[[block]]\nzzz = 1\n[[expect]]\nzzz = 1\n[[identify]]\nzzz = 1\n[[inject]]\nzzz = 1\nvalue = { zzz = 1 }\n[[inject]]\ncertificate = { zzz = 1 }\n";
+
+const INJECT: [(&str, &str); 3] = [
+    ("[[inject]]", "/properties/inject/items"),
+    ("[inject.value]", "/properties/inject/items/properties/value"),
+    ("[inject.certificate]", "/properties/inject/items/properties/certificate"),
+];
 
 #[test]
 fn the_schema_knows_the_keys_that_the_readers_know() {
@@ -62,7 +68,11 @@ fn the_schema_knows_the_keys_that_the_readers_know() {
     };
     let limits = [("[limits]", "/properties/limits"), ("[allow.limits]", "/properties/allow/items/properties/limits")];
     let expect = ("[[expect]]", "/properties/expect/items");
-    let of_allowlist = [limits.as_slice(), &[("the top level", ""), expect, ("[[identify]]", "/properties/identify/items")]].concat();
+    let of_allowlist = [
+        limits.as_slice(),
+        &[("the top level", ""), expect, ("[[identify]]", "/properties/identify/items"), INJECT[0], INJECT[1], INJECT[2]],
+    ]
+    .concat();
     let of_config = [
         ("the top level", ""),
         ("[listen.main]", "/properties/listen/patternProperties/^[a-z0-9-]{1,63}$"),
@@ -182,6 +192,8 @@ fn what_the_readers_refuse_the_schema_refuses() {
         "agent = \"a\"\n[[allow]]\nhost = \"x.example\"\nport = 0\n",
         "agent = \"a\"\n[[block]]\nhost = \"x.example\"\nopaque = true\n",
         "agent = \"a\"\n[[identify]]\n",
+        "agent = \"a\"\n[[inject]]\nheader = \"cookie\"\nvalue = { env = \"X\" }\n",
+        "agent = \"a\"\n[[inject]]\nhost = \"x.example\"\nheader = \"cookie\"\nvalue = \"secret\"\n",
         "agent = \"a\"\n[[expect]]\ntry = \"x\"\ndecision = \"maybe\"\n",
     ] {
         assert_ne!(wrong(SchemaOf::Allowlist, text), [""; 0], "{text}");

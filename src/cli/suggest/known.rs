@@ -26,13 +26,18 @@ impl Library for Shipped {
     }
 }
 
+/// Those of whole hosts: what was seen of a tunnel tells nothing of the requests in it.
+fn whole(rules: Vec<Rule>) -> Vec<Rule> {
+    rules.into_iter().filter(|rule| rule.request.is_none()).collect()
+}
+
 impl Known {
     pub(super) fn shipped() -> Self {
         let floor = Floor::none();
         let reading = Reading { now: SystemTime::UNIX_EPOCH, floor: &floor, library: &Shipped, inspects: true };
         let rules = |preset: &Preset| {
             let text = format!("agent = \"preset\"\ninclude = [\"preset:{}\"]\n", preset.name);
-            Allowlist::read("presets", &text, &reading).map(|(allowlist, _)| allowlist.rules).unwrap_or_default()
+            Allowlist::read("presets", &text, &reading).map(|(allowlist, _)| whole(allowlist.rules)).unwrap_or_default()
         };
         Self { presets: presets().iter().map(|preset| (preset, rules(preset))).collect() }
     }

@@ -17,6 +17,7 @@ fn port(number: u16) -> Port {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "every key there is")]
 fn a_full_file_reads_as_written() {
     let digest = TokenDigest::of("exeat_t");
     let text = format!(

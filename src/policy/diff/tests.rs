@@ -6,7 +6,7 @@ use crate::policy::floor::Floor;
 
 fn allowlist(text: &str) -> Allowlist {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000);
-    let reading = Reading { now, floor: &Floor::none(), library: &NoLibrary, inspects: false };
+    let reading = Reading { now, floor: &Floor::none(), library: &NoLibrary, inspects: true };
     Allowlist::read("a.toml", &format!("agent = \"a\"\n{text}"), &reading).unwrap_or_else(|faults| panic!("{text}: {faults:?}")).0
 }
 
@@ -149,4 +149,19 @@ fn a_floor_that_narrows_less_widens() {
     ] {
         assert_eq!(told(&of_floors(&floor(old), &floor(new))), expected, "{old:?} to {new:?}");
     }
+}
+
+#[test]
+fn a_credential_that_comes_or_goes_is_told_without_where_it_comes_from() {
+    let inject =
+        |name: &str| format!("[[inject]]\nhost = \"x.example\"\nheader = \"cookie\"\nvalue = {{ env = \"{name}\" }}\nmethod = \"GET\"\n");
+    let told = |old: &str, new: &str| -> Vec<String> {
+        let differences = of_allowlists(&allowlist(old), &allowlist(new));
+        differences.into_iter().map(|Difference { change, what }| format!("{} {what}", change.mark())).collect()
+    };
+    let words = "cookie, method GET for https://x.example:443";
+    assert_eq!(told("", &inject("SECRET_X")), [format!("+ inject {words} (a.toml:2)")]);
+    assert_eq!(told(&inject("SECRET_X"), ""), [format!("~ inject no more {words} (a.toml:2)")]);
+    assert_eq!(told(&inject("X"), &format!("\n{}", inject("X"))), Vec::<String>::new());
+    assert_eq!(told(&inject("X"), &inject("Y")), [format!("+ inject {words} (a.toml:2)"), format!("~ inject no more {words} (a.toml:2)")]);
 }

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use crate::policy::address::Addresses;
 use crate::policy::allowlist::Identify;
+use crate::policy::inject::Inject;
 use crate::policy::limits::Limits;
 use crate::policy::request::RequestRule;
 use crate::policy::rule::{Allow, Effect, Rule};
@@ -15,14 +16,12 @@ const SHOWN_MAX: usize = 8;
 /// What a rule says, its hosts and ports aside; empty where it is plain.
 pub(super) fn terms(rule: &Rule) -> String {
     let mut words = Vec::new();
-    if let Some(RequestRule { methods, paths, query }) = &rule.request {
-        let parts = [("method", listed(methods)), ("path", listed(paths)), ("query", listed(query))];
-        words.extend(parts.into_iter().filter(|(_, list)| !list.is_empty()).map(|(key, list)| format!("{key} {list}")));
-    }
+    words.extend(rule.request.as_ref().map(request));
     match &rule.effect {
-        Effect::Allow(Allow { addresses: to, spelled: _, opaque, exclude: _, websocket, limits }) => {
+        Effect::Allow(Allow { addresses: to, spelled: _, opaque, exclude, websocket, limits }) => {
             words.extend((*to.as_ref() != Addresses::public()).then(|| format!("addresses {}", addresses(to))));
             words.extend(opaque.then(|| "opaque".to_owned()));
+            words.extend(exclude.then(|| "exclude".to_owned()));
             words.extend(websocket.then(|| "websocket".to_owned()));
             words.extend((!limits.is_none()).then(|| self::limits(limits)));
         }
@@ -31,6 +30,21 @@ pub(super) fn terms(rule: &Rule) -> String {
     }
     words.extend(rule.until.map(|until| format!("until {}", moment(Some(until)))));
     words.join(", ")
+}
+
+/// What a credential is and where it goes; never its value, nor where that comes from.
+pub(super) fn inject(inject: &Inject) -> String {
+    let Inject { place: _, destination, scheme, request, credential: _, mask } = inject;
+    let mut words = vec![inject.field().map_or_else(|| "a client certificate".to_owned(), ToString::to_string)];
+    words.extend(request.as_ref().map(self::request).filter(|request| !request.is_empty()));
+    words.extend(mask.then(|| "mask".to_owned()));
+    format!("{} for {}://{destination}", words.join(", "), scheme.as_str())
+}
+
+fn request(RequestRule { methods, paths, query }: &RequestRule) -> String {
+    let parts = [("method", listed(methods)), ("path", listed(paths)), ("query", listed(query))];
+    let words = parts.into_iter().filter(|(_, list)| !list.is_empty()).map(|(key, list)| format!("{key} {list}"));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn addresses(addresses: &Addresses) -> String {

@@ -55,6 +55,13 @@ impl Injects {
 }
 
 impl Inject {
+    /// All of it that counts is the same, wherever it stands.
+    pub(in crate::policy) fn says_the_same_as(&self, other: &Self) -> bool {
+        let Self { place: _, destination, scheme, request, credential, mask } = self;
+        (destination, scheme, request, credential, mask)
+            == (&other.destination, &other.scheme, &other.request, &other.credential, &other.mask)
+    }
+
     /// The field it goes into; none where it is a certificate.
     pub fn field(&self) -> Option<&Arc<str>> {
         match &self.credential {

@@ -71,6 +71,7 @@ fn an_inject_reads_as_written() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one row for each way to be wrong")]
 fn what_is_wrong_with_an_inject_is_told_and_never_a_secret() {
     let host =
         |host: &str, keys: &str| format!("{RULE}[[inject]]\nhost = {host}\nheader = \"authorization\"\nvalue = {{ env = \"X\" }}\n{keys}");

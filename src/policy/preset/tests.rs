@@ -92,10 +92,6 @@ fn a_name_is_found_or_said_to_be_missing_with_a_fix() {
         ("", r#"there is no preset ""; see `exeat preset list`"#),
         ("GitHub\u{1b}", r#"there is no preset "GitHub\u{1b}"; see `exeat preset list`"#),
         (
-            "git-read",
-            r#"there is no preset "git-read": that an agent only reads can be enforced only by inspecting TLS, which comes with a later version; take github, knowing that it can write with any token"#,
-        ),
-        (
             "metadata",
             r#"there is no preset "metadata": what is never dialled is built in and bound to every agent; nothing has to be included"#,
         ),
@@ -115,8 +111,8 @@ fn a_name_is_found_or_said_to_be_missing_with_a_fix() {
 fn an_include_of_what_is_not_shipped_says_so_with_the_fix() {
     for (name, said) in [
         (
-            "git-read",
-            r#"x.toml:2:12: found include "preset:git-read", which is no preset: that an agent only reads can be enforced only by inspecting TLS, which comes with a later version; wanted a file that can be included; fix: take github, knowing that it can write with any token"#,
+            "metadata",
+            r#"x.toml:2:12: found include "preset:metadata", which is no preset: what is never dialled is built in and bound to every agent; wanted a file that can be included; fix: nothing has to be included"#,
         ),
         (
             "gitub",
@@ -126,6 +122,34 @@ fn an_include_of_what_is_not_shipped_says_so_with_the_fix() {
         let faults: Vec<String> = including(&[name]).unwrap_err().iter().map(Fault::to_string).collect();
         assert_eq!(faults, [said]);
     }
+}
+
+#[test]
+fn an_agent_of_git_read_clones_and_reads_and_cannot_write() {
+    let expect = |tried: &str, decision: &str| format!("[[expect]]\ntry = \"{tried}\"\ndecision = \"{decision}\"\n");
+    let told: String = [
+        ("GET https://github.com/acme/x.git/info/refs?service=git-upload-pack", "allow"),
+        ("POST https://github.com/acme/x.git/git-upload-pack", "allow"),
+        ("POST https://github.com/acme/x/git-upload-pack", "allow"),
+        ("POST https://github.com/acme/x.git/git-receive-pack", "block"),
+        ("POST https://github.com/acme/x.git/info/lfs/objects/batch", "block"),
+        ("POST https://github.com/acme/x/issues", "block"),
+        ("GET https://api.github.com/repos/acme/x/pulls", "allow"),
+        ("POST https://api.github.com/repos/acme/x/pulls", "block"),
+        ("DELETE https://api.github.com/repos/acme/x", "block"),
+        ("POST https://api.github.com/gists", "block"),
+        ("https://raw.githubusercontent.com/acme/x/main/README.md", "allow"),
+        ("PUT https://raw.githubusercontent.com/x", "block"),
+        ("CONNECT github.com:443", "look"),
+        ("CONNECT gist.github.com:443", "block"),
+        ("POST http://github.com/acme/x.git/git-upload-pack", "block"),
+    ]
+    .map(|(tried, decision)| expect(tried, decision))
+    .concat();
+    assert_eq!(inspecting(true, &["git-read"], &told).map(|(_, warnings)| warnings), Ok(Vec::new()));
+    let without_a_ca = inspecting(false, &["git-read"], "").unwrap_err();
+    assert_eq!((without_a_ca.len(), &*without_a_ca[0].file, without_a_ca[0].line), (3, "preset:git-read", 9));
+    assert!(without_a_ca[0].found.ends_with("and no CA: requests inside TLS cannot be seen"), "{}", without_a_ca[0]);
 }
 
 #[test]
@@ -188,12 +212,16 @@ impl Library for Shipped {
 }
 
 fn including(names: &[&str]) -> Result<(Allowlist, Vec<Warning>), Vec<Fault>> {
+    inspecting(true, names, "")
+}
+
+fn inspecting(inspects: bool, names: &[&str], more: &str) -> Result<(Allowlist, Vec<Warning>), Vec<Fault>> {
     let entries: Vec<String> = names.iter().map(|name| format!("\"preset:{name}\"")).collect();
-    let text = format!("agent = \"x\"\ninclude = [{}]\n", entries.join(", "));
+    let text = format!("agent = \"x\"\ninclude = [{}]\n{more}", entries.join(", "));
     Allowlist::read(
         "x.toml",
         &text,
-        &Reading { now: std::time::SystemTime::UNIX_EPOCH, floor: &Floor::none(), library: &Shipped, inspects: true },
+        &Reading { now: std::time::SystemTime::UNIX_EPOCH, floor: &Floor::none(), library: &Shipped, inspects },
     )
 }
 
@@ -212,7 +240,7 @@ fn faults_of_the_header(text: &str) -> Vec<String> {
         header(&mut root);
         for kind in ["allow", "block"] {
             for mut rule in root.tables(kind) {
-                for key in ["host", "port", "note", "because"] {
+                for key in ["host", "port", "method", "path", "note", "because"] {
                     rule.take(key);
                 }
             }

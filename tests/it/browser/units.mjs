@@ -65,6 +65,7 @@ test("what a yes lets happen is said for each scope", () => {
   assert.equal(grant(hold, "once"), "Lets the 2 waiting attempts of coder (127.0.0.1) reach api.example.test:443, with anything in the tunnel. Nothing after that.");
   assert.equal(grant({ ...hold, waiting: 1, scheme: "http" }, "once"), "Lets the waiting attempt of coder (127.0.0.1) reach api.example.test:443, with any request. Nothing after that.");
   assert.equal(grant({ ...hold, waiting: 0, only: { method: "POST", path: "/a" } }, "once"), "Lets the next try of coder (127.0.0.1) within 5 minutes reach api.example.test:443, only with POST /a. Nothing after it.");
+  assert.match(grant({ ...hold, waiting: 1, scheme: "https", only: { method: "POST", path: "/x" } }, "once"), /, only with POST \/x inside TLS\. Nothing after that\.$/);
   assert.equal(grant(hold, "1h"), "Lets coder (127.0.0.1) reach api.example.test:443, with anything in the tunnel, for 1 hour. What is open at the end is cut.");
   assert.equal(grant(hold, "always"), "Lets every instance of coder reach api.example.test:443, with anything in the tunnel. It has no end: it holds until somebody revokes it.");
   assert.match(grant({ ...hold, host: "2001:db8::1" }, "15m", ["10.0.0.0/8", "192.168.0.0/16"]), /reach \[2001:db8::1\]:443, .* 15 minutes\. .* may lead to 10\.0\.0\.0\/8 or 192\.168\.0\.0\/16, and nowhere else\.$/);

@@ -60,6 +60,8 @@ export class PolicyPanel {
     show(this.found,
       el("p", { class: "outcome" }, el("b", {}, word), told.reason ? [" (", el("code", {}, others(told.reason)), ")"] : null, told.rule ? [" by ", el("code", {}, others(told.rule))] : null),
       told.because ? el("p", {}, "Told to the agent: ", others(told.because)) : null,
+      told.through ? el("p", {}, "Inside TLS, which exeat looks into by ", el("code", {}, others(told.through)), ".") : null,
+      told.credentials ? el("p", {}, told.credentials.length ? ["Exeat puts in ", others(listed(told.credentials)), "."] : "Credentials of the agent's own are taken out.") : null,
       told.addresses?.length ? el("p", {}, "May lead to ", others(listed(told.addresses)), ".") : null,
       told.in_the_way ? el("p", {}, others(told.in_the_way, 1000)) : null,
       told.to_allow ? [el("p", {}, "What would allow it:"), el("pre", {}, others(told.to_allow, 2000))] : null,
