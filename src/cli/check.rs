@@ -45,12 +45,7 @@ pub struct Checked {
 }
 
 /// Does it, and prints what was found.
-pub(super) fn run(
-    paths: &[PathBuf],
-    (inspects, beside): (bool, &[Warning]),
-    json: bool,
-    out: &mut impl Write,
-) -> anyhow::Result<ExitCode> {
+pub(super) fn run(paths: &[PathBuf], (inspects, beside): (bool, &[Warning]), json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let report = check(paths, inspects, beside);
     report.write(out, json)?;
     Ok(ExitCode::from(report.exit_code()))

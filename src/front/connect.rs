@@ -27,7 +27,7 @@ pub(super) struct Handoff {
 #[derive(Debug)]
 enum Tunnel {
     Open(Box<Connected>),
-    Unseen(Unseen),
+    Unseen(Box<Unseen>),
 }
 
 /// Opens the way out and says 200; the connection becomes the tunnel once that is written.
@@ -39,7 +39,7 @@ pub(super) async fn open(
 ) -> Result<Reply, Refusal> {
     let tunnel = match line.admit(claim).await? {
         Admission::Pass(permit) => Tunnel::Open(Box::new(line.ways.upstream.connect(permit).await?)),
-        Admission::Look(unseen) => Tunnel::Unseen(unseen),
+        Admission::Look(unseen) => Tunnel::Unseen(Box::new(unseen)),
     };
     let upgrade = hyper::upgrade::on(&mut request);
     *handoff.lock() = Some(Handoff { tunnel, upgrade });
