@@ -35,6 +35,7 @@ use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
 use crate::policy::fault::Fault;
+use crate::secrets::Secrets;
 use crate::telemetry::dial::Found;
 use crate::telemetry::metrics::AgentNames;
 use crate::telemetry::serve::{Readiness, Ready};
@@ -337,6 +338,7 @@ fn neck(config: &Config, bound: &Bound, inspection: &Inspection, gate: Arc<Gate>
         via: HeaderValue::try_from(format!("1.1 {via}")).expect("a name of hexadecimal digits is a field value"),
         authority: inspection.authority(),
         origin_tls: Arc::new(inspection.origin_tls()?),
+        secrets: Secrets::new(config.allowlists.clone()),
         stop: stop.drain.clone(),
         stop_now: stop.now.clone(),
     };

@@ -96,7 +96,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     let address = bound.doors.first().context("the proxy has no listener")?.listener.local_addr()?;
     let loaded = loaded::load(&config, bound.guard(&config));
     let (allowlist, agent) = allowlist(&args, &loaded, ask)?;
-    let token = Token::generate()?;
+    let (token, secret) = (Token::generate()?, allowlist.variables());
     let mut policy =
         loaded.standing.alone(allowlist).map_err(|faults| loaded::refusal(&faults))?.with_tokens([(token.digest(), agent.clone())]);
     if let Some(by) = frozen(&freeze::stopped(&config).await?, &agent) {
@@ -129,7 +129,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     let url = format!("http://{agent}:{}@{address}", token.expose());
     let (folder, trusting) = trusting.unzip();
     let variables = env::variables(&url).into_iter().chain(trusting.into_iter().flatten());
-    let status = command(&args.command, variables.collect(), signals).await;
+    let status = command(&args.command, (variables.collect(), &secret), signals).await;
     drop(folder);
     said_at_the_end(&app, &unasked, status).await
 }
@@ -236,17 +236,18 @@ struct NotRun {
     error: io::Error,
 }
 
-async fn command(words: &[OsString], variables: Variables, signals: Signals) -> Result<ExitStatus, NotRun> {
+async fn command(words: &[OsString], given: (Variables, &[Arc<str>]), signals: Signals) -> Result<ExitStatus, NotRun> {
     let program = words.first().cloned().unwrap_or_default();
-    spawned(words, variables, signals).await.map_err(|error| NotRun { program, error })
+    spawned(words, given, signals).await.map_err(|error| NotRun { program, error })
 }
 
-async fn spawned(words: &[OsString], variables: Variables, mut signals: Signals) -> io::Result<ExitStatus> {
+/// Variables that hold secrets are taken out: the proxy has them in the command's place.
+async fn spawned(words: &[OsString], (variables, secret): (Variables, &[Arc<str>]), mut signals: Signals) -> io::Result<ExitStatus> {
     let (program, arguments) = words.split_first().ok_or(io::ErrorKind::NotFound)?;
     let mut command = Command::new(program);
     command.args(arguments);
     for (name, _value) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("EXEAT_") {
+        if name.to_string_lossy().starts_with("EXEAT_") || secret.iter().any(|secret| name == **secret) {
             command.env_remove(name);
         }
     }

@@ -6,10 +6,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::carried::Carried;
+use super::content::Content;
 use super::hygiene;
+use super::leaking::Leak;
+use super::masked::Masked;
 use super::record::Outcome;
 use super::watch::Underway;
 use crate::policy::reason::Reason;
@@ -23,6 +25,9 @@ pub enum Broken {
     /// exeat ended it.
     #[error("the exchange was cut")]
     Cut,
+    /// Something that may not leave was found in it.
+    #[error("a leak rule spoke")]
+    Leak(Box<Leak>),
 }
 
 /// Which trailers may pass.
@@ -46,7 +51,7 @@ impl Trailers {
 /// A request's body on its way to the origin.
 #[derive(Debug)]
 pub(super) struct Upload {
-    inner: Incoming,
+    inner: Content,
     carried: Arc<Carried>,
     trailers: Trailers,
     /// Not the whole of the last piece could pass.
@@ -54,7 +59,7 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(inner: Incoming, carried: Arc<Carried>, trailers: Trailers) -> Self {
+    pub(super) fn new(inner: Content, carried: Arc<Carried>, trailers: Trailers) -> Self {
         if inner.is_end_stream() {
             carried.upload_over();
         }
@@ -75,6 +80,10 @@ impl Body for Upload {
                 return Poll::Ready(Some(Err(Broken::Cut)));
             }
             let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+            if let Some(Err(Broken::Leak(leak))) = frame {
+                self.carried.leak(*leak);
+                return Poll::Ready(Some(Err(Broken::Cut)));
+            }
             if let Some(Ok(data)) = &mut frame {
                 self.spent = !within_budget(data, &self.carried);
             }
@@ -85,7 +94,7 @@ impl Body for Upload {
             if !self.spent && (frame.is_none() || self.inner.is_end_stream()) {
                 self.carried.upload_over();
             }
-            let Some(Ok(frame)) = frame else { return Poll::Ready(frame.map(|frame| frame.map_err(Broken::from))) };
+            let Some(Ok(frame)) = frame else { return Poll::Ready(frame) };
             if frame.is_data() {
                 return Poll::Ready(Some(Ok(frame)));
             }
@@ -117,7 +126,7 @@ fn within_budget(frame: &mut Frame<Bytes>, carried: &Carried) -> bool {
 /// An answer's body. When it ends so does its attempt; dropped early, the agent went away.
 #[derive(Debug)]
 pub struct RecordedBody {
-    inner: Incoming,
+    inner: Masked,
     underway: Arc<Underway>,
     trailers: Trailers,
     /// Not the whole of the last piece could pass.
@@ -125,7 +134,7 @@ pub struct RecordedBody {
 }
 
 impl RecordedBody {
-    pub(super) fn new(inner: Incoming, underway: Arc<Underway>, trailers: Trailers) -> Self {
+    pub(super) fn new(inner: Masked, underway: Arc<Underway>, trailers: Trailers) -> Self {
         if inner.is_end_stream() {
             underway.complete();
         }

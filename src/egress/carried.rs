@@ -11,8 +11,10 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::budget::Drawing;
+use super::leaking::Leak;
 use super::record::{Progress, Record, Recorder};
 use crate::policy::attempt::{AgentId, AttemptId};
 
@@ -42,6 +44,9 @@ pub(super) struct Carried {
     account: Mutex<Option<Account>>,
     /// What its bytes are taken from, where a limit counts them.
     drawing: OnceLock<Drawing>,
+    /// What was found as it was about to leave.
+    leak: OnceLock<Leak>,
+    leaked: CancellationToken,
 }
 
 /// Whose bytes they are, and where that is recorded.
@@ -56,7 +61,18 @@ struct Account {
 impl Default for Carried {
     fn default() -> Self {
         let (up, down, uploaded, closed, waits) = Default::default();
-        Self { up, down, uploaded, closed, waits, due_at: AtomicU64::new(u64::MAX), account: Mutex::new(None), drawing: OnceLock::new() }
+        Self {
+            up,
+            down,
+            uploaded,
+            closed,
+            waits,
+            due_at: AtomicU64::new(u64::MAX),
+            account: Mutex::new(None),
+            drawing: OnceLock::new(),
+            leak: OnceLock::new(),
+            leaked: CancellationToken::new(),
+        }
     }
 }
 
@@ -94,6 +110,23 @@ impl Carried {
             Some(drawing) => drawing.exhausted.cancelled().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Something was found that may not leave: whoever carries these bytes is to stop.
+    pub(super) fn leak(&self, leak: Leak) {
+        // The first is the one that is told.
+        let _ = self.leak.set(leak);
+        self.leaked.cancel();
+    }
+
+    /// Resolves once that is so.
+    pub(super) async fn leaked(&self) {
+        self.leaked.cancelled().await;
+    }
+
+    /// What it was.
+    pub(super) fn leak_found(&self) -> Option<&Leak> {
+        self.leak.get()
     }
 
     /// The last word is about to be said: nothing is recorded of it after this.

@@ -12,6 +12,8 @@ use super::trace::TraceParent;
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Evidence, Instance, Scheme, Sight};
 use crate::policy::destination::Destination;
 use crate::policy::malformed::Malformed;
+use crate::policy::rule::RuleRef;
+use crate::secrets::Unavailable;
 
 /// One try as a front found it, before anything is judged.
 #[derive(Clone, Debug)]
@@ -32,7 +34,18 @@ pub struct Claim {
     pub on_this_machine: bool,
     /// The agent's trace context, where it sent one that is valid.
     pub trace: Option<TraceParent>,
+    /// What exeat needs for the request and cannot have.
+    pub(super) unready: Option<Unready>,
     pub(super) who: Who,
+}
+
+/// A secret that cannot be had: nothing that needs it passes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unready {
+    /// Where it is named.
+    pub place: RuleRef,
+    /// Why; it says nothing of the value.
+    pub why: Unavailable,
 }
 
 /// A target that can be read and still goes nowhere.
@@ -80,6 +93,7 @@ impl Claim {
             objection: None,
             on_this_machine: peer.ip().to_canonical().is_loopback(),
             trace: None,
+            unready: None,
             who: Who { evidence, ends: None, tunnel: None },
         }
     }

@@ -10,9 +10,12 @@ use hyper_util::rt::TokioIo;
 
 use super::body::{RecordedBody, Trailers, Upload};
 use super::carried::Carried;
+use super::content::Content;
 use super::hygiene::{self, Target};
+use super::inject::Injected;
 use super::interception::Speaks;
 use super::live::Live;
+use super::masked::{Masked, mask};
 use super::open::Open;
 use super::pool::{Key, Parked, Sender};
 use super::refusal::{Cause, NetworkFault, Refusal};
@@ -41,24 +44,27 @@ impl Connected {
     /// Sends the request and waits for the answer's head. The target is the destination that was judged, whatever `Host` said.
     ///
     /// The answer's body is watched by `watch`. A parked connection that died is replaced once, and only when the request was handed back unsent.
-    pub async fn exchange(self, request: Request<Incoming>, watch: &Watch) -> Result<Exchanged, Refusal> {
-        let Self { mut open, grant, mut live, line, upstream } = self;
+    pub async fn exchange(self, request: Request<Content>, watch: &Watch) -> Result<Exchanged, Refusal> {
+        let Self { mut open, grant, injected, mut live, line, upstream } = self;
         let (carried, attempt) = (Arc::clone(&open.carried), live.attempt().clone());
         let scheme = attempt.scheme.unwrap_or(Scheme::Http);
         let extended = request.method() == Method::CONNECT;
-        let (request, handshake) = outbound(request, &grant, &attempt, (&upstream, &carried));
+        let (request, handshake) = outbound(request, (&grant, &injected), &attempt, (&upstream, &carried));
         if extended && handshake.is_none() {
             return Err(open.refuse(Reason::Unlisted, Cause::NoWebSocket(grant.rule().cloned())));
         }
+        if let Some((reason, cause)) = injected.no_socket().filter(|_| handshake.is_some()) {
+            return Err(open.refuse(reason, cause));
+        }
         let limits = Limits { idle: upstream.settings.idle, stop: upstream.settings.stop_now.clone() };
         let offer = offer(&live, &grant);
-        let key = key(&live, &open, offer);
-        let way = Way { grant: &grant, attempt: &attempt, offer };
+        let key = key(&live, &open, (offer, &injected));
+        let way = injected.way(&grant, &attempt, offer);
 
         let answered = tokio::select! {
             // First, so that nothing is sent once the answer is allow no longer.
             biased;
-            reason = lost(&mut live, &carried, &limits) => Err(cut(reason)),
+            reason = lost(&mut live, &carried, &limits) => Err(cut(reason, &carried)),
             answered = answered(&upstream, &mut open, (way, key.as_ref()), line, request) => answered,
         };
         let (response, parked) = match answered {
@@ -74,7 +80,8 @@ impl Connected {
             return switched(Switching { open, live, handshake, parked, settings: upstream.settings.clone() }, response).await;
         }
         let (mut parts, body) = response.into_parts();
-        if hygiene::inbound(&mut parts.headers, scheme).is_none() {
+        let seen = injected.masker.as_ref().is_none_or(|masker| mask(masker, &mut parts.headers));
+        if !seen || hygiene::inbound(&mut parts.headers, scheme).is_none() {
             carried.close();
             drop((parked, body));
             let (reason, cause) = broken(NetworkFault::BadAnswer);
@@ -82,7 +89,7 @@ impl Connected {
         }
         parts.version = http::Version::HTTP_11;
         let underway = Underway::new(open, parked, Arc::clone(&upstream.pool), key);
-        let body = RecordedBody::new(body, Arc::clone(&underway), trailers(scheme));
+        let body = RecordedBody::new(Masked::new(body, injected.masker), Arc::clone(&underway), trailers(scheme));
         watch.over(Watched { live, underway, limits }).await;
         Ok(Exchanged::Answered(Response::from_parts(parts, body)))
     }
@@ -99,8 +106,8 @@ fn trailers(scheme: Scheme) -> Trailers {
 /// The request as its origin is to see it, and the handshake it passes on if the grant lets it. Where a rule looks at paths, the path that is sent is
 /// the normal form that was judged.
 fn outbound(
-    request: Request<Incoming>,
-    grant: &Grant,
+    request: Request<Content>,
+    (grant, injected): (&Grant, &Injected),
     attempt: &Attempt,
     (upstream, carried): (&Upstream, &Arc<Carried>),
 ) -> (Request<Upload>, Option<Handshake>) {
@@ -111,11 +118,13 @@ fn outbound(
     let handshake = asked.then(|| Handshake::of(&mut parts)).flatten();
     let path = seen.filter(|_| grant.normal_path()).and_then(|seen| seen.path.normal().ok());
     hygiene::outbound(&mut parts, target(attempt, path), &upstream.settings.via);
-    // The place where credentials of the operator are put in: after what the agent sent was cleaned, before anything is sent.
+    injected.put_in(&mut parts.headers);
     if handshake.is_some() {
         Handshake::ask(&mut parts.headers);
     }
-    let upload = Upload::new(body, Arc::clone(carried), trailers(attempt.scheme.unwrap_or(Scheme::Http)));
+    // A credential of the agent's own may be in a trailer as well.
+    let passed = if injected.strips() { Trailers::Dropped } else { trailers(attempt.scheme.unwrap_or(Scheme::Http)) };
+    let upload = Upload::new(body, Arc::clone(carried), passed);
     (Request::from_parts(parts, upload), handshake)
 }
 
@@ -176,7 +185,10 @@ async fn switched(switching: Switching, mut response: Response<Incoming>) -> Res
 }
 
 /// What is lost while the answer is waited for.
-fn cut(reason: Reason) -> (Reason, Cause) {
+fn cut(reason: Reason, carried: &Carried) -> (Reason, Cause) {
+    if let Some(leak) = carried.leak_found().filter(|_| reason == Reason::Blocked) {
+        return (reason, Cause::Leak(leak.clone()));
+    }
     // Silence before the answer is the origin's fault, not ours.
     if reason == Reason::Overloaded { broken(NetworkFault::ConnectTimeout) } else { (reason, Cause::Plain) }
 }

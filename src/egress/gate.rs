@@ -24,6 +24,7 @@ use crate::policy::Policy;
 use crate::policy::approvals::Approvals;
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Offered, Scheme, Sight};
 use crate::policy::decide::{Basis, Block, Decision, Grant, HoldTerms, Look, Would};
+use crate::policy::leaks::Leaks;
 use crate::policy::reason::Reason;
 
 /// How often another may be quicker, to claim the yes or to answer the question, before an attempt is refused.
@@ -148,12 +149,22 @@ impl Gate {
             Err(reason) => return Err(open.refuse(reason, unidentified(&claim.who))),
         };
         open.identified(agent.clone());
+        if let Some(unready) = claim.unready {
+            return Err(open.refuse(Reason::Internal, Cause::Secret(unready)));
+        }
         match self.seats.take(&agent) {
             Some(seat) => open.seated(seat),
             None => return Err(self.full(open, "limits.per_agent")),
         }
         let attempt = claim.attempt(open.id(), agent, destination, proven);
         self.decide(open, attempt, claim.who).await
+    }
+
+    /// What the requests of whoever makes the claim are searched for.
+    pub(super) fn leaks(&self, claim: &Claim) -> Option<Arc<Leaks>> {
+        let policy = self.policy.load();
+        let agent = identify(&policy, &claim.who).ok().filter(|_| claim.wanted.is_ok())?;
+        policy.leaks(&agent).cloned()
     }
 
     /// Why a claim could be read but not even counted as an attempt of an agent: recorded like any other.
@@ -184,6 +195,7 @@ impl Gate {
             separated: claim.on_this_machine.then_some(false),
             within: claim.within(),
             trace: claim.trace.as_ref().map(ToString::to_string),
+            leak: claim.sight.seen().and_then(|seen| seen.leak.clone()),
         };
         let backing = Backing {
             recorder: Arc::clone(&self.recorder),

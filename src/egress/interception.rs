@@ -91,7 +91,7 @@ impl Interception {
         let objection = named.as_ref().is_ok_and(|named| *named != attempt.destination).then_some(Objection::OtherHost);
         let wanted = named.map(|_same| attempt.destination.clone());
         let on_this_machine = peer.ip().to_canonical().is_loopback();
-        Claim { front: Front::Connect, peer, instance: None, wanted, sight, objection, on_this_machine, trace: None, who }
+        Claim { front: Front::Connect, peer, instance: None, wanted, sight, objection, on_this_machine, trace: None, unready: None, who }
     }
 
     /// Resolves, with why, when the tunnel itself may go on no longer.

@@ -272,6 +272,7 @@ impl Open {
             bytes_down: self.carried.down(),
             status: self.status,
             tls: self.tls.take(),
+            leak: self.carried.leak_found().map(|leak| leak.found.clone()),
             ms: Millis {
                 hold: self.held.map(millis),
                 dns: self.dns.map(millis),
@@ -303,7 +304,7 @@ impl Drop for Open {
 /// How an attempt ends that was allowed and is refused after all.
 fn outcome_of(reason: Reason, cause: &Cause) -> Outcome {
     match (reason, cause) {
-        (Reason::PolicyChanged | Reason::Frozen | Reason::Budget, _) => Outcome::Cut,
+        (Reason::PolicyChanged | Reason::Frozen | Reason::Budget, _) | (_, Cause::Leak(_)) => Outcome::Cut,
         (_, Cause::Network(_) | Cause::Certificate(_)) => Outcome::Failed,
         (_, _) => Outcome::Refused,
     }

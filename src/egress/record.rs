@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::policy::attempt::{AgentId, AttemptId, RequestLine, Scheme};
 use crate::policy::destination::Destination;
+use crate::policy::leaks::LeakFound;
 use crate::policy::reason::Reason;
 pub use durable::Durable;
 pub use ended::{Ended, Millis, Outcome, TlsSeen};
@@ -326,6 +327,9 @@ pub struct Decided {
     /// The agent's trace context, where it sent a valid one: `traceparent` of W3C Trace Context, version 00.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// What a leak guard found, whatever became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leak: Option<LeakFound>,
 }
 
 /// The record could not be written; nothing that rests on it may happen.

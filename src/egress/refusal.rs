@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::budget::Exhausted;
+use super::claim::Unready;
 use super::hold::HoldInfo;
+use super::leaking::Leak;
 use crate::policy::address::AddressRefusal;
 use crate::policy::approvals::Echo;
 use crate::policy::attempt::{AgentId, AttemptId};
@@ -87,6 +89,10 @@ pub enum Cause {
     Limit(&'static str),
     /// The request came back to the process that sent it.
     Loop,
+    /// A secret that exeat needs cannot be had.
+    Secret(Unready),
+    /// Something that may not leave was found as it was about to.
+    Leak(Leak),
     /// The journal cannot be written.
     Journal,
 }

@@ -59,7 +59,7 @@ impl Receipt {
 impl Connected {
     /// Carries bytes both ways until both sides are done, the answer is no longer allow, or the first bytes are wrong.
     pub async fn tunnel(self, mut agent: AgentSide) -> Carried {
-        let Self { mut open, grant, mut live, line, upstream } = self;
+        let Self { mut open, grant, injected: _, mut live, line, upstream } = self;
         let Line::Fresh(Dialled { stream: Either::Left(origin), peer: _, speaks: _ }) = line else {
             return Carried::Over(Receipt::of(open, Outcome::Failed, Reason::Internal));
         };

@@ -156,6 +156,7 @@ mod tests {
             separated: None,
             within: None,
             trace: None,
+            leak: None,
         };
         tunnels.opened(&decided, &carried);
         carried.count_up(3);

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use http::HeaderValue;
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::dial::{Forbidden, Judged, is_of_this_machine};
 use super::gate::{Asker, Permit};
+use super::inject::Injected;
 use super::interception::Speaks;
 use super::live::Live;
 use super::look::Peek;
@@ -29,7 +31,9 @@ use crate::policy::decide::Grant;
 use crate::policy::destination::Port;
 use crate::policy::host::Host;
 use crate::policy::reason::Reason;
+use crate::secrets::Secrets;
 use crate::tls::authority::{Authority, Offer};
+use crate::tls::identity::Identity;
 use crate::tls::origin::OriginTls;
 
 /// The limits of the way out.
@@ -51,6 +55,8 @@ pub struct UpstreamSettings {
     pub authority: Arc<ArcSwapOption<Authority>>,
     /// How origins are verified.
     pub origin_tls: Arc<OriginTls>,
+    /// Where credentials are had from.
+    pub secrets: Arc<Secrets>,
     /// Told when the process is to stop: tunnels are cut then.
     pub stop: CancellationToken,
     /// Told when it stops: requests under way are cut then.
@@ -83,6 +89,7 @@ pub struct Upstream {
 pub struct Connected {
     pub(super) open: Open,
     pub(super) grant: Grant,
+    pub(super) injected: Injected,
     pub(super) live: Live,
     pub(super) line: Line,
     pub(super) upstream: Arc<Upstream>,
@@ -131,6 +138,8 @@ pub(super) struct Way<'a> {
     pub(super) attempt: &'a Attempt,
     /// What the origin is offered, within TLS.
     pub(super) offer: Option<Offer>,
+    /// What proves exeat to the origin, within TLS.
+    pub(super) identity: Option<&'a Identity>,
 }
 
 impl Upstream {
@@ -149,13 +158,24 @@ impl Upstream {
     pub async fn connect(self: &Arc<Self>, permit: Permit) -> Result<Connected, Refusal> {
         let Permit { mut open, grant, mut live } = permit;
         let offer = offer(&live, &grant);
-        let key = key(&live, &open, offer);
+        let injected = tokio::select! {
+            biased;
+            reason = live.lost() => Err((reason, Cause::Plain)),
+            injected = Injected::had(&self.settings.secrets, grant.inject()) => {
+                injected.map_err(|unready| (Reason::Internal, Cause::Secret(unready)))
+            }
+        };
+        let injected = match injected {
+            Ok(injected) => injected,
+            Err((reason, cause)) => return Err(open.refuse(reason, cause)),
+        };
+        let key = key(&live, &open, (offer, &injected));
         let attempt = live.attempt().clone();
         let connected = tokio::select! {
             // First, so that nothing is dialled once the answer is allow no longer.
             biased;
             reason = live.lost() => Err((reason, Cause::Plain)),
-            connected = self.line(&mut open, Way { grant: &grant, attempt: &attempt, offer }, key.as_ref()) => connected,
+            connected = self.line(&mut open, injected.way(&grant, &attempt, offer), key.as_ref()) => connected,
         };
         let line = match connected {
             Ok(line) => line,
@@ -164,7 +184,7 @@ impl Upstream {
         let peer = line.peer();
         open.address = Some(peer);
         live.connected_to(peer.ip());
-        Ok(Connected { open, grant, live, line, upstream: Arc::clone(self) })
+        Ok(Connected { open, grant, injected, live, line, upstream: Arc::clone(self) })
     }
 
     /// A connection that was parked, or a fresh one. Who may come to share one waits while another dials it.
@@ -208,7 +228,7 @@ impl Upstream {
 
     /// Resolves, judges every answer, and dials one of them; TLS is spoken with it where the attempt is for that.
     pub(super) async fn fresh(&self, open: &mut Open, way: Way<'_>) -> Result<Dialled, (Reason, Cause)> {
-        let Way { grant, attempt, offer } = way;
+        let Way { grant, attempt, offer, identity } = way;
         let destination = &attempt.destination;
         let addresses: Vec<IpAddr> = match &destination.host {
             Host::Address(address) => vec![*address],
@@ -230,13 +250,21 @@ impl Upstream {
         open.address = Some(peer);
         let Some(offer) = offer else { return Ok(Dialled { stream: Either::Left(stream), peer, speaks: Speaks::Http1 }) };
         let began = Instant::now();
-        let shaken = secured(stream, &destination.host, self.settings.origin_tls.config(offer), self.settings.connect_timeout).await;
+        let shaken = secured(stream, &destination.host, self.config(offer, identity)?, self.settings.connect_timeout).await;
         open.tls_took = Some(began.elapsed());
         let (stream, speaks) = shaken?;
         if offer == Offer::Both {
             self.known.learn(&attempt.agent, destination, speaks == Speaks::Http1);
         }
         Ok(Dialled { stream, peer, speaks })
+    }
+}
+
+impl Upstream {
+    fn config(&self, offer: Offer, identity: Option<&Identity>) -> Result<Arc<ClientConfig>, (Reason, Cause)> {
+        let Some(identity) = identity else { return Ok(self.settings.origin_tls.config(offer)) };
+        let presenting = self.settings.origin_tls.presenting(offer, Arc::clone(&identity.key));
+        presenting.map_err(|_unfit| broken(NetworkFault::Broken))
     }
 }
 
@@ -257,11 +285,18 @@ pub(super) fn offer(live: &Live, grant: &Grant) -> Option<Offer> {
 }
 
 /// Whom a connection for this attempt may serve again; nobody where it is a tunnel's.
-pub(super) fn key(live: &Live, open: &Open, offer: Option<Offer>) -> Option<Key> {
+pub(super) fn key(live: &Live, open: &Open, (offer, injected): (Option<Offer>, &Injected)) -> Option<Key> {
     let attempt = live.attempt();
     let (agent, destination, policy) = (attempt.agent.clone(), attempt.destination.clone(), Arc::from(open.policy()));
     let offer = offer.map_or(OfferKey::Http1, OfferKey::from);
-    attempt.scheme.map(|scheme| Key { agent, destination, policy, scheme, offer, identity: None })
+    attempt.scheme.map(|scheme| Key {
+        agent,
+        destination,
+        policy,
+        scheme,
+        offer,
+        identity: injected.identity.as_ref().map(|identity| Arc::clone(&identity.name)),
+    })
 }
 
 fn refused_address(forbidden: Forbidden, grant: &Grant) -> (Reason, Cause) {

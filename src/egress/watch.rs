@@ -92,6 +92,7 @@ pub(super) async fn lost(live: &mut Live, carried: &Carried, limits: &Limits) ->
     tokio::select! {
         reason = live.lost() => reason,
         () = carried.exhausted() => Reason::Budget,
+        () = carried.leaked() => Reason::Blocked,
         () = silence(carried, limits.idle) => Reason::Overloaded,
         () = limits.stop.cancelled() => Reason::Internal,
     }

@@ -26,8 +26,8 @@ pub(super) struct Handoff {
 
 #[derive(Debug)]
 enum Tunnel {
-    Open(Connected),
-    Unseen(Unseen),
+    Open(Box<Connected>),
+    Unseen(Box<Unseen>),
 }
 
 /// Opens the way out and says 200; the connection becomes the tunnel once that is written.
@@ -38,8 +38,8 @@ pub(super) async fn open(
     handoff: &Mutex<Option<Handoff>>,
 ) -> Result<Reply, Refusal> {
     let tunnel = match line.admit(claim).await? {
-        Admission::Pass(permit) => Tunnel::Open(line.ways.upstream.connect(permit).await?),
-        Admission::Look(unseen) => Tunnel::Unseen(unseen),
+        Admission::Pass(permit) => Tunnel::Open(Box::new(line.ways.upstream.connect(permit).await?)),
+        Admission::Look(unseen) => Tunnel::Unseen(Box::new(unseen)),
     };
     let upgrade = hyper::upgrade::on(&mut request);
     *handoff.lock() = Some(Handoff { tunnel, upgrade });

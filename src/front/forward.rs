@@ -10,9 +10,10 @@ use crate::egress::{Claim, Exchanged, Refusal};
 
 /// Passes one request on, if its claim is admitted.
 pub(super) async fn exchange(mut request: Request<Incoming>, claim: Claim, (line, lane): (&Line<'_>, &Lane)) -> Result<Reply, Refusal> {
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (claim, request) = line.ways.upstream.look(&line.ways.gate, claim, request).await;
     let permit = line.admit(claim).await?.passed()?;
     let connected = line.ways.upstream.connect(permit).await?;
-    let upgrade = hyper::upgrade::on(&mut request);
     match connected.exchange(request, &lane.watch).await? {
         Exchanged::Answered(answer) => Ok(answer.map(Either::Left)),
         Exchanged::Switched(answer, socket) => {

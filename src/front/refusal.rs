@@ -10,7 +10,7 @@ use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 
 use super::words::{self, Words};
-use crate::egress::{Cause, Exhausted, Refusal};
+use crate::egress::{Cause, Exhausted, Leak, Refusal, Unready};
 use crate::policy::host::Host;
 use crate::policy::limits::LimitedBy;
 use crate::policy::reason::Reason;
@@ -93,6 +93,7 @@ impl<'a> Problem<'a> {
             Cause::Address { address: _, refusal: _, rule } => (rule.as_ref().map(ToString::to_string), None),
             Cause::Budget(Exhausted { by: LimitedBy::Rule { place: rule, mark: _ }, limit: _ }) => (Some(rule.to_string()), None),
             Cause::NoWebSocket(rule) => (rule.as_ref().map(ToString::to_string), None),
+            Cause::Secret(Unready { place, why: _ }) | Cause::Leak(Leak { place, found: _ }) => (Some(place.to_string()), None),
             Cause::Denied { note } => (None, note.as_deref()),
             Cause::Echo { echo, rule } => (rule.as_ref().map(ToString::to_string), echo.note.as_deref()),
             Cause::Plain

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use http::StatusCode;
 
-use crate::egress::{Budget, Cause, CertificateFault, Exhausted, NetworkFault, Refusal};
+use crate::egress::{Budget, Cause, CertificateFault, Exhausted, Leak, NetworkFault, Refusal, Unready};
 use crate::policy::address::{AddressClass, AddressRefusal};
 use crate::policy::approvals::Echo;
 use crate::policy::reason::Reason;
@@ -86,6 +86,8 @@ const PRIVATE_ISSUER: &str = "Nothing was sent. exeat verifies every origin and 
     If the issuer is a private one, the person who runs exeat names it under [upstream] as ca = \"FILE\".";
 const UNSAFE: &str = "Nothing was sent. exeat verifies every origin and cannot be told not to; options of yours for that change nothing. \
     The fault is the origin's, or something between exeat and it: tell the person you work for.";
+const SECRET: &str = "exeat refuses what it cannot equip or search as its policy says. It is not for the agent to mend: \
+    do not look for the secret, retry later, and tell the person who runs exeat.";
 const OURS: &str = "The fault is exeat's own, and it refuses what it cannot record. Retry later, and tell the person who runs it.";
 
 fn kind(refusal: &Refusal, host: &str) -> Kind {
@@ -101,7 +103,7 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
     let later = |title, why, retry_after| Kind { retry_after: Some(retry_after), advice: LATER, ..policy(title, why) };
     match refusal.reason {
         Reason::Unlisted => policy("Not on the allowlist", unlisted(refusal, host, agent)),
-        Reason::Blocked => policy("Blocked by a rule", format!("a rule blocks {host} for {agent}")),
+        Reason::Blocked => policy("Blocked by a rule", blocked(refusal, host, agent)),
         Reason::Refused => Kind { advice: PERSON, ..policy("Refused by a person", format!("a person refused {host} for {agent}")) },
         Reason::Quiet => {
             Kind { advice: PERSON, ..policy("Refused a short while ago", format!("a person refused {host} a short while ago")) }
@@ -134,6 +136,7 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
         Reason::Overloaded => overloaded(refusal, agent),
         Reason::DnsFailed | Reason::Unreachable => way_out(refusal, host),
         Reason::BadCertificate => certificate(refusal, host),
+        Reason::Internal if matches!(refusal.cause, Cause::Secret(_)) => no_secret(refusal),
         // No refusal is made for a reason to allow; if one were, it would be a fault of ours.
         Reason::Internal | Reason::Listed | Reason::Approved | Reason::Observed => Kind {
             status: StatusCode::SERVICE_UNAVAILABLE,
@@ -143,6 +146,31 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
             advice: OURS,
             retry_after: Some(30),
         },
+    }
+}
+
+fn blocked(refusal: &Refusal, host: &str, agent: &str) -> String {
+    if let Cause::Leak(Leak { place, found }) = &refusal.cause {
+        format!("a {found} spoke ({place}), and what was left of the request to {host} was not sent")
+    } else {
+        format!("a rule blocks {host} for {agent}")
+    }
+}
+
+/// The words name where the secret is named, and nothing of it.
+fn no_secret(refusal: &Refusal) -> Kind {
+    let why = if let Cause::Secret(Unready { place, why }) = &refusal.cause {
+        format!("a secret that {place} names cannot be had: {why}")
+    } else {
+        "a secret cannot be had".to_owned()
+    };
+    Kind {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        proxy_error: "proxy_internal_error",
+        title: "exeat cannot do its part",
+        why,
+        advice: SECRET,
+        retry_after: Some(30),
     }
 }
 

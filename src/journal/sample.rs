@@ -26,6 +26,7 @@ pub(crate) fn decided(id: u128) -> Decided {
         separated: None,
         within: None,
         trace: None,
+        leak: None,
     }
 }
 
@@ -40,6 +41,7 @@ pub(crate) fn ended(id: u128) -> Ended {
         bytes_down: 20,
         status: None,
         tls: None,
+        leak: None,
         ms: Millis { total: 5.0, ..Millis::default() },
     }
 }

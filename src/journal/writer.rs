@@ -21,7 +21,7 @@ impl Open {
     pub(super) fn lost(self, id: AttemptId) -> Ended {
         let Self { agent, reason } = self;
         let (outcome, address, status, tls) = (Outcome::Lost, None, None, None);
-        Ended { id, agent, outcome, reason, address, bytes_up: 0, bytes_down: 0, status, tls, ms: Millis::default() }
+        Ended { id, agent, outcome, reason, address, bytes_up: 0, bytes_down: 0, status, tls, leak: None, ms: Millis::default() }
     }
 }
 

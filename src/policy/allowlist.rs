@@ -18,7 +18,8 @@ use super::attempt::AgentId;
 use super::document::Document;
 use super::fault::{Fault, Warning};
 use super::floor::Floor;
-use super::inject::{self, Inject};
+use super::inject::{self, Credential, Inject, SecretSource};
+use super::leaks::Leaks;
 use super::limits::Limits;
 use super::lint;
 use super::rule::read::Source;
@@ -52,6 +53,8 @@ pub struct Allowlist {
     pub approvers: u8,
     /// How the agent is known: any one of these.
     pub identify: Vec<Identify>,
+    /// What its requests are searched for before they leave.
+    pub leaks: Option<Arc<Leaks>>,
     /// The rules, its own and those it includes; their order means nothing.
     pub rules: Vec<Rule>,
     /// What exeat puts into requests, in the order of the file.
@@ -101,8 +104,9 @@ impl Allowlist {
     /// Reads an allowlist and all it includes. Every fault is told at once, in whichever file it stands.
     pub fn read(file: &str, text: &str, reading: &Reading<'_>) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
         let document = Document::parse(file, text);
-        let (allowlist, entries) = read::allowlist(Source { document: &document, inspects: reading.inspects });
+        let (allowlist, entries, beside) = read::allowlist(Source { document: &document, inspects: reading.inspects }, reading.library);
         let (mut faults, mut warnings) = document.into_findings();
+        faults.extend(beside);
         let included = Included::read(entries, reading);
         faults.extend(included.faults);
         warnings.extend(included.warnings);
@@ -131,6 +135,17 @@ impl Allowlist {
     /// Reads an allowlist that stands alone: under no floor, with nothing to include, without a CA, and at no time, so that it cannot be observed.
     pub fn parse(file: &str, text: &str) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
         Self::read(file, text, &Reading { now: SystemTime::UNIX_EPOCH, floor: &Floor::none(), library: &NoLibrary, inspects: false })
+    }
+
+    /// Variables of exeat's own environment that hold secrets of this file's: no agent is to have them.
+    pub fn variables(&self) -> Vec<Arc<str>> {
+        let injected = self.injects.iter().filter_map(|inject| match &inject.credential {
+            Credential::Header { name: _, prefix: _, value, placeholder: _ } => Some(value),
+            Credential::Certificate { chain: _, key: _ } => None,
+        });
+        let looked_for = self.leaks.iter().flat_map(|leaks| &leaks.secrets);
+        let sources = injected.chain(looked_for);
+        sources.filter_map(|source| if let SecretSource::Env(name) = source { Some(Arc::clone(name)) } else { None }).collect()
     }
 
     /// The agent a file names, as far as that can be read, whatever else is wrong with it.
@@ -168,6 +183,7 @@ impl Allowlist {
             observe_line: 0,
             limits: Limits::default(),
             approvers: 1,
+            leaks: None,
             identify: Vec::new(),
             rules: Vec::new(),
             injects: Vec::new(),

@@ -10,7 +10,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::destination::Destination;
+use super::leaks::{LeakFound, LeakPlace};
 use super::path::RequestPath;
+use super::policy::digest_of;
 use super::query::Query;
 use super::token::TokenDigest;
 
@@ -145,24 +147,40 @@ pub struct Seen {
     pub websocket: bool,
     /// A field asks some servers to take another method or target than the request line's.
     pub rewrites: bool,
+    /// What the agent's leak guard found in it.
+    pub leak: Option<LeakFound>,
 }
 
 impl Seen {
     /// A request of which nothing but the request line is known: no content, no upgrade.
     pub fn bare(method: &str, path: &str, query: Option<&str>) -> Self {
         let (path, query) = (RequestPath::read(path), Query::read(query));
-        Self { method: method.into(), path, query, content: false, websocket: false, rewrites: false }
+        Self { method: method.into(), path, query, content: false, websocket: false, rewrites: false, leak: None }
     }
 
     /// Method and path as sent.
     pub fn line(&self) -> RequestLine {
-        RequestLine { method: self.method.clone(), path: self.path.raw().into() }
+        let path = if self.leaks_in_its_url() { "(not shown: a leak rule spoke)" } else { self.path.raw() };
+        RequestLine { method: self.method.clone(), path: path.into() }
+    }
+
+    fn leaks_in_its_url(&self) -> bool {
+        self.leak.as_ref().is_some_and(|leak| leak.place == LeakPlace::Url)
     }
 
     /// Method and path as questions are about them: the normal form, or as sent where there is none. However a path is spelled, it is one question.
+    ///
+    /// What a leak guard found is a part of what is asked: a yes to the request is none to the leak, nor to another one.
     pub fn meant(&self) -> RequestLine {
         let path = self.path.normal().unwrap_or(self.path.raw());
-        RequestLine { method: self.method.clone(), path: path.into() }
+        let path = match &self.leak {
+            // What stands in for the path tells it from others, and nobody what it says.
+            Some(leak) if self.leaks_in_its_url() => format!("(path {:08x}, not shown) ({leak})", digest_of(&path) >> 32).into(),
+            // No path has a space.
+            Some(leak) => format!("{path} ({leak})").into(),
+            None => path.into(),
+        };
+        RequestLine { method: self.method.clone(), path }
     }
 }
 

@@ -4,6 +4,7 @@
 //! most specific speaks, so that the order of the file means nothing. Of block rules the first in the file is named.
 
 mod found;
+mod leaking;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::policy::{Agent, Bounds, Policy};
 use super::reason::Reason;
 use super::rule::{Allow, Effect, Rule, RuleRef};
 use found::Found;
+use leaking::Leaking;
 
 /// What an attempt gets.
 #[derive(Clone, Debug)]
@@ -186,13 +188,14 @@ impl Policy {
             return refused(Reason::Frozen, None);
         }
         let found = Found::of(&agent.bounds, attempt, now);
-        let asking = found.asking();
+        let leak = Leaking::of(agent, attempt);
+        let asking = if leak.is_some() { Asking::ThisRequest } else { found.asking() };
         let approval = approvals.live_under(&agent.bounds.floor, attempt, asking, now);
         let capped = approval.and_then(|approval| Some((approval, agent.bounds.floor.caps(approval, now)?)));
         if let Some(block) = found.never(agent, attempt, capped.map(|(approval, _)| approval)) {
             return Decision::Block(block);
         }
-        if let Some(block) = found.blocked(&attempt.sight).or_else(|| found.unproven(attempt)) {
+        if let Some(block) = found.blocked(&attempt.sight).or_else(|| found.unproven(attempt)).or_else(|| leak?.blocked()) {
             return Decision::Block(block);
         }
         if let Some(place) = found.looks(&attempt.sight) {
@@ -202,7 +205,7 @@ impl Policy {
             return Decision::Block(Block { echo: Some(echo.clone()), ..block(Reason::Quiet, found.hold) });
         }
         let granting = Granting { agent, found: &found, attempt, now };
-        match (capped, found.hold, found.allow) {
+        let decision = match (capped, found.hold, found.allow) {
             (Some((approval, until)), ..) => Decision::Allow(granting.approved(approval, until)),
             // What binds every agent is not learnt away.
             (None, Some(_), _) if found.floor_holds => Decision::Hold(found.terms(agent, asking)),
@@ -211,6 +214,10 @@ impl Policy {
             }
             (None, None, Some((rule, allow))) => Decision::Allow(granting.listed(rule, allow)),
             (None, None, None) => granting.unlisted(asking),
+        };
+        match leak {
+            Some(leak) => leak.asked(decision, found.addresses(agent)),
+            None => decision,
         }
     }
 }

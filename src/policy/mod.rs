@@ -15,6 +15,7 @@ mod identify;
 pub mod index;
 mod indexed;
 pub mod inject;
+pub mod leaks;
 pub mod limits;
 mod lint;
 pub mod malformed;

@@ -18,6 +18,7 @@ use super::floor::Floor;
 use super::identify::{Identities, contradictions};
 use super::indexed::Indexed;
 use super::inject::Injects;
+use super::leaks::Leaks;
 use super::limits::Limits;
 use super::reason::Reason;
 use super::rule::Rule;
@@ -94,6 +95,10 @@ impl Agent {
         }
     }
 
+    pub(super) fn leaks(&self) -> Option<&Leaks> {
+        self.written.leaks.as_deref()
+    }
+
     /// Whether it was made of this allowlist.
     fn is(&self, allowlist: &Allowlist) -> bool {
         // The rules aside first: they are many, and compared without being copied.
@@ -108,6 +113,7 @@ impl Agent {
                 observe_line,
                 limits,
                 approvers,
+                leaks,
                 identify,
                 rules: _,
                 injects,
@@ -116,7 +122,8 @@ impl Agent {
             } = allowlist;
             let it = &self.written;
             (file, agent, agent_line, unlisted, addresses) == (&it.file, &it.agent, &it.agent_line, &it.unlisted, &it.addresses)
-                && (observe_until, observe_line, limits, approvers) == (&it.observe_until, &it.observe_line, &it.limits, &it.approvers)
+                && (observe_until, observe_line, limits, approvers, leaks)
+                    == (&it.observe_until, &it.observe_line, &it.limits, &it.approvers, &it.leaks)
                 && (identify, injects) == (&it.identify, &it.injects)
                 && (expectations, includes) == (&it.expectations, &it.includes)
         }
@@ -213,6 +220,11 @@ impl Policy {
     /// A short name of all that is in force; equal for equal policies.
     pub fn hash(&self) -> &Arc<str> {
         &self.inner.hash
+    }
+
+    /// What an agent's requests are searched for before they leave.
+    pub fn leaks(&self, agent: &AgentId) -> Option<&Arc<Leaks>> {
+        self.agent(agent).and_then(|agent| agent.written.leaks.as_ref())
     }
 
     /// What binds every agent.
@@ -316,8 +328,8 @@ fn digest(floor: &Floor, allowlists: &[Allowlist], guard: &Guard) -> [u8; 32] {
     let mut digest = RulesDigest(Sha256::new());
     (guard, floor).hash(&mut digest);
     for allowlist in sorted {
-        let Allowlist { file, agent, unlisted, addresses, observe_until, limits, approvers, rules, injects, .. } = allowlist;
-        (file, agent, unlisted, addresses, observe_until, limits, approvers, rules, injects).hash(&mut digest);
+        let Allowlist { file, agent, unlisted, addresses, observe_until, limits, approvers, leaks, rules, injects, .. } = allowlist;
+        (file, agent, unlisted, addresses, observe_until, limits, approvers, leaks, rules, injects).hash(&mut digest);
     }
     digest.0.finalize().into()
 }

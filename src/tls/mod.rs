@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod ca;
 pub mod client_hello;
 pub mod constraints;
+pub mod identity;
 mod leaf;
 pub mod make;
 pub mod origin;

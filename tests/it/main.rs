@@ -37,6 +37,7 @@ mod regression;
 mod reload;
 mod requests;
 mod run;
+mod secrets;
 mod sinks;
 mod suffixes;
 mod support;

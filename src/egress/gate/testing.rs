@@ -63,6 +63,17 @@ impl Admission {
         };
         let who = Who { evidence: who.evidence.clone(), ends: who.ends, tunnel: Some(tunnel) };
         let (wanted, on_this_machine) = (Ok(attempt.destination.clone()), false);
-        Claim { front: Front::Connect, peer, instance: None, wanted, sight, objection: None, on_this_machine, trace: None, who }
+        Claim {
+            front: Front::Connect,
+            peer,
+            instance: None,
+            wanted,
+            sight,
+            objection: None,
+            on_this_machine,
+            trace: None,
+            unready: None,
+            who,
+        }
     }
 }

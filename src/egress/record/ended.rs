@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::policy::attempt::{AgentId, AttemptId};
+use crate::policy::leaks::LeakFound;
 use crate::policy::reason::Reason;
 
 /// How an attempt ended.
@@ -96,6 +97,9 @@ pub struct Ended {
     /// What was seen of TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSeen>,
+    /// What a leak guard found in a body on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leak: Option<LeakFound>,
     /// Durations.
     pub ms: Millis,
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::include::{Include, IncludeName};
-use super::{Allowlist, Expectation, Expected, Identify, Unlisted};
+use super::{Allowlist, Expectation, Expected, Identify, Library, Unlisted};
 use crate::policy::address::{Addresses, AddressesFault};
 use crate::policy::attempt::AgentId;
 use crate::policy::document::{Document, Item, Table, one_of};
-use crate::policy::fault::code;
+use crate::policy::fault::{Fault, code};
 use crate::policy::inject::read::inject;
+use crate::policy::leaks::leaks;
 use crate::policy::preset;
 use crate::policy::rule::read::{Source, rules};
 use crate::policy::rule::{Rule, RuleRef, addresses, approvers, fix_of_network, limits};
@@ -18,7 +19,7 @@ use crate::policy::token::TokenDigest;
 use crate::policy::tried::Tried;
 
 /// Keys that no file has that is there to be included.
-const AGENTS_OWN: [&str; 8] = ["agent", "approvers", "identify", "inject", "unlisted", "addresses", "observe_until", "limits"];
+const AGENTS_OWN: [&str; 9] = ["agent", "approvers", "identify", "inject", "leaks", "unlisted", "addresses", "observe_until", "limits"];
 
 /// What an allowlist shares with the files it includes.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(super) struct Body {
 }
 
 /// Reads an agent's file, but for what it includes; no allowlist where it has no usable agent. What else is wrong stands in the document.
-pub(super) fn allowlist(source: Source<'_, '_>) -> (Option<Allowlist>, Vec<Include>) {
+pub(super) fn allowlist(source: Source<'_, '_>, library: &dyn Library) -> (Option<Allowlist>, Vec<Include>, Vec<Fault>) {
     let document = source.document;
     let mut root = document.root();
     let named = root.require("agent", r#"write agent = "NAME" at the top of the file"#);
@@ -42,6 +43,7 @@ pub(super) fn allowlist(source: Source<'_, '_>) -> (Option<Allowlist>, Vec<Inclu
     let limits = limits(&mut root);
     let approvers = approvers(&mut root);
     root.refuse("exclude", "exclude only in [[allow]]", "write exclude = true in the rule for the host");
+    let (leaks, beside) = leaks(document, &mut root, library);
     let identify = root.tables("identify").filter_map(|table| identify(document, table)).collect();
     let injects = root.tables("inject").filter_map(|table| inject(source, table)).map(Arc::new).collect();
     let Body { includes, rules, expectations } = body(source, &mut root);
@@ -55,13 +57,14 @@ pub(super) fn allowlist(source: Source<'_, '_>) -> (Option<Allowlist>, Vec<Inclu
         observe_line: observe.map_or(0, |(_, line)| line),
         limits,
         approvers,
+        leaks,
         identify,
         rules,
         injects,
         expectations,
         includes: Vec::new(),
     });
-    (allowlist, includes)
+    (allowlist, includes, beside)
 }
 
 /// The agent of a file of which nothing else need be right.

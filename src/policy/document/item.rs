@@ -59,6 +59,21 @@ impl<'d> Item<'d> {
         number
     }
 
+    /// A number in the range, whole or not.
+    pub fn number(self, range: RangeInclusive<f64>) -> Option<f64> {
+        let number = match self.value() {
+            Value::Float(text) => text.parse().ok(),
+            Value::Integer { digits, radix } => i32::from_str_radix(&digits, radix).ok().map(f64::from),
+            Value::Text(_) | Value::Flag(_) | Value::Date(_) | Value::List(_) | Value::Table(_) => None,
+        };
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let (low, high) = range.into_inner();
+            self.wrong(&format!("a number from {low} to {high}"), "write one such number, without quotes");
+        }
+        number
+    }
+
     /// The elements of a list, or the value itself where it is none.
     pub fn list(self) -> Vec<Item<'d>> {
         let Some(list) = self.document.tree.list(self.node) else { return vec![self] };

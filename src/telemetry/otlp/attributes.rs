@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::names;
 use crate::egress::record::{Decided, Ended, Front, Millis, Outcome, Place, TlsSeen};
 use crate::policy::attempt::{AgentId, AttemptId, RequestLine};
+use crate::policy::leaks::LeakFound;
 use crate::policy::reason::Reason;
 
 /// Methods that the convention knows.
@@ -123,6 +124,7 @@ impl Attributes {
             separated,
             within,
             trace,
+            leak,
         } = decided;
         self.attempt(*id, agent.as_ref());
         self.text("exeat.instance", instance);
@@ -148,11 +150,19 @@ impl Attributes {
         }
         self.some("exeat.within", within.as_ref());
         self.some("exeat.trace", trace.as_ref());
+        self.leak(leak.as_ref());
+    }
+
+    fn leak(&mut self, leak: Option<&LeakFound>) {
+        if let Some(LeakFound { rules, place }) = leak {
+            self.list("exeat.leak.rules", rules.iter().map(ToString::to_string));
+            self.text("exeat.leak.place", place.as_str());
+        }
     }
 
     /// What `ended` says.
     pub(super) fn ended(&mut self, ended: &Ended) {
-        let Ended { id, agent, outcome, reason, address, bytes_up, bytes_down, status, tls, ms } = ended;
+        let Ended { id, agent, outcome, reason, address, bytes_up, bytes_down, status, tls, leak, ms } = ended;
         self.attempt(*id, agent.as_ref());
         self.text("exeat.outcome", outcome.as_str());
         self.text(names::REASON, reason.as_str());
@@ -171,6 +181,7 @@ impl Attributes {
             self.flag("exeat.tls.ech", *ech);
             self.flag("exeat.tls.inspected", *inspected);
         }
+        self.leak(leak.as_ref());
         let Millis { hold, dns, dial, tls, total } = ms;
         self.milliseconds("exeat.ms.hold", *hold);
         self.milliseconds("exeat.ms.dns", *dns);
