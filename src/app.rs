@@ -15,9 +15,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderValue;
 use parking_lot::{Mutex, RwLock};
+use rustls::RootCertStore;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -38,6 +39,7 @@ use crate::telemetry::metrics::AgentNames;
 use crate::telemetry::serve::{Readiness, Ready};
 use crate::telemetry::sinks::{Beside, Cursors};
 use crate::telemetry::{Metrics, Recording};
+use crate::tls::origin::OriginTls;
 use export::Exports;
 pub use files::raise_open_files;
 pub use kept::{Kept, store};
@@ -119,6 +121,9 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// TLS to origins cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
     /// The state folder cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -321,11 +326,24 @@ fn neck(config: &Config, bound: &Bound, gate: Arc<Gate>, stop: &Stop) -> Result<
         own_everywhere: bound.everywhere(),
         back_ends: bound.back_ends.guard(),
         via: HeaderValue::try_from(format!("1.1 {via}")).expect("a name of hexadecimal digits is a field value"),
+        authority: Arc::new(ArcSwapOption::from_pointee(
+            config.inspect.as_ref().and_then(|files| crate::config::inspect::authority(files, std::time::SystemTime::now()).ok()),
+        )),
+        origin_tls: Arc::new(origin_tls(config)?),
         stop: stop.drain.clone(),
         stop_now: stop.now.clone(),
     };
     let resolver = Resolver::new(&config.dns.servers, config.dns.timeout)?;
     Ok(Neck { gate, upstream: Upstream::new(resolver, settings), via })
+}
+
+/// Trusts whom the system trusts. Certificates of it that cannot be read are left out, as everybody does.
+fn origin_tls(config: &Config) -> Result<OriginTls, StartError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let extra = config.upstream_ca.as_deref().and_then(|file| crate::config::inspect::roots(file).ok());
+    roots.add_parsable_certificates(extra.unwrap_or_default());
+    Ok(OriginTls::new(roots)?)
 }
 
 /// Does what the journal has to do by the time, on a thread that may wait for the disk.

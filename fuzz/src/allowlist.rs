@@ -75,7 +75,7 @@ fn assert_no_text(data: &[u8]) {
     let name = format!("exeat-{}-{:?}.toml", std::process::id(), std::thread::current().id());
     let file = std::env::temp_dir().join(name);
     std::fs::write(&file, data).expect("the temporary folder takes a file");
-    let loaded = load_paths(&[Path::new(&file).to_owned()]);
+    let loaded = load_paths(&[Path::new(&file).to_owned()], false);
     std::fs::remove_file(&file).expect("it is ours");
     assert!(loaded.allowlists.is_empty() && loaded.faults.len() == 1, "{:?}", loaded.faults);
     assert!(loaded.faults[0].to_string().contains("found bytes that are not UTF-8;"), "{}", loaded.faults[0]);

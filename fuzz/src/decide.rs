@@ -56,7 +56,7 @@ fn policy(scene: &Scene, texts: &Written) -> Option<Policy> {
     let read = Floor::parse(FILES[2], floor);
     assert_eq!(read.is_ok(), floor_loads(&scene.floor), "{read:#?}\n{floor}");
     let (read, _warnings) = read.ok()?;
-    let reading = Reading { now: at(scene.now), floor: &read, library: texts };
+    let reading = Reading { now: at(scene.now), floor: &read, library: texts, inspects: false };
     let loaded = Allowlist::read(FILES[1], file, &reading);
     let wanted = loads(&scene.floor, &scene.file, scene.now);
     assert_eq!(loaded.is_ok(), wanted.unwrap_or(loaded.is_ok()), "{loaded:#?}\n{file}\n# base\n{}\n# floor\n{floor}", texts.base);

@@ -93,7 +93,7 @@ fn embedded_agent() -> AgentId {
 impl Standing {
     /// Reads everything for the first time. Whatever is broken is left out.
     pub fn start(config: &Config, guard: Guard, now: SystemTime) -> Self {
-        let source = config.allowlists.clone().map(|folder| Source { folder, floor: config.floor.clone() });
+        let source = config.allowlists.clone().map(|folder| Source { folder, floor: config.floor.clone(), inspects: config.inspects() });
         let name = config.path.as_deref().map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
         let embedded = source.is_none().then(|| Allowlist::embedded(embedded_agent()));
         let nobody = Policy::nobody(guard.clone());

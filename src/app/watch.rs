@@ -133,7 +133,7 @@ impl Moves {
 impl Places {
     fn of(source: &Source) -> Self {
         let mut places = Self::default();
-        let Source { folder, floor } = source;
+        let Source { folder, floor, inspects: _ } = source;
         places.exactly(folder);
         if let Some(floor) = floor {
             places.exactly(floor);
@@ -214,7 +214,7 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         fs::write(place.join("far.toml"), "").unwrap();
         std::os::unix::fs::symlink(place.join("far.toml"), folder.join("a.toml")).unwrap();
-        let mut places = Places::of(&Source { folder: folder.clone(), floor: Some(place.join("f.toml")) });
+        let mut places = Places::of(&Source { folder: folder.clone(), floor: Some(place.join("f.toml")), inspects: false });
         assert_eq!(places.watched, BTreeSet::from([place.clone(), folder.clone()]));
         let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
         for (path, concerns) in [

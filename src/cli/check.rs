@@ -43,9 +43,9 @@ pub struct Checked {
     pub includes: Vec<Arc<str>>,
 }
 
-/// Loads files and folders together; `beside` are warnings of the configuration.
-pub fn check(paths: &[PathBuf], beside: &[Warning]) -> Report {
-    let loaded = load_paths(paths);
+/// Loads files and folders together; `inspects` says that there is a CA, `beside` are warnings of the configuration.
+pub fn check(paths: &[PathBuf], inspects: bool, beside: &[Warning]) -> Report {
+    let loaded = load_paths(paths, inspects);
     let (mut faults, mut warnings) = (loaded.faults, loaded.warnings);
     warnings.splice(0..0, beside.iter().cloned());
     let checked = loaded.allowlists.iter().map(|allowlist| Checked {
@@ -111,7 +111,7 @@ mod tests {
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        let report = check(&[folder.path().to_owned()], &[]);
+        let report = check(&[folder.path().to_owned()], false, &[]);
         let mut out = Vec::new();
         report.write(&mut out, json).unwrap();
         let text = String::from_utf8(out).unwrap().replace(&format!("{}/", folder.path().display()), "");
@@ -155,7 +155,7 @@ mod tests {
         for (text, faults) in [(rule.to_owned(), 0), (format!("{rule}hots = 1\n"), 1), (format!("unlisted = \"hold\"\n{rule}"), 2)] {
             let path = folder.path().join("base.toml");
             std::fs::write(&path, &text).unwrap();
-            let report = check(std::slice::from_ref(&path), &[]);
+            let report = check(std::slice::from_ref(&path), false, &[]);
             let included: Vec<Arc<str>> = if text.contains("unlisted") { Vec::new() } else { vec![path.display().to_string().into()] };
             assert_eq!((&report.included, report.ok), (&included, faults == 0), "{report:?}");
             let asked = report.faults.iter().any(|fault| fault.found.contains("no key agent"));

@@ -80,7 +80,7 @@ pub fn diff(args: &DiffArgs) -> anyhow::Result<Report> {
 }
 
 fn load(path: &PathBuf) -> anyhow::Result<(Vec<Allowlist>, Arc<Floor>)> {
-    let LoadedAllowlists { allowlists, floor, faults, warnings: _, included: _ } = load_paths(std::slice::from_ref(path));
+    let LoadedAllowlists { allowlists, floor, faults, warnings: _, included: _ } = load_paths(std::slice::from_ref(path), true);
     if !faults.is_empty() {
         return Err(loaded::refusal(&faults));
     }

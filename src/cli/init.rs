@@ -97,7 +97,7 @@ fn preset_exists(name: &str) -> bool {
 fn loads(text: &str) -> bool {
     let Ok(scratch) = ask::Scratch::new() else { return false };
     let file = scratch.path().join("allowlist.toml");
-    std::fs::write(&file, text).is_ok() && load_paths(&[file]).faults.is_empty()
+    std::fs::write(&file, text).is_ok() && load_paths(&[file], false).faults.is_empty()
 }
 
 /// What looking has given.
@@ -222,7 +222,7 @@ impl Place {
             }
         };
         let place = Self { file: folder.join(format!("{agent}.toml")), first, then };
-        let taken = load_paths(std::slice::from_ref(&folder)).allowlists.into_iter().find(|other| other.agent == *agent);
+        let taken = load_paths(std::slice::from_ref(&folder), true).allowlists.into_iter().find(|other| other.agent == *agent);
         if let Some(other) = taken.filter(|other| Path::new(&*other.file) != place.file) {
             bail!("{agent} has an allowlist already, {}; pass another --agent, or --stdout to compare", plain(&other.file, 1000));
         }

@@ -223,7 +223,7 @@ impl Usage {
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     logging::init(cli.verbose, cli.log_format)?;
     let out = &mut io::stdout().lock();
-    if let Some(done) = without_configuration(&cli.command, out) {
+    if let Some(done) = without_configuration(&cli, out) {
         return done;
     }
     let config = Config::load(cli.config.as_deref(), environment()).map_err(|faults| loaded::refusal(&faults))?;
@@ -233,7 +233,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => wait_for(serve::serve(config)),
         Command::Run(args) => wait_for(run::run(args, config)),
         Command::Check(CheckArgs { paths: _, json }) => match &config.allowlists {
-            Some(folder) => checked(std::slice::from_ref(folder), &loaded::second_looks(&config), json, out),
+            Some(folder) => {
+                let warnings = loaded::second_looks(&config);
+                checked(std::slice::from_ref(folder), (config.inspects(), &warnings), json, out)
+            }
             None => anyhow::bail!("there is no configuration, so there are no allowlists to check; name a file or a folder"),
         },
         Command::Explain(args) => explained(&args, &config, out),
@@ -263,11 +266,14 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 /// Does what rests on no configuration, so that a broken one is no trouble to it.
-fn without_configuration(command: &Command, out: &mut impl Write) -> Option<anyhow::Result<ExitCode>> {
+fn without_configuration(cli: &Cli, out: &mut impl Write) -> Option<anyhow::Result<ExitCode>> {
+    let command = &cli.command;
     if let Command::Check(CheckArgs { paths, json }) = command
         && !paths.is_empty()
     {
-        return Some(checked(paths, &[], *json, out));
+        // One that does not load has no CA to look inside TLS with.
+        let inspects = Config::load(cli.config.as_deref(), environment()).is_ok_and(|config| config.inspects());
+        return Some(checked(paths, (inspects, &[]), *json, out));
     }
     if let Command::Preset(args) = command {
         return Some(preset::run(args, out).map(|()| ExitCode::SUCCESS));
@@ -305,8 +311,8 @@ fn wait_for<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(task)
 }
 
-fn checked(paths: &[PathBuf], beside: &[Warning], json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let report = check::check(paths, beside);
+fn checked(paths: &[PathBuf], (inspects, beside): (bool, &[Warning]), json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let report = check::check(paths, inspects, beside);
     report.write(out, json)?;
     Ok(ExitCode::from(report.exit_code()))
 }

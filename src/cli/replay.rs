@@ -116,7 +116,7 @@ struct LeftOut {
 
 /// Decides all again.
 pub fn replay(args: &ReplayArgs, config: &Config, complaints: &mut impl Write) -> anyhow::Result<Report> {
-    let judge = Judge::new(policy(&args.path, loaded::guard(config))?, args.path.is_dir(), Timestamp::now());
+    let judge = Judge::new(policy((&args.path, config.inspects()), loaded::guard(config))?, args.path.is_dir(), Timestamp::now());
     let mut past = Past::default();
     let bounds = args.period.bounds(Timestamp::now());
     let missing = recorded::each(&config.state, bounds, complaints, |entry, inside| {
@@ -130,8 +130,8 @@ pub fn replay(args: &ReplayArgs, config: &Config, complaints: &mut impl Write) -
 }
 
 /// What stands at the path, under the floor beside it.
-fn policy(path: &Path, guard: Guard) -> anyhow::Result<Policy> {
-    let LoadedAllowlists { allowlists, floor, faults, warnings: _, included: _ } = load_paths(&[path.to_owned()]);
+fn policy((path, inspects): (&Path, bool), guard: Guard) -> anyhow::Result<Policy> {
+    let LoadedAllowlists { allowlists, floor, faults, warnings: _, included: _ } = load_paths(&[path.to_owned()], inspects);
     if !faults.is_empty() {
         return Err(loaded::refusal(&faults));
     }

@@ -51,7 +51,7 @@ pub fn suggest(args: &SuggestArgs, config: &Config, out: &mut impl Write, compla
     let sorted = Sorted::of(&seen, &Known::shipped(), &bounded);
     let text = Written { agent, seen: &seen, sorted: &sorted, missing: &missing }.to_string();
     // What is printed loads, or is not printed.
-    let reading = Reading { now, floor: policy.floor(), library: &NoLibrary };
+    let reading = Reading { now, floor: policy.floor(), library: &NoLibrary, inspects: config.inspects() };
     let read = Allowlist::read("the suggestion", &text, &reading);
     let together = read.and_then(|(allowlist, _)| Policy::under(Arc::new(policy.floor().clone()), vec![allowlist], loaded::guard(config)));
     if let Err(faults) = together {

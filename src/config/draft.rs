@@ -12,6 +12,7 @@ use crate::policy::fault::Fault;
 use crate::policy::host::Host;
 
 use super::export::{DraftTelemetry, Journal};
+use super::inspect::DraftInspect;
 use super::{Admin, AdminHost, Config, Dns, Hold, Limits, Listen};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -56,6 +57,8 @@ pub(super) struct Draft {
     pub(super) hold: Hold,
     pub(super) total: Option<Place>,
     pub(super) dns: Dns,
+    pub(super) inspect: DraftInspect,
+    pub(super) upstream_ca: Option<PathBuf>,
     pub(super) never: Vec<IpNet>,
     pub(super) limits: Limits,
     pub(super) journal: Journal,
@@ -82,6 +85,8 @@ impl Default for Draft {
             },
             total: None,
             dns: Dns { servers: Vec::new(), timeout: Duration::from_secs(5) },
+            inspect: DraftInspect::default(),
+            upstream_ca: None,
             never: Vec::new(),
             limits: Limits {
                 head: 32 << 10,
@@ -138,6 +143,8 @@ impl Draft {
         }
         let (telemetry, lacking) = self.telemetry.finish();
         faults.extend(lacking.into_iter().map(|[found, wanted, fix]| Fault::whole("telemetry", found, wanted, fix)));
+        let (inspect, lacking) = self.inspect.finish();
+        faults.extend(lacking.into_iter().map(|[found, wanted, fix]| Fault::whole("inspect", found, wanted, fix)));
         let state = state.filter(|_| faults.is_empty()).ok_or(faults)?;
         let listen = self.listen.into_iter().map(|listen| {
             let DraftListen { name, place: _, addressed: _, addresses, agent, known_as } = listen;
@@ -153,6 +160,8 @@ impl Draft {
             metrics: self.metrics.map(|(address, _)| address),
             hold: self.hold,
             dns: self.dns,
+            inspect,
+            upstream_ca: self.upstream_ca,
             never: self.never,
             limits: self.limits,
             journal: self.journal,

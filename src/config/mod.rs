@@ -6,6 +6,7 @@ pub mod allowlists;
 mod draft;
 mod export;
 mod find;
+pub mod inspect;
 pub mod lint;
 mod read;
 pub mod state;
@@ -27,6 +28,7 @@ use crate::policy::host::Host;
 use draft::Draft;
 pub use export::{Durability, Journal, Otlp, OtlpProtocol, Telemetry, Webhook};
 use find::{Found, Surroundings};
+use inspect::Inspect;
 use read::Origin;
 
 /// What holds where there is no file: everyone on one loopback listener is `local`, whose policy is embedded as well.
@@ -61,6 +63,10 @@ pub struct Config {
     pub hold: Hold,
     /// Who is asked for names.
     pub dns: Dns,
+    /// The certificate authority, where requests inside TLS are to be seen.
+    pub inspect: Option<Inspect>,
+    /// Authorities beside the system's that origins are believed by.
+    pub upstream_ca: Option<PathBuf>,
     /// `[guard] never`: not dialled whatever a rule or a person says.
     pub never: Vec<IpNet>,
     /// What everything is bounded by.
@@ -158,6 +164,11 @@ impl Config {
         let surroundings = Surroundings::new(environment);
         let found = find::find(explicit, &surroundings, Path::new(find::SYSTEM)).map_err(|fault| vec![fault])?;
         Self::read(found, &surroundings)
+    }
+
+    /// Whether there is a CA, so that requests inside TLS can be seen.
+    pub fn inspects(&self) -> bool {
+        self.inspect.is_some()
     }
 
     fn read(found: Option<Found>, surroundings: &Surroundings) -> Result<Config, Vec<Fault>> {
@@ -399,8 +410,8 @@ file = "/var/log/ocsf.jsonl"
     #[test]
     fn what_comes_later_is_refused_and_says_so() {
         for text in [
-            "[inspect]",
-            "[upstream]",
+            "[upstream]\nproxy = \"http://corp:3128\"",
+            "[upstream]\nresolve = \"parent\"",
             "[listen.main]\naddress = \"127.0.0.1:1\"\ntls = {}",
             "[listen.main]\naddress = \"127.0.0.1:1\"\nproxy_protocol = []",
             "[listen.main]\naddress = \"127.0.0.1:1\"\ntransparent = false",

@@ -13,7 +13,7 @@ use crate::policy::host::Host;
 
 use super::AdminHost;
 use super::draft::{Draft, Place};
-use super::export;
+use super::{export, inspect};
 
 const MILLI: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -59,7 +59,6 @@ impl Origin<'_> {
 
 /// Reads one document: the file, or what one variable stands for. What it says replaces what the draft has.
 pub(super) fn read(mut root: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
-    root.not_yet(&["inspect", "upstream"]);
     if let Some(path) = path(&mut root, "allowlists", origin) {
         draft.allowlists = Some(path);
     }
@@ -95,6 +94,12 @@ pub(super) fn read(mut root: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) 
             draft.dns.servers = item.list().into_iter().filter_map(|item| item.parse("a name server's address", server)).collect();
         }
         set(&mut draft.dns.timeout, duration(&mut table, "timeout", MILLI, MINUTE));
+    }
+    if let Some(table) = root.table("inspect") {
+        inspect::inspect(table, origin, draft);
+    }
+    if let Some(table) = root.table("upstream") {
+        inspect::upstream(table, origin, draft);
     }
     if let Some(mut table) = root.table("guard")
         && let Some(item) = table.take("never")

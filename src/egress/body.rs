@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::carried::Carried;
+use super::hygiene;
 use super::record::Outcome;
 use super::watch::Underway;
 use crate::policy::reason::Reason;
@@ -24,21 +25,40 @@ pub enum Broken {
     Cut,
 }
 
-/// A request's body on its way to the origin. Trailers are dropped: `TE` is not passed on, so none are promised.
+/// Which trailers may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trailers {
+    /// None: `TE` is not passed on, so none are promised.
+    Dropped,
+    /// Those that neither frame, route nor authorise (RFC 9110 section 6.5.1).
+    Passed,
+}
+
+impl Trailers {
+    /// What of a frame that is no data may pass.
+    fn of(self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let mut fields = frame.into_trailers().ok().filter(|_| self == Trailers::Passed)?;
+        hygiene::trailers(&mut fields);
+        Some(Frame::trailers(fields)).filter(|frame| frame.trailers_ref().is_some_and(|fields| !fields.is_empty()))
+    }
+}
+
+/// A request's body on its way to the origin.
 #[derive(Debug)]
 pub(super) struct Upload {
     inner: Incoming,
     carried: Arc<Carried>,
+    trailers: Trailers,
     /// Not the whole of the last piece could pass.
     spent: bool,
 }
 
 impl Upload {
-    pub(super) fn new(inner: Incoming, carried: Arc<Carried>) -> Self {
+    pub(super) fn new(inner: Incoming, carried: Arc<Carried>, trailers: Trailers) -> Self {
         if inner.is_end_stream() {
             carried.upload_over();
         }
-        Self { inner, carried, spent: false }
+        Self { inner, carried, trailers, spent: false }
     }
 }
 
@@ -51,7 +71,7 @@ impl Body for Upload {
             if self.spent {
                 self.carried.exhaust();
             }
-            if self.spent || self.carried.is_closed() {
+            if self.spent || self.carried.poll_closed(cx) {
                 return Poll::Ready(Some(Err(Broken::Cut)));
             }
             let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
@@ -68,6 +88,10 @@ impl Body for Upload {
             let Some(Ok(frame)) = frame else { return Poll::Ready(frame.map(|frame| frame.map_err(Broken::from))) };
             if frame.is_data() {
                 return Poll::Ready(Some(Ok(frame)));
+            }
+            if let Some(trailers) = self.trailers.of(frame) {
+                self.carried.upload_over();
+                return Poll::Ready(Some(Ok(trailers)));
             }
         }
     }
@@ -95,16 +119,17 @@ fn within_budget(frame: &mut Frame<Bytes>, carried: &Carried) -> bool {
 pub struct RecordedBody {
     inner: Incoming,
     underway: Arc<Underway>,
+    trailers: Trailers,
     /// Not the whole of the last piece could pass.
     spent: bool,
 }
 
 impl RecordedBody {
-    pub(super) fn new(inner: Incoming, underway: Arc<Underway>) -> Self {
+    pub(super) fn new(inner: Incoming, underway: Arc<Underway>, trailers: Trailers) -> Self {
         if inner.is_end_stream() {
             underway.complete();
         }
-        Self { inner, underway, spent: false }
+        Self { inner, underway, trailers, spent: false }
     }
 }
 
@@ -123,7 +148,12 @@ impl Body for RecordedBody {
             match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
                 Some(Ok(mut frame)) => {
                     self.spent = !within_budget(&mut frame, self.underway.carried());
-                    let Some(data) = frame.data_ref() else { continue };
+                    let Some(data) = frame.data_ref() else {
+                        let Some(trailers) = self.trailers.of(frame) else { continue };
+                        // Nothing follows them, and nobody asks whether it does.
+                        self.underway.complete();
+                        return Poll::Ready(Some(Ok(trailers)));
+                    };
                     self.underway.carried().count_down(data.len() as u64);
                     if !self.spent && self.inner.is_end_stream() {
                         self.underway.complete();

@@ -5,8 +5,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Context;
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -33,6 +35,8 @@ pub(super) struct Carried {
     down: AtomicU64,
     uploaded: AtomicBool,
     closed: AtomicBool,
+    /// Whoever waits for more to carry, and is to hear that no more may be.
+    waits: AtomicWaker,
     /// The total at which the next `progress` is due.
     due_at: AtomicU64,
     account: Mutex<Option<Account>>,
@@ -51,8 +55,8 @@ struct Account {
 
 impl Default for Carried {
     fn default() -> Self {
-        let (up, down, uploaded, closed) = Default::default();
-        Self { up, down, uploaded, closed, due_at: AtomicU64::new(u64::MAX), account: Mutex::new(None), drawing: OnceLock::new() }
+        let (up, down, uploaded, closed, waits) = Default::default();
+        Self { up, down, uploaded, closed, waits, due_at: AtomicU64::new(u64::MAX), account: Mutex::new(None), drawing: OnceLock::new() }
     }
 }
 
@@ -156,6 +160,13 @@ impl Carried {
     /// Nothing more may be carried: what is under way is over, or about to be recorded as over.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+        self.waits.wake();
+    }
+
+    /// Whether nothing more may be carried; if something may, the task is woken when that ends.
+    pub(super) fn poll_closed(&self, cx: &Context<'_>) -> bool {
+        self.waits.register(cx.waker());
+        self.is_closed()
     }
 
     pub(super) fn is_closed(&self) -> bool {

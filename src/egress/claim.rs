@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::flood::neighbourhood;
+use super::interception::Speaks;
 use super::process::Ends;
-use super::record::Front;
+use super::record::{Front, TlsSeen};
 use super::trace::TraceParent;
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Evidence, Instance, Scheme, Sight};
 use crate::policy::destination::Destination;
@@ -59,6 +60,10 @@ pub(super) struct Tunnel {
     pub(super) instance: Instance,
     /// What its bytes turned out to be.
     pub(super) scheme: Scheme,
+    /// What is spoken in it.
+    pub(super) speaks: Speaks,
+    /// What was seen of TLS, where exeat terminates it.
+    pub(super) tls: Option<TlsSeen>,
 }
 
 impl Claim {

@@ -6,23 +6,23 @@ use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
-use super::body::{RecordedBody, Upload};
+use super::body::{RecordedBody, Trailers, Upload};
 use super::carried::Carried;
 use super::hygiene::{self, Target};
+use super::interception::Speaks;
 use super::live::Live;
 use super::open::Open;
-use super::pool::Parked;
+use super::pool::{Key, Parked, Sender};
 use super::refusal::{Cause, NetworkFault, Refusal};
-use super::upstream::{Connected, Line, OriginSide, Upstream, UpstreamSettings, broken, key};
+use super::secure::OriginStream;
+use super::spoken::ready;
+use super::upstream::{Connected, Line, Upstream, UpstreamSettings, Way, broken, key, offer};
 use super::watch::{Limits, Underway, Watch, Watched, lost};
 use super::websocket::{Handshake, WebSocket};
-use crate::policy::attempt::Attempt;
+use crate::policy::attempt::{Attempt, Scheme};
 use crate::policy::decide::Grant;
-use crate::policy::destination::Destination;
 use crate::policy::reason::Reason;
 
 /// An origin's answer. Its body ends the attempt.
@@ -33,7 +33,7 @@ pub type Answer = Response<RecordedBody>;
 pub enum Exchanged {
     /// An answer.
     Answered(Answer),
-    /// The head of a 101, and what the agent's connection becomes once it is sent.
+    /// The head that opens a socket, and what the agent's connection becomes once it is sent.
     Switched(Response<()>, Box<WebSocket>),
 }
 
@@ -43,16 +43,23 @@ impl Connected {
     /// The answer's body is watched by `watch`. A parked connection that died is replaced once, and only when the request was handed back unsent.
     pub async fn exchange(self, request: Request<Incoming>, watch: &Watch) -> Result<Exchanged, Refusal> {
         let Self { mut open, grant, mut live, line, upstream } = self;
-        let carried = Arc::clone(&open.carried);
-        let (request, handshake) = outbound(request, &grant, live.attempt(), (&upstream, &carried));
+        let (carried, attempt) = (Arc::clone(&open.carried), live.attempt().clone());
+        let scheme = attempt.scheme.unwrap_or(Scheme::Http);
+        let extended = request.method() == Method::CONNECT;
+        let (request, handshake) = outbound(request, &grant, &attempt, (&upstream, &carried));
+        if extended && handshake.is_none() {
+            return Err(open.refuse(Reason::Unlisted, Cause::NoWebSocket(grant.rule().cloned())));
+        }
         let limits = Limits { idle: upstream.settings.idle, stop: upstream.settings.stop_now.clone() };
-        let destination = live.attempt().destination.clone();
+        let offer = offer(&live, &grant);
+        let key = key(&live, &open, offer);
+        let way = Way { grant: &grant, attempt: &attempt, offer };
 
         let answered = tokio::select! {
             // First, so that nothing is sent once the answer is allow no longer.
             biased;
             reason = lost(&mut live, &carried, &limits) => Err(cut(reason)),
-            answered = answered(&upstream, &mut open, Way { grant: &grant, destination: &destination }, line, request) => answered,
+            answered = answered(&upstream, &mut open, (way, key.as_ref()), line, request) => answered,
         };
         let (response, parked) = match answered {
             Ok(answered) => answered,
@@ -67,16 +74,25 @@ impl Connected {
             return switched(Switching { open, live, handshake, parked, settings: upstream.settings.clone() }, response).await;
         }
         let (mut parts, body) = response.into_parts();
-        if hygiene::inbound(&mut parts.headers).is_none() {
+        if hygiene::inbound(&mut parts.headers, scheme).is_none() {
+            carried.close();
             drop((parked, body));
             let (reason, cause) = broken(NetworkFault::BadAnswer);
             return Err(open.refuse(reason, cause));
         }
-        let key = key(&live, &open);
+        parts.version = http::Version::HTTP_11;
         let underway = Underway::new(open, parked, Arc::clone(&upstream.pool), key);
-        let body = RecordedBody::new(body, Arc::clone(&underway));
+        let body = RecordedBody::new(body, Arc::clone(&underway), trailers(scheme));
         watch.over(Watched { live, underway, limits }).await;
         Ok(Exchanged::Answered(Response::from_parts(parts, body)))
+    }
+}
+
+/// gRPC says in them how a call ended; of plain HTTP nobody needs them.
+fn trailers(scheme: Scheme) -> Trailers {
+    match scheme {
+        Scheme::Http => Trailers::Dropped,
+        Scheme::Https => Trailers::Passed,
     }
 }
 
@@ -92,13 +108,26 @@ fn outbound(
     let seen = attempt.sight.seen();
     // Content beside a handshake is what a server and a front end may part over.
     let asked = grant.websocket() && seen.is_some_and(|seen| seen.websocket && !seen.content);
-    let handshake = asked.then(|| Handshake::of(&parts)).flatten();
+    let handshake = asked.then(|| Handshake::of(&mut parts)).flatten();
     let path = seen.filter(|_| grant.normal_path()).and_then(|seen| seen.path.normal().ok());
-    hygiene::outbound(&mut parts, Target { destination: &attempt.destination, path }, &upstream.settings.via);
+    hygiene::outbound(&mut parts, target(attempt, path), &upstream.settings.via);
+    // The place where credentials of the operator are put in: after what the agent sent was cleaned, before anything is sent.
     if handshake.is_some() {
         Handshake::ask(&mut parts.headers);
     }
-    if body.size_hint().exact().is_none() {
+    let upload = Upload::new(body, Arc::clone(carried), trailers(attempt.scheme.unwrap_or(Scheme::Http)));
+    (Request::from_parts(parts, upload), handshake)
+}
+
+fn target<'a>(attempt: &'a Attempt, path: Option<&'a str>) -> Target<'a> {
+    Target { destination: &attempt.destination, scheme: attempt.scheme.unwrap_or(Scheme::Http), path }
+}
+
+/// Makes the request one of what is spoken on the connection it is sent over.
+fn fitted(request: Request<Upload>, attempt: &Attempt, speaks: Speaks) -> Request<Upload> {
+    let (mut parts, body) = request.into_parts();
+    hygiene::fit(&mut parts, target(attempt, None), speaks);
+    if speaks == Speaks::Http1 && body.size_hint().exact().is_none() {
         // Without it hyper would send a GET without the body it came with.
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         if ![Method::POST, Method::PUT, Method::PATCH].contains(&parts.method) {
@@ -106,7 +135,7 @@ fn outbound(
             parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }
-    (Request::from_parts(parts, Upload::new(body, Arc::clone(carried))), handshake)
+    Request::from_parts(parts, body)
 }
 
 /// An exchange whose origin says that it speaks something else from here on.
@@ -123,24 +152,26 @@ async fn switched(switching: Switching, mut response: Response<Incoming>) -> Res
     let Switching { open, mut live, handshake, parked, settings } = switching;
     let upgrade = hyper::upgrade::on(&mut response);
     let (mut parts, _no_body) = response.into_parts();
-    let taken = handshake.is_some_and(|handshake| handshake.is_answered_by(&parts.headers));
+    let taken = handshake.filter(|handshake| handshake.is_answered_by(&parts.headers));
     live.is_websocket();
-    let upgraded = if taken && hygiene::inbound(&mut parts.headers).is_some() {
-        tokio::select! {
+    let opened = match taken {
+        Some(handshake) if hygiene::inbound(&mut parts.headers, Scheme::Http).is_some() => tokio::select! {
             biased;
             reason = live.lost() => return Err(open.refuse(reason, Cause::Plain)),
-            upgraded = upgrade => upgraded.ok().and_then(|upgraded| upgraded.downcast::<TokioIo<TcpStream>>().ok()),
-        }
-    } else {
-        None
+            upgraded = upgrade => {
+                let origin = upgraded.ok().and_then(|upgraded| upgraded.downcast::<TokioIo<OriginStream>>().ok());
+                origin.map(|origin| (handshake, origin))
+            }
+        },
+        Some(_) | None => None,
     };
     drop(parked);
-    let Some(upgraded) = upgraded else {
+    let Some((handshake, origin)) = opened else {
         let (reason, cause) = broken(NetworkFault::BadAnswer);
         return Err(open.refuse(reason, cause));
     };
-    Handshake::answer(&mut parts.headers);
-    let origin = OriginSide { early: upgraded.read_buf, stream: upgraded.io.into_inner() };
+    handshake.answer(&mut parts);
+    let origin = (origin.read_buf, origin.io.into_inner());
     Ok(Exchanged::Switched(Response::from_parts(parts, ()), Box::new(WebSocket { open, live, origin, settings })))
 }
 
@@ -150,30 +181,38 @@ fn cut(reason: Reason) -> (Reason, Cause) {
     if reason == Reason::Overloaded { broken(NetworkFault::ConnectTimeout) } else { (reason, Cause::Plain) }
 }
 
-#[derive(Clone, Copy)]
-struct Way<'a> {
-    grant: &'a Grant,
-    destination: &'a Destination,
-}
-
 async fn answered(
     upstream: &Upstream,
     open: &mut Open,
-    way: Way<'_>,
+    (way, key): (Way<'_>, Option<&Key>),
     line: Line,
     request: Request<Upload>,
 ) -> Result<(Response<Incoming>, Parked), (Reason, Cause)> {
     let was_parked = matches!(line, Line::Parked(_));
-    let mut parked = ready(line).await.map_err(broken)?;
-    let sent = match send(&mut parked, request).await {
+    let mut parked = shared(upstream, key, line).await?;
+    let speaks = parked.speaks();
+    let sent = match send(&mut parked, fitted(request, way.attempt, speaks)).await {
         Err(Unsent { fault: _, request: Some(unsent) }) if was_parked => {
-            let (stream, peer) = upstream.fresh(open, way.grant, way.destination).await?;
-            parked = ready(Line::Fresh(stream, peer)).await.map_err(broken)?;
-            send(&mut parked, *unsent).await
+            let dialled = upstream.fresh(open, way).await?;
+            parked = shared(upstream, key, Line::Fresh(dialled)).await?;
+            let speaks = parked.speaks();
+            send(&mut parked, fitted(*unsent, way.attempt, speaks)).await
         }
         sent => sent,
     };
     Ok((sent.map_err(|unsent| broken(unsent.fault))?, parked))
+}
+
+/// A connection that HTTP is spoken on. One that carries several requests at a time is others' from here on, too.
+async fn shared(upstream: &Upstream, key: Option<&Key>, line: Line) -> Result<Parked, (Reason, Cause)> {
+    let parked = match line {
+        Line::Parked(parked) => return Ok(parked),
+        Line::Fresh(dialled) => ready(dialled, &upstream.settings).await.map_err(broken)?,
+    };
+    if let Some(key) = key {
+        upstream.pool.share(key, &parked);
+    }
+    Ok(parked)
 }
 
 struct Unsent {
@@ -182,26 +221,13 @@ struct Unsent {
 }
 
 async fn send(parked: &mut Parked, request: Request<Upload>) -> Result<Response<Incoming>, Unsent> {
-    parked.sender.try_send_request(request).await.map_err(|mut failed| {
+    let sent = match &mut parked.sender {
+        Sender::Http1(sender) => sender.try_send_request(request).await,
+        Sender::Http2(sender) => sender.try_send_request(request).await,
+    };
+    sent.map_err(|mut failed| {
         tracing::debug!(error = %failed.error(), "no answer");
         let fault = if failed.error().is_parse() { NetworkFault::BadAnswer } else { NetworkFault::Broken };
         Unsent { fault, request: failed.take_message().map(Box::new) }
     })
-}
-
-/// Speaks HTTP over the line; a task of the connection's own drives it until whoever holds it lets it go.
-async fn ready(line: Line) -> Result<Parked, NetworkFault> {
-    let (stream, peer) = match line {
-        Line::Parked(parked) => return Ok(parked),
-        Line::Fresh(stream, peer) => (stream, peer),
-    };
-    let mut builder = http1::Builder::new();
-    builder.preserve_header_case(true);
-    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|_broken| NetworkFault::Broken)?;
-    let driver = tokio::spawn(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "an upstream connection broke");
-        }
-    });
-    Ok(Parked::new(sender, peer, driver.abort_handle()))
 }

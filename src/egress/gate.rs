@@ -22,7 +22,7 @@ use super::seats::Seats;
 use super::tunnels::Tunnels;
 use crate::policy::Policy;
 use crate::policy::approvals::Approvals;
-use crate::policy::attempt::{AgentId, Attempt, AttemptId, Offered, Sight};
+use crate::policy::attempt::{AgentId, Attempt, AttemptId, Offered, Scheme, Sight};
 use crate::policy::decide::{Basis, Block, Decision, Grant, HoldTerms, Look, Would};
 use crate::policy::reason::Reason;
 
@@ -136,7 +136,10 @@ impl Gate {
         };
         match claim.objection {
             Some(Objection::Loop) => return Err(open.refuse(Reason::OwnAddress, Cause::Loop)),
-            Some(Objection::OtherHost) => return Err(open.refuse(Reason::NameMismatch, Cause::Plain)),
+            Some(Objection::OtherHost) => {
+                let misdirected = claim.scheme() == Some(Scheme::Https);
+                return Err(open.refuse(Reason::NameMismatch, if misdirected { Cause::Misdirected } else { Cause::Plain }));
+            }
             None => {}
         }
         let agent = match identify(&self.policy.load(), &claim.who) {
@@ -187,7 +190,11 @@ impl Gate {
             tunnels: Arc::clone(&self.tunnels),
             on_end: Arc::clone(self) as Arc<dyn OnEnd>,
         };
-        Open::new(draft, claim.wanted.as_ref().ok().cloned(), claim.neighbourhood(), backing)
+        let mut open = Open::new(draft, claim.wanted.as_ref().ok().cloned(), claim.neighbourhood(), backing);
+        if let Some(seen) = claim.who.tunnel.as_ref().and_then(|tunnel| tunnel.tls.clone()) {
+            open.saw_tls(seen);
+        }
+        open
     }
 
     async fn decide(self: &Arc<Self>, mut open: Open, attempt: Attempt, who: Who) -> Result<Admission, Refusal> {

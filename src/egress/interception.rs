@@ -6,7 +6,7 @@ use super::claim::{Claim, Objection, Tunnel, Who};
 use super::gate::Asker;
 use super::live::Live;
 use super::open::Open;
-use super::record::{Front, Outcome};
+use super::record::{Front, Outcome, TlsSeen};
 use super::tunnel::Receipt;
 use crate::policy::attempt::{Scheme, Sight};
 use crate::policy::destination::Destination;
@@ -20,12 +20,47 @@ pub struct Interception {
     open: Open,
     asker: Asker,
     live: tokio::sync::Mutex<Live>,
+    within: Within,
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Speaks {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// What the tunnel's bytes are.
+#[derive(Debug)]
+enum Within {
+    Plain,
+    Tls { seen: TlsSeen, speaks: Speaks },
 }
 
 impl Interception {
-    pub(super) fn new(open: Open, mut live: Live) -> Self {
+    /// Plain HTTP was found in it.
+    pub(super) fn plain(open: Open, live: Live) -> Self {
+        Self::new(open, live, Within::Plain)
+    }
+
+    /// TLS was found in it, and exeat is to terminate it.
+    pub(super) fn tls(open: Open, live: Live, seen: TlsSeen) -> Self {
+        Self::new(open, live, Within::Tls { seen, speaks: Speaks::Http1 })
+    }
+
+    fn new(open: Open, mut live: Live, within: Within) -> Self {
         live.looks();
-        Self { open, asker: live.asker().clone(), live: tokio::sync::Mutex::new(live) }
+        Self { open, asker: live.asker().clone(), live: tokio::sync::Mutex::new(live), within }
+    }
+
+    /// The handshake with the agent is done, and this is spoken from here on. Without TLS it says nothing.
+    pub fn terminated(&mut self, spoken: Speaks) {
+        if let Within::Tls { seen, speaks } = &mut self.within {
+            (seen.inspected, *speaks) = (true, spoken);
+            self.open.saw_tls(seen.clone());
+        }
     }
 
     /// Where the tunnel goes, and so every request in it.
@@ -33,10 +68,23 @@ impl Interception {
         &self.asker.attempt.destination
     }
 
+    /// What the requests in it are carried by.
+    pub fn scheme(&self) -> Scheme {
+        match &self.within {
+            Within::Plain => Scheme::Http,
+            Within::Tls { seen: _, speaks: _ } => Scheme::Https,
+        }
+    }
+
     /// Claims a request found in the tunnel. `named` is the destination its head names, or why that cannot be read.
     pub fn claim(&self, peer: SocketAddr, sight: Sight, named: Result<Destination, Malformed>) -> Claim {
         let Asker { attempt, who } = &self.asker;
-        let tunnel = Tunnel { id: attempt.id, agent: attempt.agent.clone(), instance: attempt.instance.clone(), scheme: Scheme::Http };
+        let (speaks, tls) = match &self.within {
+            Within::Plain => (Speaks::Http1, None),
+            Within::Tls { seen, speaks } => (*speaks, Some(seen.clone())),
+        };
+        let (agent, instance) = (attempt.agent.clone(), attempt.instance.clone());
+        let tunnel = Tunnel { id: attempt.id, agent, instance, scheme: self.scheme(), speaks, tls };
         let who = Who { evidence: who.evidence.clone(), ends: who.ends, tunnel: Some(tunnel) };
         let objection = named.as_ref().is_ok_and(|named| *named != attempt.destination).then_some(Objection::OtherHost);
         let wanted = named.map(|_same| attempt.destination.clone());
@@ -59,6 +107,7 @@ impl Interception {
         match end {
             InnerEnd::Closed => Receipt::of(self.open, Outcome::Completed, reason),
             InnerEnd::Broken => Receipt::of(self.open, Outcome::Abandoned, reason),
+            InnerEnd::Distrusted => Receipt::of(self.open, Outcome::Failed, Reason::BadCertificate),
             InnerEnd::Cut(reason) => Receipt::of(self.open, Outcome::Cut, reason),
         }
     }
@@ -71,6 +120,8 @@ pub enum InnerEnd {
     Closed,
     /// It broke, or could not be read on.
     Broken,
+    /// The agent does not trust exeat's certificate.
+    Distrusted,
     /// exeat cut it.
     Cut(Reason),
 }

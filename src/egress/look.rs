@@ -1,17 +1,21 @@
 //! A tunnel to where rules look at requests: it is answered 200, resolved and dialled by nobody, and judged by its first bytes.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use tokio_util::sync::CancellationToken;
 
 use super::interception::Interception;
 use super::live::Live;
+use super::mirrored::KnownHttp1;
 use super::open::Open;
-use super::record::Outcome;
+use super::record::{Outcome, TlsSeen};
 use super::refusal::{Cause, Refusal};
 use super::tunnel::{AgentSide, Carried, Judgement, Receipt, deny, first_bytes, judge};
 use crate::policy::reason::Reason;
 use crate::policy::rule::RuleRef;
+use crate::tls::authority::{Authority, Offer};
 
 /// A tunnel whose requests are to be judged and of which no byte is seen yet. It cannot connect; all it can become is an [`Interception`].
 #[must_use = "a tunnel that is dropped is an attempt abandoned"]
@@ -22,11 +26,13 @@ pub struct Unseen {
     rule: RuleRef,
 }
 
-/// How long first bytes are waited for, and what ends the wait.
+/// How long first bytes are waited for, what ends the wait, and who signs where TLS is terminated.
 #[derive(Clone, Debug)]
 pub struct Peek {
     pub(super) within: Duration,
     pub(super) stop: CancellationToken,
+    pub(super) authority: Arc<ArcSwapOption<Authority>>,
+    pub(super) known: KnownHttp1,
 }
 
 impl Unseen {
@@ -42,7 +48,8 @@ impl Unseen {
         self.open.refuse(Reason::Inspect, Cause::Rule { rule: self.rule, because: None })
     }
 
-    /// Waits for the first bytes. HTTP is carried request by request; TLS, in which no request can be seen, is refused in its own words.
+    /// Waits for the first bytes. HTTP is carried request by request, and TLS is terminated for that; where exeat has no authority
+    /// to do so with, no request can be seen in it, and it is refused in its own words.
     pub async fn tunnel(self, mut agent: AgentSide, peek: &Peek) -> Carried {
         let Self { mut open, mut live, rule: _ } = self;
         let began = Instant::now();
@@ -51,15 +58,18 @@ impl Unseen {
             reason = live.lost() => return Carried::Over(Receipt::of(open, Outcome::Cut, reason)),
             () = peek.stop.cancelled() => return Carried::Over(Receipt::of(open, Outcome::Cut, Reason::Internal)),
         };
+        open.tls_took = Some(began.elapsed());
         Carried::Over(match judge(first, &live.attempt().destination.host) {
-            Judgement::Http => return Carried::Http(Box::new(Interception::new(open, live)), agent),
-            Judgement::Gone => Receipt::of(open, Outcome::Abandoned, Reason::NotTls),
-            Judgement::Carry(seen) | Judgement::Cut { reason: _, tls: true, seen: Some(seen) } => {
-                open.saw_tls(seen, began.elapsed());
-                deny(&agent.stream).await;
-                Receipt::of(open, Outcome::Refused, Reason::Inspect)
+            Judgement::Http => {
+                open.tls_took = None;
+                return Carried::Http(Box::new(Interception::plain(open, live)), agent);
             }
-            Judgement::Cut { reason, tls, seen: _ } => {
+            Judgement::Gone => Receipt::of(open, Outcome::Abandoned, Reason::NotTls),
+            Judgement::Carry(seen) => return terminated(open, live, (agent, seen), peek).await,
+            Judgement::Cut { reason, tls, seen } => {
+                if let Some(seen) = seen {
+                    open.saw_tls(seen);
+                }
                 if tls {
                     deny(&agent.stream).await;
                 }
@@ -67,4 +77,29 @@ impl Unseen {
             }
         })
     }
+}
+
+/// Makes ready what the handshake with the agent is answered with.
+async fn terminated(mut open: Open, live: Live, (agent, seen): (AgentSide, TlsSeen), peek: &Peek) -> Carried {
+    open.saw_tls(seen.clone());
+    let Some(authority) = peek.authority.load_full() else {
+        deny(&agent.stream).await;
+        return Carried::Over(Receipt::of(open, Outcome::Refused, Reason::Inspect));
+    };
+    let attempt = live.attempt();
+    let offer = offer(&seen, peek.known.knows(&attempt.agent, &attempt.destination));
+    match authority.server_config(&attempt.destination.host, offer) {
+        Ok(config) => Carried::Tls(Box::new(Interception::tls(open, live, seen)), agent, config),
+        Err(unmintable) => {
+            tracing::warn!(%unmintable, "a tunnel that rules look into could not be answered");
+            deny(&agent.stream).await;
+            Carried::Over(Receipt::of(open, Outcome::Failed, Reason::Internal))
+        }
+    }
+}
+
+/// What the agent asked for, as far as its origin is not known to speak HTTP/1.1 alone. Who knows nothing but HTTP/2 is translated for.
+fn offer(seen: &TlsSeen, known_http1: bool) -> Offer {
+    let asks = |protocol: &str| seen.alpn.iter().any(|asked| asked == protocol);
+    if asks("h2") && !(known_http1 && asks("http/1.1")) { Offer::Both } else { Offer::Http1 }
 }

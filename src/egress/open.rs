@@ -44,7 +44,9 @@ pub(super) struct Open {
     pub(super) dial: Option<Duration>,
     pub(super) address: Option<SocketAddr>,
     pub(super) status: Option<u16>,
-    tls: Option<(TlsSeen, Duration)>,
+    tls: Option<TlsSeen>,
+    /// Until the first bytes of a tunnel were judged, or the handshake with the origin was done.
+    pub(super) tls_took: Option<Duration>,
     pub(super) carried: Arc<Carried>,
 }
 
@@ -100,6 +102,7 @@ impl Open {
             address: None,
             status: None,
             tls: None,
+            tls_took: None,
             carried: Arc::default(),
         }
     }
@@ -238,9 +241,9 @@ impl Open {
         self.asked.is_none() && !named && !ours && !self.backing.refusals.is_one_by_one(self.source(), self.refused(reason))
     }
 
-    /// TLS was seen in it, and judged after so long.
-    pub(super) fn saw_tls(&mut self, seen: TlsSeen, took: Duration) {
-        self.tls = Some((seen, took));
+    /// TLS was seen in it, or around it.
+    pub(super) fn saw_tls(&mut self, seen: TlsSeen) {
+        self.tls = Some(seen);
     }
 
     fn settle(&mut self, outcome: Outcome, reason: Reason) {
@@ -252,7 +255,6 @@ impl Open {
         if self.draft.decision != Ruling::Block {
             self.backing.tunnels.ended(self.draft.id);
         }
-        let (tls, tls_took) = self.tls.take().unzip();
         self.backing.recorder.settle(Ended {
             id: self.draft.id,
             agent: self.draft.agent.clone(),
@@ -262,12 +264,12 @@ impl Open {
             bytes_up: self.carried.up(),
             bytes_down: self.carried.down(),
             status: self.status,
-            tls,
+            tls: self.tls.take(),
             ms: Millis {
                 hold: self.held.map(millis),
                 dns: self.dns.map(millis),
                 dial: self.dial.map(millis),
-                tls: tls_took.map(millis),
+                tls: self.tls_took.map(millis),
                 total: millis(self.began.elapsed()),
             },
         });
@@ -295,7 +297,7 @@ impl Drop for Open {
 fn outcome_of(reason: Reason, cause: &Cause) -> Outcome {
     match (reason, cause) {
         (Reason::PolicyChanged | Reason::Frozen | Reason::Budget, _) => Outcome::Cut,
-        (_, Cause::Network(_)) => Outcome::Failed,
+        (_, Cause::Network(_) | Cause::Certificate(_)) => Outcome::Failed,
         (_, _) => Outcome::Refused,
     }
 }

@@ -11,6 +11,7 @@ use crate::policy::destination::Destination;
 use crate::policy::malformed::Malformed;
 use crate::policy::reason::Reason;
 use crate::policy::rule::RuleRef;
+use crate::tls::origin::CertificateFault;
 
 /// Why an attempt does not pass; complete enough to be told and acted on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +67,12 @@ pub enum Cause {
     },
     /// The network or the destination failed.
     Network(NetworkFault),
+    /// The destination's TLS is not to be trusted.
+    Certificate(CertificateFault),
+    /// A WebSocket is asked for in a way that cannot be passed on as an ordinary request, and this rule lets none pass.
+    NoWebSocket(Option<RuleRef>),
+    /// A request inside TLS is for another host than the tunnel.
+    Misdirected,
     /// The policy lets no more of it pass.
     Budget(Exhausted),
     /// A limit is reached; the text is its name in `exeat.toml`.

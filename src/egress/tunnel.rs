@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
+use tokio_util::either::Either;
+use tokio_util::sync::CancellationToken;
 
 use super::interception::Interception;
 use super::open::Open;
 use super::record::{Outcome, TlsSeen};
 use super::relay::{Relayed, relay};
-use super::upstream::{Connected, Line, OriginSide, UpstreamSettings};
+use super::upstream::{Connected, Dialled, Line, OriginSide};
 use crate::policy::attempt::AttemptId;
 use crate::policy::host::Host;
 use crate::policy::reason::Reason;
@@ -33,6 +36,8 @@ pub enum Carried {
     Over(Receipt),
     /// The agent speaks plain HTTP in it: each request is an attempt of its own.
     Http(Box<Interception>, AgentSide),
+    /// The agent speaks TLS in it, which is to be terminated with this; each request inside is an attempt of its own.
+    Tls(Box<Interception>, AgentSide, Arc<ServerConfig>),
 }
 
 /// Proof that an attempt's `ended` is written.
@@ -55,7 +60,7 @@ impl Connected {
     /// Carries bytes both ways until both sides are done, the answer is no longer allow, or the first bytes are wrong.
     pub async fn tunnel(self, mut agent: AgentSide) -> Carried {
         let Self { mut open, grant, mut live, line, upstream } = self;
-        let Line::Fresh(origin, _peer) = line else {
+        let Line::Fresh(Dialled { stream: Either::Left(origin), peer: _, speaks: _ }) = line else {
             return Carried::Over(Receipt::of(open, Outcome::Failed, Reason::Internal));
         };
         let began = Instant::now();
@@ -68,17 +73,21 @@ impl Connected {
                 () = upstream.settings.stop.cancelled() => return Carried::Over(Receipt::of(open, Outcome::Cut, Reason::Internal)),
             };
             match judge(first, &live.attempt().destination.host) {
-                Judgement::Carry(seen) => open.saw_tls(seen, began.elapsed()),
+                Judgement::Carry(seen) => {
+                    open.saw_tls(seen);
+                    open.tls_took = Some(began.elapsed());
+                }
                 Judgement::Http => {
                     drop(origin);
                     // From here on its requests are what is open, each under limits of its own.
                     open.share = None;
-                    return Carried::Http(Box::new(Interception::new(open, live)), agent);
+                    return Carried::Http(Box::new(Interception::plain(open, live)), agent);
                 }
                 Judgement::Gone => return Carried::Over(Receipt::of(open, Outcome::Abandoned, Reason::NotTls)),
                 Judgement::Cut { reason, tls, seen } => {
                     if let Some(seen) = seen {
-                        open.saw_tls(seen, began.elapsed());
+                        open.saw_tls(seen);
+                        open.tls_took = Some(began.elapsed());
                     }
                     if tls {
                         deny(&agent.stream).await;
@@ -88,23 +97,24 @@ impl Connected {
             }
         }
         let origin = OriginSide { early: Bytes::new(), stream: origin };
-        Carried::Over(carry(open, live.lost(), (&agent, &origin), &upstream.settings).await)
+        let (moved, settings) = (Arc::clone(&open.carried), &upstream.settings);
+        Carried::Over(carry(open, live.lost(), relay(&agent, &origin, &moved, settings.idle), &settings.stop).await)
     }
 }
 
-/// Carries bytes both ways until both sides are done, or `lost` says why no more may pass.
+/// Lets bytes be relayed both ways until both sides are done, or `lost` says why no more may pass.
 pub(super) async fn carry(
     open: Open,
     lost: impl Future<Output = Reason>,
-    (agent, origin): (&AgentSide, &OriginSide),
-    settings: &UpstreamSettings,
+    relaying: impl Future<Output = Relayed>,
+    stop: &CancellationToken,
 ) -> Receipt {
     let relayed = tokio::select! {
         // First, so that nothing is carried once the answer is allow no longer.
         biased;
         reason = lost => Relayed::Cut(reason),
-        () = settings.stop.cancelled() => Relayed::Cut(Reason::Internal),
-        relayed = relay(agent, origin, &open.carried, settings.idle) => relayed,
+        () = stop.cancelled() => Relayed::Cut(Reason::Internal),
+        relayed = relaying => relayed,
     };
     let reason = open.reason();
     match relayed {

@@ -4,26 +4,32 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio::net::TcpStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::dial::{Forbidden, Judged, is_of_this_machine};
-use super::gate::Permit;
+use super::gate::{Asker, Permit};
+use super::interception::Speaks;
 use super::live::Live;
 use super::look::Peek;
+use super::mirrored::KnownHttp1;
 use super::open::Open;
-use super::pool::{Key, Parked, Pool};
+use super::pool::{Key, OfferKey, Parked, Pool};
 use super::refusal::{Cause, NetworkFault, Refusal};
 use super::resolve::Resolver;
+use super::secure::{OriginStream, secured};
 use crate::policy::address::Guard;
-use crate::policy::attempt::Scheme;
+use crate::policy::attempt::{Attempt, Scheme};
 use crate::policy::decide::Grant;
-use crate::policy::destination::{Destination, Port};
+use crate::policy::destination::Port;
 use crate::policy::host::Host;
 use crate::policy::reason::Reason;
+use crate::tls::authority::{Authority, Offer};
+use crate::tls::origin::OriginTls;
 
 /// The limits of the way out.
 #[derive(Clone, Debug)]
@@ -40,6 +46,10 @@ pub struct UpstreamSettings {
     pub back_ends: Arc<ArcSwap<Guard>>,
     /// This process's name in `Via`.
     pub via: HeaderValue,
+    /// Who signs where TLS of agents is terminated; without it nothing is.
+    pub authority: Arc<ArcSwapOption<Authority>>,
+    /// How origins are verified.
+    pub origin_tls: Arc<OriginTls>,
     /// Told when the process is to stop: tunnels are cut then.
     pub stop: CancellationToken,
     /// Told when it stops: requests under way are cut then.
@@ -63,6 +73,7 @@ pub struct Upstream {
     resolver: Resolver,
     pub(super) pool: Arc<Pool>,
     pub(super) settings: UpstreamSettings,
+    pub(super) known: KnownHttp1,
 }
 
 /// A way out that is open: it becomes a tunnel or an exchange.
@@ -86,55 +97,75 @@ pub(super) struct OriginSide {
 /// A fresh connection, or one that has carried requests before.
 #[derive(Debug)]
 pub(super) enum Line {
-    Fresh(TcpStream, SocketAddr),
+    Fresh(Dialled),
     Parked(Parked),
+}
+
+/// A connection on which nothing was said yet.
+#[derive(Debug)]
+pub(super) struct Dialled {
+    pub(super) stream: OriginStream,
+    pub(super) peer: SocketAddr,
+    /// What the origin chose.
+    pub(super) speaks: Speaks,
+}
+
+/// What a way out is dialled for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way<'a> {
+    pub(super) grant: &'a Grant,
+    pub(super) attempt: &'a Attempt,
+    /// What the origin is offered, within TLS.
+    pub(super) offer: Option<Offer>,
 }
 
 impl Upstream {
     /// The way out over `resolver`. Call it inside a runtime: the pool keeps a task.
     pub fn new(resolver: Resolver, settings: UpstreamSettings) -> Arc<Self> {
-        Arc::new(Self { resolver, pool: Pool::new(), settings })
+        Arc::new(Self { resolver, pool: Pool::new(), settings, known: KnownHttp1::new() })
     }
 
     /// How a tunnel that is not dialled waits for its first bytes.
     pub fn peek(&self) -> Peek {
-        Peek { within: self.settings.peek, stop: self.settings.stop.clone() }
+        let Self { resolver: _, pool: _, settings, known } = self;
+        Peek { within: settings.peek, stop: settings.stop.clone(), authority: Arc::clone(&settings.authority), known: known.clone() }
     }
 
     /// Spends a permit: takes a parked connection whose peer the grant covers, or resolves, judges and dials.
     pub async fn connect(self: &Arc<Self>, permit: Permit) -> Result<Connected, Refusal> {
         let Permit { mut open, grant, mut live } = permit;
-        let port = live.attempt().destination.port;
-        if live.attempt().scheme == Some(Scheme::Http)
-            && let Some(parked) =
-                self.pool.take(&key(&live, &open), |peer| grant.covers(peer.ip()) && !self.settings.is_back_end(peer.ip(), port))
-        {
+        let offer = offer(&live, &grant);
+        let key = key(&live, &open, offer);
+        if let Some(parked) = key.as_ref().and_then(|key| self.parked(key, &grant)) {
             open.address = Some(parked.peer);
             live.connected_to(parked.peer.ip());
             return Ok(Connected { open, grant, live, line: Line::Parked(parked), upstream: Arc::clone(self) });
         }
-        let destination = live.attempt().destination.clone();
+        let attempt = live.attempt().clone();
         let connected = tokio::select! {
             // First, so that nothing is dialled once the answer is allow no longer.
             biased;
             reason = live.lost() => Err((reason, Cause::Plain)),
-            connected = self.fresh(&mut open, &grant, &destination) => connected,
+            connected = self.fresh(&mut open, Way { grant: &grant, attempt: &attempt, offer }) => connected,
         };
-        let (stream, peer) = match connected {
-            Ok(connected) => connected,
+        let dialled = match connected {
+            Ok(dialled) => dialled,
             Err((reason, cause)) => return Err(open.refuse(reason, cause)),
         };
-        live.connected_to(peer.ip());
-        Ok(Connected { open, grant, live, line: Line::Fresh(stream, peer), upstream: Arc::clone(self) })
+        live.connected_to(dialled.peer.ip());
+        Ok(Connected { open, grant, live, line: Line::Fresh(dialled), upstream: Arc::clone(self) })
     }
 
-    /// Resolves, judges every answer, and dials one of them.
-    pub(super) async fn fresh(
-        &self,
-        open: &mut Open,
-        grant: &Grant,
-        destination: &Destination,
-    ) -> Result<(TcpStream, SocketAddr), (Reason, Cause)> {
+    /// A parked connection whose peer the grant covers.
+    fn parked(&self, key: &Key, grant: &Grant) -> Option<Parked> {
+        let port = key.destination.port;
+        self.pool.take(key, |peer| grant.covers(peer.ip()) && !self.settings.is_back_end(peer.ip(), port))
+    }
+
+    /// Resolves, judges every answer, and dials one of them; TLS is spoken with it where the attempt is for that.
+    pub(super) async fn fresh(&self, open: &mut Open, way: Way<'_>) -> Result<Dialled, (Reason, Cause)> {
+        let Way { grant, attempt, offer } = way;
+        let destination = &attempt.destination;
         let addresses: Vec<IpAddr> = match &destination.host {
             Host::Address(address) => vec![*address],
             Host::Name(name) => {
@@ -153,7 +184,15 @@ impl Upstream {
         open.dial = Some(began.elapsed());
         let (stream, peer) = dialled.map_err(broken)?;
         open.address = Some(peer);
-        Ok((stream, peer))
+        let Some(offer) = offer else { return Ok(Dialled { stream: Either::Left(stream), peer, speaks: Speaks::Http1 }) };
+        let began = Instant::now();
+        let shaken = secured(stream, &destination.host, self.settings.origin_tls.config(offer), self.settings.connect_timeout).await;
+        open.tls_took = Some(began.elapsed());
+        let (stream, speaks) = shaken?;
+        if offer == Offer::Both {
+            self.known.learn(&attempt.agent, destination, speaks == Speaks::Http1);
+        }
+        Ok(Dialled { stream, peer, speaks })
     }
 }
 
@@ -162,9 +201,23 @@ impl Connected {
     pub fn close(self) {}
 }
 
-pub(super) fn key(live: &Live, open: &Open) -> Key {
+/// What the origin is offered: as much as the agent speaks. A WebSocket begins as HTTP/1.1.
+pub(super) fn offer(live: &Live, grant: &Grant) -> Option<Offer> {
+    let Asker { attempt, who } = live.asker();
+    if attempt.scheme != Some(Scheme::Https) {
+        return None;
+    }
+    let socket = grant.websocket() && attempt.sight.seen().is_some_and(|seen| seen.websocket);
+    let both = who.tunnel.as_ref().is_some_and(|tunnel| tunnel.speaks == Speaks::Http2) && !socket;
+    Some(if both { Offer::Both } else { Offer::Http1 })
+}
+
+/// Whom a connection for this attempt may serve again; nobody where it is a tunnel's.
+pub(super) fn key(live: &Live, open: &Open, offer: Option<Offer>) -> Option<Key> {
     let attempt = live.attempt();
-    Key { agent: attempt.agent.clone(), destination: attempt.destination.clone(), policy: Arc::from(open.policy()) }
+    let (agent, destination, policy) = (attempt.agent.clone(), attempt.destination.clone(), Arc::from(open.policy()));
+    let offer = offer.map_or(OfferKey::Http1, OfferKey::from);
+    attempt.scheme.map(|scheme| Key { agent, destination, policy, scheme, offer, identity: None })
 }
 
 fn refused_address(forbidden: Forbidden, grant: &Grant) -> (Reason, Cause) {

@@ -98,7 +98,7 @@ pub(super) async fn lost(live: &mut Live, carried: &Carried, limits: &Limits) ->
 }
 
 /// Resolves once no byte has moved either way for `idle`, a quarter more at most. Meanwhile it reports what is due.
-async fn silence(carried: &Carried, idle: Duration) {
+pub(super) async fn silence(carried: &Carried, idle: Duration) {
     let (mut moved, mut quiet) = (carried.total(), 0);
     let mut sample = Instant::now() + idle / SAMPLES;
     while quiet < SAMPLES {
@@ -125,11 +125,11 @@ struct State {
     open: Open,
     parked: Parked,
     pool: Arc<Pool>,
-    key: Key,
+    key: Option<Key>,
 }
 
 impl Underway {
-    pub(super) fn new(open: Open, parked: Parked, pool: Arc<Pool>, key: Key) -> Arc<Self> {
+    pub(super) fn new(open: Open, parked: Parked, pool: Arc<Pool>, key: Option<Key>) -> Arc<Self> {
         let carried = Arc::clone(&open.carried);
         Arc::new(Self { state: Mutex::new(Some(State { open, parked, pool, key })), carried, ended: CancellationToken::new() })
     }
@@ -141,7 +141,9 @@ impl Underway {
         if self.carried.upload_is_over() {
             open.will_end(Outcome::Completed, reason);
             drop(open);
-            pool.park(key, parked);
+            if let Some(key) = key {
+                pool.park(key, parked);
+            }
         } else {
             self.carried.close();
             drop(parked);

@@ -1,15 +1,25 @@
 //! WebSocket (RFC 6455): the one upgrade that is passed on, and only where the origin's answer proves that it was meant for this request.
 
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
 use data_encoding::BASE64;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
-use http::{Method, Version};
+use http::{Method, StatusCode, Version};
 use sha1::{Digest, Sha1};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::either::Either;
 
 use super::live::Live;
 use super::open::Open;
+use super::record::Outcome;
+use super::relay::relay;
+use super::secure::OriginStream;
+use super::streams;
 use super::tunnel::{AgentSide, Receipt, carry};
 use super::upstream::{OriginSide, UpstreamSettings};
 use crate::policy::reason::Reason;
@@ -25,13 +35,13 @@ const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 pub struct WebSocket {
     pub(super) open: Open,
     pub(super) live: Live,
-    pub(super) origin: OriginSide,
+    pub(super) origin: (Bytes, OriginStream),
     pub(super) settings: UpstreamSettings,
 }
 
 impl WebSocket {
     /// Carries bytes both ways as a tunnel does, until `outer` says why no more may pass of what it was found in.
-    pub async fn carry(self, agent: AgentSide, outer: impl Future<Output = Reason>) -> Receipt {
+    pub async fn carry(self, agent: AgentEnd, outer: impl Future<Output = Reason>) -> Receipt {
         let Self { open, mut live, origin, settings } = self;
         let lost = async {
             tokio::select! {
@@ -40,23 +50,63 @@ impl WebSocket {
                 reason = live.lost() => reason,
             }
         };
-        carry(open, lost, (&agent, &origin), &settings).await
+        let (moved, idle, stop) = (Arc::clone(&open.carried), settings.idle, &settings.stop);
+        match (agent, origin) {
+            (AgentEnd::Socket(agent), (early, Either::Left(stream))) => {
+                let origin = OriginSide { early, stream };
+                carry(open, lost, relay(&agent, &origin, &moved, idle), stop).await
+            }
+            (AgentEnd::Stream(agent), origin) => carry(open, lost, streams::relay(agent, origin, &moved, idle), stop).await,
+            // Plain HTTP leads to plain HTTP.
+            (AgentEnd::Socket(_), (_, Either::Right(_))) => Receipt::of(open, Outcome::Failed, Reason::Internal),
+        }
     }
 }
+
+/// The agent's connection when it becomes a socket.
+#[derive(Debug)]
+pub enum AgentEnd {
+    /// The whole of its connection.
+    Socket(AgentSide),
+    /// What is within TLS, or one stream of several.
+    Stream(Box<dyn Bytewise>),
+}
+
+/// Bytes both ways.
+pub trait Bytewise: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug> Bytewise for T {}
 
 /// The opening handshake of a request, and the only answer to it that counts.
 #[derive(Debug)]
 pub(super) struct Handshake {
     accept: String,
+    /// The agent asked by extended CONNECT (RFC 8441), and is answered as it is.
+    extended: bool,
 }
 
 impl Handshake {
     /// Reads a handshake (section 4.1): a GET of HTTP/1.1 with one key of 16 bytes, in base 64. Its upgrade fields were seen already.
-    pub(super) fn of(parts: &Parts) -> Option<Self> {
+    ///
+    /// An extended CONNECT (RFC 8441 section 5) has no key: it becomes such a GET, with a key of ours.
+    pub(super) fn of(parts: &mut Parts) -> Option<Self> {
+        if parts.method == Method::CONNECT {
+            return Self::in_place_of_connect(parts);
+        }
         let key = only(&parts.headers, &SEC_WEBSOCKET_KEY)?.as_bytes();
         let whole = BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16);
         let right = whole && parts.method == Method::GET && parts.version == Version::HTTP_11;
-        right.then(|| Self { accept: BASE64.encode(&Sha1::new().chain_update(key).chain_update(GUID).finalize()) })
+        right.then(|| Self { accept: accept(key), extended: false })
+    }
+
+    fn in_place_of_connect(parts: &mut Parts) -> Option<Self> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).ok()?;
+        let key = BASE64.encode(&nonce);
+        parts.method = Method::GET;
+        let accept = accept(key.as_bytes());
+        parts.headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::try_from(key).ok()?);
+        Some(Self { accept, extended: true })
     }
 
     /// Asks for it on this hop, and for nothing beside it.
@@ -73,12 +123,22 @@ impl Handshake {
         upgrade && connection && only(headers, &SEC_WEBSOCKET_ACCEPT).is_some_and(|accept| accept.as_bytes() == self.accept.as_bytes())
     }
 
-    /// Makes the head of a 101, of which nothing of its hop is left, one that upgrades the agent's connection.
-    pub(super) fn answer(headers: &mut HeaderMap) {
-        headers.remove(CONTENT_LENGTH);
-        headers.remove(TRANSFER_ENCODING);
-        Self::ask(headers);
+    /// Makes the head of a 101, of which nothing of its hop is left, one that opens the agent's socket.
+    pub(super) fn answer(&self, parts: &mut http::response::Parts) {
+        parts.headers.remove(CONTENT_LENGTH);
+        parts.headers.remove(TRANSFER_ENCODING);
+        if self.extended {
+            parts.status = StatusCode::OK;
+            parts.headers.remove(SEC_WEBSOCKET_ACCEPT);
+            parts.extensions.clear();
+        } else {
+            Self::ask(&mut parts.headers);
+        }
     }
+}
+
+fn accept(key: &[u8]) -> String {
+    BASE64.encode(&Sha1::new().chain_update(key).chain_update(GUID).finalize())
 }
 
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
@@ -102,7 +162,7 @@ mod tests {
         for key in keys {
             request = request.header(SEC_WEBSOCKET_KEY, *key);
         }
-        Handshake::of(&request.body(()).unwrap().into_parts().0)
+        Handshake::of(&mut request.body(()).unwrap().into_parts().0)
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 use http::{Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Parts};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::http1::{Line, Reply};
-use super::inside;
+use super::inside::{self, Around};
 use super::listener::Seat;
 use super::wire::Wire;
 use crate::egress::{Admission, AgentSide, Carried, Claim, Connected, Refusal, Unseen};
@@ -58,13 +58,17 @@ pub(super) async fn carry(handoff: Handoff, peer: SocketAddr, seat: &Seat, stop:
     };
     match carried {
         Carried::Over(receipt) => tracing::debug!(attempt = %receipt.id, "a tunnel is over"),
-        Carried::Http(interception, agent) => inside::serve(*interception, agent, peer, seat, stop).await,
+        Carried::Http(interception, agent) => inside::plain(*interception, agent, Around { peer, seat, stop }).await,
+        Carried::Tls(interception, agent, config) => inside::tls(*interception, (agent, config), Around { peer, seat, stop }).await,
     }
 }
 
-pub(super) async fn agent_side(upgrade: OnUpgrade) -> Option<AgentSide> {
-    let upgraded = upgrade.await.ok()?;
-    let parts = upgraded.downcast::<Wire>().ok()?;
-    let (_read_by_hyper, stream) = parts.io.into_parts();
-    Some(AgentSide { early: parts.read_buf, stream })
+async fn agent_side(upgrade: OnUpgrade) -> Option<AgentSide> {
+    upgrade.await.ok()?.downcast::<Wire>().ok().map(side)
+}
+
+/// The socket below, and what hyper has read of it beyond the request.
+pub(super) fn side(whole: Parts<Wire>) -> AgentSide {
+    let (_read_by_hyper, stream) = whole.io.into_parts();
+    AgentSide { early: whole.read_buf, stream }
 }

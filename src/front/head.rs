@@ -7,11 +7,12 @@ use std::sync::Arc;
 use data_encoding::HEXUPPER_PERMISSIVE;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::{Method, Request, Uri, Version};
+use hyper::ext::Protocol;
 
 use super::credentials::offered;
 use crate::egress::record::{Front, LONGEST_METHOD};
 use crate::egress::{Claim, Objection, TraceParent};
-use crate::policy::attempt::{Evidence, Seen, Sight};
+use crate::policy::attempt::{Evidence, Scheme, Seen, Sight};
 use crate::policy::destination::{Destination, Port};
 use crate::policy::malformed::Malformed;
 
@@ -51,7 +52,7 @@ const METHOD_PARAMETER: &str = "_method";
 pub fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, via: &str) -> Claim {
     let evidence = Evidence { listener: door, source: peer.ip(), offered: offered(request.headers()) };
     let (front, sight) =
-        if request.method() == Method::CONNECT { (Front::Connect, Sight::NotYet) } else { (Front::Forward, sight(request)) };
+        if request.method() == Method::CONNECT { (Front::Connect, Sight::NotYet) } else { (Front::Forward, sight(request, false)) };
     let wanted = match front {
         Front::Connect => tunnel_target(request),
         Front::Forward => absolute_target(request),
@@ -69,13 +70,20 @@ pub(super) fn trace(headers: &HeaderMap) -> Option<TraceParent> {
     TraceParent::parse(field.as_bytes())
 }
 
-/// A request in plain sight, as rules look at it.
-pub(super) fn sight<B>(request: &Request<B>) -> Sight {
+/// A request in plain sight, as rules look at it. Where its head does not say whether content follows, `follows` does.
+pub(super) fn sight<B>(request: &Request<B>, follows: bool) -> Sight {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    let content = headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    let content = follows || headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
     let rewrites = headers.keys().any(rewrites) || uri.query().is_some_and(names_a_method);
+    let extended = extends_to_websocket(request);
+    let method = if extended { &Method::GET } else { method };
     let bare = Seen::bare(method.as_str(), uri.path(), uri.query());
-    Sight::Seen(Arc::new(Seen { content, websocket: asks_for_websocket(headers), rewrites, ..bare }))
+    Sight::Seen(Arc::new(Seen { content, websocket: extended || asks_for_websocket(headers), rewrites, ..bare }))
+}
+
+/// An extended CONNECT for a WebSocket (RFC 8441 section 5): rules look at it as the GET that it stands for.
+fn extends_to_websocket<B>(request: &Request<B>) -> bool {
+    request.method() == Method::CONNECT && request.extensions().get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket")
 }
 
 /// CGI makes one name of `-` and `_` (RFC 3875 section 4.1.18), and so do the gateways of Python, Ruby and PHP.
@@ -110,17 +118,28 @@ fn asks_for_websocket(headers: &HeaderMap) -> bool {
 }
 
 /// The destination a request found in a tunnel names: its `Host`, and its target's authority where it has one.
-pub(super) fn named_inside<B>(request: &Request<B>, tunnel: &Destination) -> Result<Destination, Malformed> {
-    passable_method(request.method())?;
+pub(super) fn named_inside<B>(request: &Request<B>, tunnel: &Destination, scheme: Scheme) -> Result<Destination, Malformed> {
+    if !extends_to_websocket(request) {
+        passable_method(request.method())?;
+    }
     framing(request.headers())?;
-    let host = host_field(request, tunnel.port)?.ok_or(Malformed::HostField)?;
+    let host = match host_field(request, tunnel.port)? {
+        Some(host) => host,
+        // HTTP/2 says it in `:authority` (RFC 9113 section 8.3.1), and may say it in both.
+        None => authority(request, tunnel)?.ok_or(Malformed::HostField)?,
+    };
     let target = match (request.uri().scheme_str(), request.uri().authority()) {
         (None, None) if request.uri().path().starts_with('/') || request.method() == Method::OPTIONS => return Ok(host),
         (None, None) => return Err(Malformed::TargetForm),
-        (Some("http"), Some(authority)) => Destination::parse_with_default_port(authority.as_str(), tunnel.port)?,
+        (Some(sent), Some(authority)) if sent == scheme.as_str() => Destination::parse_with_default_port(authority.as_str(), tunnel.port)?,
         (Some(_) | None, _) => return Err(Malformed::Scheme),
     };
     if target == host { Ok(target) } else { Err(Malformed::HostField) }
+}
+
+fn authority<B>(request: &Request<B>, tunnel: &Destination) -> Result<Option<Destination>, Malformed> {
+    let Some(authority) = request.uri().authority() else { return Ok(None) };
+    Destination::parse_with_default_port(authority.as_str(), tunnel.port).map(Some)
 }
 
 fn tunnel_target<B>(request: &Request<B>) -> Result<Destination, Malformed> {
@@ -184,7 +203,7 @@ fn framing(headers: &HeaderMap) -> Result<(), Malformed> {
 fn host_field<B>(request: &Request<B>, default: Port) -> Result<Option<Destination>, Malformed> {
     let mut fields = request.headers().get_all(HOST).iter();
     match (fields.next(), fields.next()) {
-        (None, _) if request.version() < Version::HTTP_11 => Ok(None),
+        (None, _) if request.version() != Version::HTTP_11 => Ok(None),
         (Some(field), None) => {
             let text = field.to_str().map_err(|_not_ascii| Malformed::HostField)?;
             Destination::parse_with_default_port(text, default).map(Some).map_err(|_unreadable| Malformed::HostField)

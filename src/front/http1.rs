@@ -40,17 +40,14 @@ const TOO_SLOW: &[u8] = b"HTTP/1.1 408 exeat waited too long for the rest of the
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     pub(super) ways: &'a Ways,
-    pub(super) watch: Watch,
-    /// What the connection becomes once its 101 is sent.
-    pub(super) socket: Mutex<Option<Socket>>,
     stream: &'a TcpStream,
     seat: &'a Seat,
     gone: CancellationToken,
 }
 
 impl<'a> Line<'a> {
-    pub(super) fn new(ways: &'a Ways, watch: Watch, stream: &'a TcpStream, seat: &'a Seat) -> Self {
-        Self { ways, watch, socket: Mutex::default(), stream, seat, gone: CancellationToken::new() }
+    pub(super) fn new(ways: &'a Ways, stream: &'a TcpStream, seat: &'a Seat) -> Self {
+        Self { ways, stream, seat, gone: CancellationToken::new() }
     }
 
     /// Asks the gate, for as long as the agent is there: one that hangs up while it waits takes its attempt along.
@@ -77,16 +74,30 @@ impl<'a> Line<'a> {
     }
 }
 
+/// What requests that come one after the other share: those of a connection, or the one of a stream.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) watch: Watch,
+    /// What becomes of it once the head that says so is sent.
+    pub(super) socket: Mutex<Option<Socket>>,
+}
+
+impl Lane {
+    pub(super) fn new(watch: Watch) -> Self {
+        Self { watch, socket: Mutex::default() }
+    }
+}
+
 /// Serves a connection to its end, and the tunnel it may become.
 pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, seat: &Seat, door: Arc<str>, stop: CancellationToken) {
     let (ways, stream) = (seat.ways(), Arc::new(stream));
     let (watch, watching) = egress::watch();
-    let line = Line::new(ways, watch, &stream, seat);
+    let (line, lane) = (Line::new(ways, &stream, seat), Lane::new(watch));
     let state = State::default();
     let served = {
         let service = service_fn(|request| {
             let door = Arc::clone(&door);
-            async { Ok::<Reply, Infallible>(answer(request, peer, door, &line, &state).await) }
+            async { Ok::<Reply, Infallible>(answer(request, (peer, door), (&line, &lane), &state).await) }
         });
         let wire = Wire::new(Bytes::new(), Arc::clone(&stream), state.heard.clone(), ways.settings.idle);
         let mut connection = pin!(builder(&ways.settings).serve_connection(wire, service).with_upgrades());
@@ -121,7 +132,7 @@ pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, seat: &Seat,
             record_unreadable(ways, peer, door).await;
         }
     }
-    let (tunnel, socket) = (state.handoff.lock().take(), line.socket.lock().take());
+    let (tunnel, socket) = (state.handoff.lock().take(), lane.socket.lock().take());
     if let Some(tunnel) = tunnel {
         connect::carry(tunnel, peer, seat, stop).await;
     } else if let Some(socket) = socket {
@@ -162,11 +173,16 @@ pub(super) fn unreadable(error: &hyper::Error) -> bool {
     error.is_parse() || error.is_parse_too_large()
 }
 
-async fn answer(request: Request<Incoming>, peer: SocketAddr, door: Arc<str>, line: &Line<'_>, state: &State) -> Reply {
+async fn answer(
+    request: Request<Incoming>,
+    (peer, door): (SocketAddr, Arc<str>),
+    (line, lane): (&Line<'_>, &Lane),
+    state: &State,
+) -> Reply {
     let claim = head::claim(&request, peer, door, &line.ways.via);
     let (tunnel, upgrade) = (request.method() == Method::CONNECT, wants_upgrade(&request));
     let replied =
-        if tunnel { connect::open(request, claim, line, &state.handoff).await } else { forward::exchange(request, claim, line).await };
+        if tunnel { connect::open(request, claim, line, &state.handoff).await } else { forward::exchange(request, claim, (line, lane)).await };
     state.heard.take();
     state.refused_tunnel.store(tunnel && replied.is_err(), Ordering::Relaxed);
     replied.unwrap_or_else(|refusal| refused(&refusal, upgrade))

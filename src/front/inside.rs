@@ -1,40 +1,135 @@
-//! Plain HTTP found in a tunnel: each request is an attempt of its own, to the tunnel's host and no other.
+//! HTTP found in a tunnel, plain or within TLS that exeat terminates: each request is an attempt of its own, to the tunnel's host and no other.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 
-use http::Request;
-use hyper::body::Incoming;
+use http::{Request, Version};
+use hyper::body::{Body, Incoming};
+use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustls::{AlertDescription, ServerConfig};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use super::http1::{Line, Reply, builder, ended_badly, refused, unreadable};
+use super::http1::{Lane, Line, Reply, builder, ended_badly, refused, unreadable};
 use super::listener::Seat;
 use super::websocket::wants_upgrade;
 use super::wire::{Heard, Wire};
-use super::{forward, head};
-use crate::egress::{self, AgentSide, InnerEnd, Interception, Objection};
+use super::{forward, head, http2};
+use crate::egress::{self, AgentSide, InnerEnd, Interception, Objection, Speaks};
 use crate::policy::attempt::Sight;
 use crate::policy::malformed::Malformed;
 use crate::policy::reason::Reason;
 
+/// The agent's connection around a tunnel.
+pub(super) struct Around<'a> {
+    pub(super) peer: SocketAddr,
+    pub(super) seat: &'a Seat,
+    pub(super) stop: CancellationToken,
+}
+
+/// A tunnel whose requests are served.
+pub(super) struct Inside<'a> {
+    pub(super) interception: &'a Interception,
+    pub(super) line: Line<'a>,
+    peer: SocketAddr,
+}
+
 /// Serves the requests of one tunnel until either side ends it or its own answer is no longer allow.
-pub(super) async fn serve(interception: Interception, agent: AgentSide, peer: SocketAddr, seat: &Seat, stop: CancellationToken) {
-    let (ways, AgentSide { early, stream }) = (seat.ways(), agent);
+pub(super) async fn plain(interception: Interception, agent: AgentSide, around: Around<'_>) {
+    let AgentSide { early, stream } = agent;
+    let wire = Wire::new(early, stream.clone(), Heard::default(), around.seat.ways().settings.idle);
+    let inside =
+        Inside { interception: &interception, line: Line::new(around.seat.ways(), &stream, around.seat), peer: around.peer };
+    let end = one_by_one(&inside, wire, &around.stop).await;
+    drop(inside);
+    finish(interception, end).await;
+}
+
+/// The same within TLS: the handshake first, then what was agreed on in it.
+pub(super) async fn tls(mut interception: Interception, (agent, config): (AgentSide, Arc<ServerConfig>), around: Around<'_>) {
+    let AgentSide { early, stream } = agent;
+    let ways = around.seat.ways();
+    let wire = Wire::new(early, stream.clone(), Heard::default(), ways.settings.idle);
+    let shaken = tokio::select! {
+        biased;
+        reason = interception.lost() => Err(InnerEnd::Cut(reason)),
+        () = around.stop.cancelled() => Err(InnerEnd::Cut(Reason::Internal)),
+        shaken = tokio::time::timeout(ways.settings.head_timeout, TlsAcceptor::from(config).accept(TokioIo::new(wire))) => match shaken {
+            Ok(Ok(within)) => Ok(within),
+            Ok(Err(error)) => Err(unshaken(&error)),
+            Err(_elapsed) => {
+                ways.limit_hit("limits.head_timeout");
+                Err(InnerEnd::Cut(Reason::Overloaded))
+            }
+        },
+    };
+    let end = match shaken {
+        Err(end) => end,
+        Ok(within) => {
+            let spoken = spoken(&within);
+            interception.terminated(spoken);
+            let inside = Inside { interception: &interception, line: Line::new(ways, &stream, around.seat), peer: around.peer };
+            match spoken {
+                Speaks::Http1 => one_by_one(&inside, TokioIo::new(within), &around.stop).await,
+                Speaks::Http2 => http2::serve(&inside, TokioIo::new(within), &around.stop).await,
+            }
+        }
+    };
+    finish(interception, end).await;
+}
+
+async fn finish(interception: Interception, end: InnerEnd) {
+    let receipt = interception.finish(end).await;
+    tracing::debug!(attempt = %receipt.id, "a tunnel is over");
+}
+
+fn spoken(within: &TlsStream<TokioIo<Wire>>) -> Speaks {
+    if within.get_ref().1.alpn_protocol() == Some(b"h2") { Speaks::Http2 } else { Speaks::Http1 }
+}
+
+/// How a tunnel ends whose handshake failed; the alert is sent by then.
+fn unshaken(error: &io::Error) -> InnerEnd {
+    tracing::debug!(%error, "a handshake with an agent failed");
+    match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::AlertReceived(alert)) if distrusts(*alert) => InnerEnd::Distrusted,
+        Some(rustls::Error::AlertReceived(_)) | None => InnerEnd::Broken,
+        Some(_) => InnerEnd::Cut(Reason::NotTls),
+    }
+}
+
+/// What clients say to a certificate whose authority they do not know, or that they have pinned otherwise.
+fn distrusts(alert: AlertDescription) -> bool {
+    [
+        AlertDescription::UnknownCA,
+        AlertDescription::BadCertificate,
+        AlertDescription::CertificateUnknown,
+        AlertDescription::UnsupportedCertificate,
+        AlertDescription::CertificateExpired,
+        AlertDescription::CertificateRevoked,
+    ]
+    .contains(&alert)
+}
+
+/// Serves requests of HTTP/1.1, and the socket one of them may become.
+async fn one_by_one(inside: &Inside<'_>, io: impl Read + Write + Unpin + Send + 'static, stop: &CancellationToken) -> InnerEnd {
+    let (interception, ways) = (inside.interception, inside.line.ways);
     let (watch, watching) = egress::watch();
-    let line = Line::new(ways, watch, &stream, seat);
+    let lane = Lane::new(watch);
     let end = {
-        let service =
-            service_fn(|request: Request<Incoming>| async { Ok::<Reply, Infallible>(answer(request, peer, &interception, &line).await) });
-        let wire = Wire::new(early, stream.clone(), Heard::default(), ways.settings.idle);
-        let mut connection = pin!(builder(&ways.settings).serve_connection(wire, service).with_upgrades());
+        let service = service_fn(|request| async { Ok::<Reply, Infallible>(inside.answer(request, &lane).await) });
+        let mut connection = pin!(builder(&ways.settings).serve_connection(io, service).with_upgrades());
         let mut over = pin!(async {
             tokio::select! {
                 biased;
                 reason = watching.cut() => InnerEnd::Cut(reason),
                 reason = interception.lost() => InnerEnd::Cut(reason),
-                () = line.gone() => InnerEnd::Broken,
+                () = inside.line.gone() => InnerEnd::Broken,
             }
         });
         let served = tokio::select! {
@@ -56,29 +151,33 @@ pub(super) async fn serve(interception: Interception, agent: AgentSide, peer: So
             Ok(Err(error)) => {
                 ended_badly(&error, ways);
                 if unreadable(&error) {
-                    let _answered_by_hyper = ways.gate.admit(interception.claim(peer, Sight::NotYet, Err(Malformed::Head))).await;
+                    let _answered_by_hyper = ways.gate.admit(interception.claim(inside.peer, Sight::NotYet, Err(Malformed::Head))).await;
                 }
                 InnerEnd::Broken
             }
             Err(end) => end,
         }
     };
-    let socket = line.socket.lock().take();
+    let socket = lane.socket.lock().take();
     let mut lost = None;
     if let Some(socket) = socket {
         socket.carry(async { *lost.insert(interception.lost().await) }).await;
     }
-    let receipt = interception.finish(lost.map_or(end, InnerEnd::Cut)).await;
-    tracing::debug!(attempt = %receipt.id, "a tunnel is over");
+    lost.map_or(end, InnerEnd::Cut)
 }
 
-async fn answer(request: Request<Incoming>, peer: SocketAddr, interception: &Interception, line: &Line<'_>) -> Reply {
-    let upgrade = wants_upgrade(&request);
-    let named = head::named_inside(&request, interception.destination());
-    let mut claim = interception.claim(peer, head::sight(&request), named);
-    claim.trace = head::trace(request.headers());
-    if head::came_back(request.headers(), &line.ways.via) {
-        claim.objection = Some(Objection::Loop);
+impl Inside<'_> {
+    /// Passes one request on, if it is admitted.
+    pub(super) async fn answer(&self, request: Request<Incoming>, lane: &Lane) -> Reply {
+        let Self { interception, line, peer } = self;
+        let upgrade = wants_upgrade(&request);
+        let named = head::named_inside(&request, interception.destination(), interception.scheme());
+        let follows = request.version() == Version::HTTP_2 && !request.body().is_end_stream();
+        let mut claim = interception.claim(*peer, head::sight(&request, follows), named);
+        claim.trace = head::trace(request.headers());
+        if head::came_back(request.headers(), &line.ways.via) {
+            claim.objection = Some(Objection::Loop);
+        }
+        forward::exchange(request, claim, (line, lane)).await.unwrap_or_else(|refusal| refused(&refusal, upgrade))
     }
-    forward::exchange(request, claim, line).await.unwrap_or_else(|refusal| refused(&refusal, upgrade))
 }

@@ -129,6 +129,11 @@ impl Ways {
         self.recorder.limit_hit(limit);
     }
 
+    /// Resolves when what is still open is to end.
+    pub(super) async fn stopped(&self) {
+        self.stop.now.cancelled().await;
+    }
+
     fn seat(self: &Arc<Self>, source: IpAddr) -> Result<Seat, &'static str> {
         let source = neighbourhood(source);
         let mut open = self.open.lock();

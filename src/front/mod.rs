@@ -5,6 +5,7 @@ mod credentials;
 mod forward;
 mod head;
 mod http1;
+mod http2;
 mod inside;
 mod listener;
 mod refusal;

@@ -92,12 +92,15 @@ impl<'a> Problem<'a> {
             Cause::Rule { rule, because } => (Some(rule.to_string()), because.as_deref()),
             Cause::Address { address: _, refusal: _, rule } => (rule.as_ref().map(ToString::to_string), None),
             Cause::Budget(Exhausted { by: LimitedBy::Rule { place: rule, mark: _ }, limit: _ }) => (Some(rule.to_string()), None),
+            Cause::NoWebSocket(rule) => (rule.as_ref().map(ToString::to_string), None),
             Cause::Denied { note } => (None, note.as_deref()),
             Cause::Plain
             | Cause::Unidentified { offered: _ }
             | Cause::Malformed(_)
             | Cause::Hold(_)
             | Cause::Network(_)
+            | Cause::Certificate(_)
+            | Cause::Misdirected
             | Cause::Budget(Exhausted { by: LimitedBy::Floor | LimitedBy::Agent, limit: _ })
             | Cause::Limit(_)
             | Cause::Loop

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use http::StatusCode;
 
-use crate::egress::{Budget, Cause, Exhausted, NetworkFault, Refusal};
+use crate::egress::{Budget, Cause, CertificateFault, Exhausted, NetworkFault, Refusal};
 use crate::policy::address::{AddressClass, AddressRefusal};
 use crate::policy::reason::Reason;
 use crate::policy::units::spelled_size;
@@ -72,6 +72,10 @@ const STOPPED: &str =
 const TARGET: &str = "Nothing was sent anywhere. Correct the request; the same one is refused again.";
 const ORIGIN: &str = "The egress policy allows this destination; the fault lies on the way to it or in it. A retry may help.";
 const NO_NAME: &str = "The egress policy allows this destination, and there is no such name. The same request fails again.";
+const PRIVATE_ISSUER: &str = "Nothing was sent. exeat verifies every origin and cannot be told not to; options of yours for that change nothing. \
+    If the issuer is a private one, the person who runs exeat names it under [upstream] as ca = \"FILE\".";
+const UNSAFE: &str = "Nothing was sent. exeat verifies every origin and cannot be told not to; options of yours for that change nothing. \
+    The fault is the origin's, or something between exeat and it: tell the person you work for.";
 const OURS: &str = "The fault is exeat's own, and it refuses what it cannot record. Retry later, and tell the person who runs it.";
 
 fn kind(refusal: &Refusal, host: &str) -> Kind {
@@ -102,7 +106,11 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
         Reason::SpecialName => policy("Not a public name", format!("{host} is not a public name")),
         Reason::ForbiddenAddress => policy("Forbidden address", forbidden(refusal, host)),
         Reason::OwnAddress => own(refusal, policy("exeat itself", format!("{host} is exeat itself, or a server it uses"))),
-        Reason::NameMismatch => policy("Another name inside", format!("the request inside the tunnel is not for {host}")),
+        Reason::NameMismatch => {
+            let mismatch = policy("Another name inside", format!("the request inside the tunnel is not for {host}"));
+            let status = if refusal.cause == Cause::Misdirected { StatusCode::MISDIRECTED_REQUEST } else { mismatch.status };
+            Kind { status, ..mismatch }
+        }
         Reason::NotTls => policy("Not TLS", format!("the tunnel to {host} does not carry TLS")),
         Reason::Inspect => policy("Requests are judged here", format!("rules for {host} look at requests, and none is in sight")),
         Reason::Frozen => Kind { advice: STOPPED, ..policy("Stopped", format!("{agent} is stopped: everything it tries is refused")) },
@@ -115,6 +123,7 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
         Reason::Malformed => malformed(refusal),
         Reason::Overloaded => overloaded(refusal, agent),
         Reason::DnsFailed | Reason::Unreachable => way_out(refusal, host),
+        Reason::BadCertificate => certificate(refusal, host),
         // No refusal is made for a reason to allow; if one were, it would be a fault of ours.
         Reason::Internal | Reason::Listed | Reason::Approved | Reason::Observed => Kind {
             status: StatusCode::SERVICE_UNAVAILABLE,
@@ -128,6 +137,10 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
 }
 
 fn unlisted(refusal: &Refusal, host: &str, agent: &str) -> String {
+    if let Cause::NoWebSocket(rule) = &refusal.cause {
+        let rule = rule.as_ref().map_or_else(|| "what lets it pass".to_owned(), ToString::to_string);
+        return format!("{host} has no WebSocket for {agent}; {rule} has no websocket = true");
+    }
     let other_ports = if let Cause::Rule { rule, because: _ } = &refusal.cause {
         format!(": {rule} lists the host for other ports or requests")
     } else {
@@ -267,6 +280,32 @@ fn way_out(refusal: &Refusal, host: &str) -> Kind {
     let retry_after = (fault != NetworkFault::NoAddress).then_some(10);
     let advice = if retry_after.is_some() { ORIGIN } else { NO_NAME };
     Kind { status, proxy_error, title, why: format!("{host} {what}"), advice, retry_after }
+}
+
+fn certificate(refusal: &Refusal, host: &str) -> Kind {
+    let fault = if let Cause::Certificate(fault) = refusal.cause { fault } else { CertificateFault::Unfit };
+    let (proxy_error, what) = match fault {
+        CertificateFault::Expired => ("tls_certificate_error", "showed a certificate that has expired"),
+        CertificateFault::NotYetValid => ("tls_certificate_error", "showed a certificate that is not valid yet"),
+        CertificateFault::UnknownIssuer => ("tls_certificate_error", "showed a certificate whose issuer is not trusted"),
+        CertificateFault::WrongName => ("tls_certificate_error", "showed a certificate for other names"),
+        CertificateFault::Revoked => ("tls_certificate_error", "showed a certificate that was revoked"),
+        CertificateFault::Unfit => ("tls_certificate_error", "showed a certificate that is not fit for a server"),
+        CertificateFault::Refused => ("tls_protocol_error", "broke off the TLS handshake"),
+        CertificateFault::NotTls => ("tls_protocol_error", "does not speak TLS"),
+    };
+    let advice = match fault {
+        CertificateFault::UnknownIssuer => PRIVATE_ISSUER,
+        CertificateFault::Expired
+        | CertificateFault::NotYetValid
+        | CertificateFault::WrongName
+        | CertificateFault::Revoked
+        | CertificateFault::Unfit
+        | CertificateFault::Refused
+        | CertificateFault::NotTls => UNSAFE,
+    };
+    let (status, title) = (StatusCode::BAD_GATEWAY, "Not to be trusted");
+    Kind { status, proxy_error, title, why: format!("{host} {what}"), advice, retry_after: None }
 }
 
 /// An address as refusals and records print it.

@@ -20,6 +20,7 @@ use super::fault::{Fault, Warning};
 use super::floor::Floor;
 use super::limits::Limits;
 use super::lint;
+use super::rule::read::Source;
 use super::rule::{Rule, RuleRef};
 use super::token::TokenDigest;
 pub use expect::{Expectation, Expected};
@@ -67,6 +68,8 @@ pub struct Reading<'a> {
     pub floor: &'a Floor,
     /// Where what it includes comes from.
     pub library: &'a dyn Library,
+    /// There is a CA of exeat's own, so that requests inside TLS can be seen.
+    pub inspects: bool,
 }
 
 /// What a destination that no rule lists gets.
@@ -95,7 +98,7 @@ impl Allowlist {
     /// Reads an allowlist and all it includes. Every fault is told at once, in whichever file it stands.
     pub fn read(file: &str, text: &str, reading: &Reading<'_>) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
         let document = Document::parse(file, text);
-        let (allowlist, entries) = read::allowlist(&document);
+        let (allowlist, entries) = read::allowlist(Source { document: &document, inspects: reading.inspects });
         let (mut faults, mut warnings) = document.into_findings();
         let included = Included::read(entries, reading);
         faults.extend(included.faults);
@@ -121,9 +124,9 @@ impl Allowlist {
         Err(faults)
     }
 
-    /// Reads an allowlist that stands alone: under no floor, with nothing to include, and at no time, so that it cannot be observed.
+    /// Reads an allowlist that stands alone: under no floor, with nothing to include, without a CA, and at no time, so that it cannot be observed.
     pub fn parse(file: &str, text: &str) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
-        Self::read(file, text, &Reading { now: SystemTime::UNIX_EPOCH, floor: &Floor::none(), library: &NoLibrary })
+        Self::read(file, text, &Reading { now: SystemTime::UNIX_EPOCH, floor: &Floor::none(), library: &NoLibrary, inspects: false })
     }
 
     /// The agent a file names, as far as that can be read, whatever else is wrong with it.
@@ -142,9 +145,9 @@ impl Allowlist {
     }
 
     /// What is wrong with a file that is there to be included; what it includes itself is not looked at.
-    pub fn faults_of_included(file: &str, text: &str) -> Vec<Fault> {
+    pub fn faults_of_included(file: &str, text: &str, inspects: bool) -> Vec<Fault> {
         let document = Document::parse(file, text);
-        let _body = read::included(&document);
+        let _body = read::included(Source { document: &document, inspects });
         document.into_findings().0
     }
 

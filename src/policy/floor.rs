@@ -14,6 +14,7 @@ use super::document::Document;
 use super::fault::{Fault, Warning};
 use super::limits::Limits;
 use super::rule::Rule;
+use super::rule::read::Source;
 
 /// `floor.toml`. Without one, [`Floor::none`] binds nobody.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,10 +47,15 @@ pub struct Forbid {
 }
 
 impl Floor {
-    /// Reads a floor. Every fault is told at once.
+    /// Reads a floor that stands alone: where requests inside TLS cannot be seen.
     pub fn parse(file: &str, text: &str) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
+        Self::read(file, text, false)
+    }
+
+    /// Reads a floor. Every fault is told at once; `inspects` says that there is a CA, so that requests inside TLS can be seen.
+    pub fn read(file: &str, text: &str, inspects: bool) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
         let document = Document::parse(file, text);
-        let floor = read::floor(&document);
+        let floor = read::floor(Source { document: &document, inspects });
         let (faults, warnings) = document.into_findings();
         if faults.is_empty() { Ok((floor, warnings)) } else { Err(faults) }
     }

@@ -58,13 +58,15 @@ pub enum Reason {
     DnsFailed,
     /// The destination did not accept the connection, or broke it.
     Unreachable,
+    /// The other side of TLS cannot be trusted: the origin's certificate, or to the agent exeat's own.
+    BadCertificate,
     /// exeat could not do its part, a journal that cannot be written above all.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of their declaration.
-    pub const ALL: [Reason; 25] = [
+    pub const ALL: [Reason; 26] = [
         Reason::Listed,
         Reason::Approved,
         Reason::Observed,
@@ -89,6 +91,7 @@ impl Reason {
         Reason::PolicyChanged,
         Reason::DnsFailed,
         Reason::Unreachable,
+        Reason::BadCertificate,
         Reason::Internal,
     ];
 
@@ -119,6 +122,7 @@ impl Reason {
             Reason::PolicyChanged => "policy-changed",
             Reason::DnsFailed => "dns-failed",
             Reason::Unreachable => "unreachable",
+            Reason::BadCertificate => "bad-certificate",
             Reason::Internal => "internal",
         }
     }

@@ -24,7 +24,7 @@ impl Policy {
         let (host, now) = about;
         let Some(known) = self.agent(agent) else { return Err(Vec::new()) };
         let floor = Arc::clone(&known.bounds.floor);
-        let reading = Reading { now, floor: &floor, library: &NoLibrary };
+        let reading = Reading { now, floor: &floor, library: &NoLibrary, inspects: true };
         let (written, _) = Allowlist::read(SUPPOSED, &format!("agent = \"{agent}\"\n{toml}\n"), &reading)?;
         let near = |rule: &&Rule| rule.hosts.iter().any(|pattern| pattern.matches(host) || pattern.addresses().is_some());
         let mut rules: Vec<Rule> = known.bounds.rules.rules().iter().filter(near).cloned().collect();

@@ -166,7 +166,7 @@ mod tests {
 
     fn allowlist(text: &str) -> Allowlist {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000);
-        let reading = Reading { now, floor: &Floor::none(), library: &NoLibrary };
+        let reading = Reading { now, floor: &Floor::none(), library: &NoLibrary, inspects: false };
         Allowlist::read("a.toml", &format!("agent = \"a\"\n{text}"), &reading).unwrap_or_else(|faults| panic!("{text}: {faults:?}")).0
     }
 

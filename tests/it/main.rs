@@ -24,6 +24,7 @@ mod hostile;
 mod identity;
 mod idle;
 mod init;
+mod inspect;
 mod itself;
 mod observability;
 mod observe;

@@ -63,7 +63,7 @@ impl Shipped {
 
 fn rules(preset: &Preset) -> Vec<Rule> {
     let floor = Floor::none();
-    let reading = Reading { now: SystemTime::UNIX_EPOCH, floor: &floor, library: &Presets };
+    let reading = Reading { now: SystemTime::UNIX_EPOCH, floor: &floor, library: &Presets, inspects: true };
     let text = format!("agent = \"preset\"\ninclude = [\"preset:{}\"]\n", preset.name);
     Allowlist::read("presets", &text, &reading).map(|(allowlist, _)| allowlist.rules).unwrap_or_default()
 }

@@ -164,6 +164,7 @@ impl Was {
                 | Reason::PolicyChanged
                 | Reason::DnsFailed
                 | Reason::Unreachable
+                | Reason::BadCertificate
                 | Reason::Internal,
             ) => None,
         }

@@ -29,7 +29,7 @@ impl Library for Shipped {
 impl Known {
     pub(super) fn shipped() -> Self {
         let floor = Floor::none();
-        let reading = Reading { now: SystemTime::UNIX_EPOCH, floor: &floor, library: &Shipped };
+        let reading = Reading { now: SystemTime::UNIX_EPOCH, floor: &floor, library: &Shipped, inspects: true };
         let rules = |preset: &Preset| {
             let text = format!("agent = \"preset\"\ninclude = [\"preset:{}\"]\n", preset.name);
             Allowlist::read("presets", &text, &reading).map(|(allowlist, _)| allowlist.rules).unwrap_or_default()

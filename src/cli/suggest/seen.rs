@@ -65,7 +65,7 @@ impl<'a> Bounded<'a> {
     /// Whether the rule would do what it is there for; the error says why it would not.
     fn would_open(&self, rule: &[String], to: &Destination) -> Result<(), String> {
         let text = format!("agent = \"{}\"\n{}\n", self.agent, rule.join("\n"));
-        let reading = Reading { now: self.now, floor: &self.floor, library: &NoLibrary };
+        let reading = Reading { now: self.now, floor: &self.floor, library: &NoLibrary, inspects: true };
         let faults = match Allowlist::read("the rule", &text, &reading) {
             Ok((allowlist, _)) => match Policy::under(Arc::clone(&self.floor), vec![allowlist], self.guard.clone()) {
                 Ok(policy) => return self.decided(&policy, to),

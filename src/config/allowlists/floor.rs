@@ -28,7 +28,7 @@ pub(super) fn read(source: &Source, bound: &Bound, named: &dyn Fn(&Path) -> Stri
         None => return absent(bound, &named(&beside)),
     };
     let name = named(path);
-    match file::read(path, &name).map_err(|fault| vec![fault]).and_then(|text| Floor::parse(&name, &text)) {
+    match file::read(path, &name).map_err(|fault| vec![fault]).and_then(|text| Floor::read(&name, &text, source.inspects)) {
         Ok((floor, warnings)) => FoundFloor { binding: Binding::Read(Arc::new(floor)), faults: Vec::new(), warnings },
         Err(faults) => broken(faults, bound),
     }

@@ -45,9 +45,9 @@ pub(super) fn read(source: &Source, bound: &Bound, now: SystemTime, named: Named
 }
 
 /// Reads one file, with what it includes, under the floor beside it.
-pub(super) fn one(path: &Path, now: SystemTime, named: Named<'_>) -> Result<Found, Fault> {
+pub(super) fn one(path: &Path, inspects: bool, now: SystemTime, named: Named<'_>) -> Result<Found, Fault> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let source = Source { folder: folder.to_owned(), floor: None };
+    let source = Source { folder: folder.to_owned(), floor: None, inspects };
     if path.file_name().is_some_and(|base| base == FREEZE) {
         let (frozen, faults) = freeze::read(&named(path), file::read(path, &named(path)));
         return Ok(Found { frozen, faults, ..nothing(Binding::Never) });
@@ -60,11 +60,11 @@ pub(super) fn one(path: &Path, now: SystemTime, named: Named<'_>) -> Result<Foun
     let shelf = Shelf::new(folder, named);
     let text = shelf.text_of(path)?;
     if !names_agent(&text) && Allowlist::is_to_be_included(&text) {
-        found.faults.extend(Allowlist::faults_of_included(&named(path), &text));
+        found.faults.extend(Allowlist::faults_of_included(&named(path), &text, inspects));
         found.included = Some(named(path).into());
-    } else if names_agent(&text) || !Allowlist::faults_of_included(&named(path), &text).is_empty() {
+    } else if names_agent(&text) || !Allowlist::faults_of_included(&named(path), &text, inspects).is_empty() {
         let floor = binding_floor(&found.binding);
-        let reading = Reading { now, floor: &floor, library: &shelf };
+        let reading = Reading { now, floor: &floor, library: &shelf, inspects };
         found.units.push(unit(path, &named(path), &shelf, &reading, &mut found.warnings));
     }
     Ok(found)
@@ -80,7 +80,7 @@ fn once(source: &Source, bound: &Bound, now: SystemTime, named: Named<'_>) -> io
     let floor = binding_floor(&binding);
     let mut found = Found { faults, warnings, ..nothing(binding) };
     let shelf = Shelf::new(&source.folder, named);
-    let reading = Reading { now, floor: &floor, library: &shelf };
+    let reading = Reading { now, floor: &floor, library: &shelf, inspects: source.inspects };
     let (mut shared, mut any) = (Vec::new(), false);
     for path in entries(&source.folder)? {
         match path.file_name().and_then(|base| base.to_str()) {
@@ -139,7 +139,7 @@ fn unit(path: &Path, name: &str, shelf: &Shelf<'_>, reading: &Reading<'_>, warni
 /// A file that names no agent and that no allowlist asked for.
 fn of_nobody(path: &Path, name: &str, shelf: &Shelf<'_>, reading: &Reading<'_>, units: &[Unit]) -> Option<Unit> {
     let text = shelf.text_of(path).ok()?;
-    let faults = Allowlist::faults_of_included(name, &text);
+    let faults = Allowlist::faults_of_included(name, &text, reading.inspects);
     if !faults.is_empty() && Allowlist::is_to_be_included(&text) {
         return Some(Unit { file: name.into(), agent: None, read: Err(faults), claims: Vec::new() });
     }

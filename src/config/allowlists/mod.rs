@@ -35,6 +35,8 @@ pub struct Source {
     pub folder: PathBuf,
     /// The floor, where the configuration names one; else it is `floor.toml` in the folder, if that is there.
     pub floor: Option<PathBuf>,
+    /// There is a CA of exeat's own, so that requests inside TLS can be seen.
+    pub inspects: bool,
 }
 
 /// The floor that binds already.
@@ -104,16 +106,16 @@ impl Bound {
     }
 }
 
-/// Loads files, and every allowlist of folders, with the floor that stands beside them. Rules cite the path as given.
-pub fn load_paths(paths: &[PathBuf]) -> LoadedAllowlists {
+/// Loads files, and every allowlist of folders, with the floor that stands beside them. Rules cite the path as given. `inspects` is as in [`Source`].
+pub fn load_paths(paths: &[PathBuf], inspects: bool) -> LoadedAllowlists {
     let now = SystemTime::now();
     let as_given = |path: &Path| path.display().to_string();
     let mut loaded = LoadedAllowlists::default();
     for path in paths {
         let found = if path.is_dir() {
-            folder::read(&Source { folder: path.clone(), floor: None }, &Bound::Start, now, &as_given)
+            folder::read(&Source { folder: path.clone(), floor: None, inspects }, &Bound::Start, now, &as_given)
         } else {
-            folder::one(path, now, &as_given)
+            folder::one(path, inspects, now, &as_given)
         };
         match found {
             Ok(Found { binding, frozen: _, units, faults, warnings, included, stamp: _ }) => {

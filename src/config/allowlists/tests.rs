@@ -19,7 +19,7 @@ fn now() -> SystemTime {
 }
 
 fn source(folder: &tempfile::TempDir) -> Source {
-    Source { folder: folder.path().to_owned(), floor: None }
+    Source { folder: folder.path().to_owned(), floor: None, inspects: false }
 }
 
 fn read(folder: &tempfile::TempDir) -> Found {
@@ -143,7 +143,7 @@ fn what_is_no_readable_file_is_a_fault_and_keeps_nobody_waiting() {
 fn a_folder_that_is_gone_is_told_and_an_empty_one_has_nobody() {
     let empty = folder(&[("presets/p.toml", "?")]);
     assert_eq!(said(&read(&empty).faults).len(), 1);
-    let gone = Source { folder: empty.path().join("none"), floor: None };
+    let gone = Source { folder: empty.path().join("none"), floor: None, inspects: false };
     assert!(gone.read(&Bound::Start, now()).unwrap_err().found.starts_with("no readable folder"));
 }
 
@@ -247,7 +247,7 @@ fn a_file_with_nearly_a_right_name_is_told_with_the_right_one() {
 fn a_stamp_moves_with_whatever_is_written() {
     let folder = folder(&[("real/a.toml", "agent = \"a\"\n"), ("real2/a.toml", "agent = \"b\"\n"), ("f/x", "")]);
     let at = |name: &str| folder.path().join(name);
-    let source = Source { folder: at("f"), floor: Some(at("floor.toml")) };
+    let source = Source { folder: at("f"), floor: Some(at("floor.toml")), inspects: false };
     let mut before = source.stamp();
     let mut moved = |what: &str, moves: bool| {
         let after = source.stamp();
@@ -289,7 +289,32 @@ fn single_files_are_checked_with_what_stands_beside_them() {
     for (name, agents, faults) in
         [("a.toml", 1, 0), ("team.toml", 0, 0), ("floor.toml", 0, 0), ("b.toml", 0, 1), ("freeze", 0, 1), ("none.toml", 0, 1), ("", 1, 2)]
     {
-        let loaded = load_paths(&[at(name)]);
+        let loaded = load_paths(&[at(name)], false);
         assert_eq!((loaded.allowlists.len(), loaded.faults.len()), (agents, faults), "{name}: {:?}", loaded.faults);
+    }
+}
+
+#[test]
+fn rules_about_requests_inside_tls_load_where_there_is_a_ca_and_only_there() {
+    let rule = |table: &str| format!("[[{table}]]\nhost = \"x.example\"\nmethod = \"POST\"\n");
+    let folder = folder(&[
+        ("a.toml", &format!("agent = \"a\"\ninclude = [\"team\"]\n{}", rule("allow"))),
+        ("team.toml", &rule("hold")),
+        ("floor.toml", &rule("block")),
+    ]);
+    let with_ca = Source { inspects: true, ..source(&folder) }.read(&Bound::Start, now()).unwrap();
+    assert_eq!((units(&with_ca), said(&with_ca.faults)), (vec!["a.toml a [a.toml:3 team.toml:1]".to_owned()], Vec::new()));
+    let without = read(&folder);
+    let words = |file: &str, line: u32, table: &str| {
+        let found = format!("method, path or query in [[{table}]] for port 443, and no CA: requests inside TLS cannot be seen");
+        let fix = "run `exeat ca init` and name what it made in [inspect] of exeat.toml, or write port = [80]";
+        let wanted = "a CA of exeat's own, or ports whose requests are in plain sight";
+        format!("{file}:{line}:10: found {found}; wanted {wanted}; fix: {fix}")
+    };
+    let unit = format!("a.toml a {} | {}", words("a.toml", 5, "allow"), words("team.toml", 3, "hold"));
+    assert_eq!((units(&without), said(&without.faults)), (vec![unit], vec![words("floor.toml", 3, "block")]));
+    for (name, inspects, faults) in [("team.toml", true, 0), ("team.toml", false, 2), ("a.toml", true, 0), ("", true, 0), ("", false, 3)] {
+        let loaded = load_paths(&[folder.path().join(name)], inspects);
+        assert_eq!(loaded.faults.len(), faults, "{name}: {:?}", loaded.faults);
     }
 }

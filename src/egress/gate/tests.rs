@@ -149,7 +149,7 @@ async fn a_tunnel_found_to_carry_requests_goes_on_when_rules_begin_to_look_at_th
         let world = World::new(WHOLE);
         let Permit { open, grant: _, live } =
             world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.unwrap().passed().unwrap();
-        let interception = crate::egress::Interception::new(open, live);
+        let interception = crate::egress::Interception::plain(open, live);
         world.now_in_force(policy(after));
         assert_eq!(interception.lost().now_or_never(), wanted, "{after}");
     }
@@ -170,6 +170,7 @@ async fn what_is_observed_is_recorded_with_what_it_would_have_got() {
             now: SystemTime::now(),
             floor: &crate::policy::floor::Floor::none(),
             library: &crate::policy::allowlist::NoLibrary,
+            inspects: false,
         };
         let (allowlist, _) = Allowlist::read("a.toml", &text, &reading).unwrap();
         let guard = Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() };

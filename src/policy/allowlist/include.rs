@@ -10,6 +10,7 @@ use super::{Expectation, Reading};
 use crate::policy::document::Document;
 use crate::policy::fault::{Fault, Warning};
 use crate::policy::rule::Rule;
+use crate::policy::rule::read::Source;
 
 /// The most files one allowlist may include.
 const FILES_MAX: usize = 64;
@@ -140,7 +141,7 @@ impl Included {
                 }
             };
             let document = Document::parse(&file, &text);
-            let Body { includes, rules, expectations } = read::included(&document);
+            let Body { includes, rules, expectations } = read::included(Source { document: &document, inspects: reading.inspects });
             let (faults, warnings) = document.into_findings();
             self.files.push(file);
             self.rules.extend(rules);

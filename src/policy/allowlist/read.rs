@@ -11,7 +11,7 @@ use crate::policy::attempt::AgentId;
 use crate::policy::document::{Document, Item, Table, one_of};
 use crate::policy::fault::code;
 use crate::policy::preset;
-use crate::policy::rule::read::rules;
+use crate::policy::rule::read::{Source, rules};
 use crate::policy::rule::{Rule, RuleRef, addresses, approvers, fix_of_network, limits};
 use crate::policy::token::TokenDigest;
 use crate::policy::tried::Tried;
@@ -28,7 +28,8 @@ pub(super) struct Body {
 }
 
 /// Reads an agent's file, but for what it includes; no allowlist where it has no usable agent. What else is wrong stands in the document.
-pub(super) fn allowlist(document: &Document<'_>) -> (Option<Allowlist>, Vec<Include>) {
+pub(super) fn allowlist(source: Source<'_, '_>) -> (Option<Allowlist>, Vec<Include>) {
+    let document = source.document;
     let mut root = document.root();
     let named = root.require("agent", r#"write agent = "NAME" at the top of the file"#);
     let agent = named.and_then(|item| item.parse("an agent's name", AgentId::parse));
@@ -41,7 +42,7 @@ pub(super) fn allowlist(document: &Document<'_>) -> (Option<Allowlist>, Vec<Incl
     let approvers = approvers(&mut root);
     root.not_yet(&["inject", "exclude"]);
     let identify = root.tables("identify").filter_map(|table| identify(document, table)).collect();
-    let Body { includes, rules, expectations } = body(document, &mut root);
+    let Body { includes, rules, expectations } = body(source, &mut root);
     let allowlist = agent.map(|agent| Allowlist {
         file: document.file().clone(),
         agent,
@@ -82,8 +83,8 @@ pub(super) fn claims(document: &Document<'_>) -> Vec<Identify> {
 }
 
 /// Reads a file that an allowlist includes. The four words about it are for people, and what presets carry.
-pub(super) fn included(document: &Document<'_>) -> Body {
-    let mut root = document.root();
+pub(super) fn included(source: Source<'_, '_>) -> Body {
+    let mut root = source.document.root();
     for key in AGENTS_OWN {
         root.refuse(
             key,
@@ -92,13 +93,14 @@ pub(super) fn included(document: &Document<'_>) -> Body {
         );
     }
     preset::header(&mut root);
-    body(document, &mut root)
+    body(source, &mut root)
 }
 
-fn body(document: &Document<'_>, root: &mut Table<'_>) -> Body {
+fn body(source: Source<'_, '_>, root: &mut Table<'_>) -> Body {
+    let document = source.document;
     let entries = root.take("include").map(Item::list).unwrap_or_default();
     let includes = entries.into_iter().filter_map(|item| include(document, item)).collect();
-    let rules = rules(document, root);
+    let rules = rules(source, root);
     let expectations = root.tables("expect").filter_map(|table| expectation(document, table)).collect();
     Body { includes, rules, expectations }
 }

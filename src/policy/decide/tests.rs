@@ -28,7 +28,7 @@ fn said(faults: &[Fault]) -> String {
 
 fn policy_under(floor: Floor, rules: &str) -> Policy {
     let text = format!("agent = \"a\"\n{rules}");
-    let reading = Reading { now: NOW, floor: &floor, library: &NoLibrary };
+    let reading = Reading { now: NOW, floor: &floor, library: &NoLibrary, inspects: false };
     let (allowlist, _) = Allowlist::read("a.toml", &text, &reading).unwrap_or_else(|faults| panic!("{}", said(&faults)));
     Policy::under(floor.into(), vec![allowlist], Guard::default()).unwrap()
 }

@@ -4,12 +4,13 @@ use ipnet::IpNet;
 
 use super::{Floor, Forbid};
 use crate::policy::address::{Addresses, AddressesFault};
-use crate::policy::document::{Document, Item};
-use crate::policy::rule::read::floor_rules;
+use crate::policy::document::Item;
+use crate::policy::rule::read::{Source, floor_rules};
 use crate::policy::rule::{approvers, fix_of_network, limits};
 
 /// Reads the whole file. What is wrong stands in the document.
-pub(super) fn floor(document: &Document<'_>) -> Floor {
+pub(super) fn floor(source: Source<'_, '_>) -> Floor {
+    let document = source.document;
     let mut root = document.root();
     for key in ["agent", "identify", "unlisted", "addresses", "observe_until", "include", "expect"] {
         root.refuse(key, &format!("{key} only in an agent's allowlist"), "move it there: the floor binds every agent");
@@ -25,7 +26,7 @@ pub(super) fn floor(document: &Document<'_>) -> Floor {
     });
     let limits = limits(&mut root);
     let approvers = approvers(&mut root);
-    Floor { file: document.file().clone(), rules: floor_rules(document, &mut root), limits, private, forbid, max_for, approvers }
+    Floor { file: document.file().clone(), rules: floor_rules(source, &mut root), limits, private, forbid, max_for, approvers }
 }
 
 fn network(item: Item<'_>) -> Option<IpNet> {

@@ -9,7 +9,7 @@ fn now() -> SystemTime {
 
 fn warnings(floor: &str, text: &str) -> Vec<String> {
     let floor = Floor::parse("floor.toml", floor).unwrap().0;
-    let reading = Reading { now: now(), floor: &floor, library: &NoLibrary };
+    let reading = Reading { now: now(), floor: &floor, library: &NoLibrary, inspects: false };
     let text = format!("agent = \"a\"\n{text}");
     let (_, warnings) = Allowlist::read("a.toml", &text, &reading).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
     warnings.iter().map(ToString::to_string).collect()
@@ -78,7 +78,7 @@ fn an_opaque_rule_and_one_about_requests_never_meet() {
     let opaque = "[[allow]]\nhost = \"*.example.com\"\nport = 5432\nopaque = true\n";
     let read = |floor: &str, text: String| {
         let floor = Floor::parse("floor.toml", floor).unwrap().0;
-        let reading = Reading { now: now(), floor: &floor, library: &NoLibrary };
+        let reading = Reading { now: now(), floor: &floor, library: &NoLibrary, inspects: false };
         let faults = Allowlist::read("a.toml", &format!("agent = \"a\"\n{text}"), &reading).err().unwrap_or_default();
         faults.iter().map(|fault| format!("{}: {}", fault.line, fault.found)).collect::<Vec<_>>()
     };

@@ -190,7 +190,11 @@ impl Library for Shipped {
 fn including(names: &[&str]) -> Result<(Allowlist, Vec<Warning>), Vec<Fault>> {
     let entries: Vec<String> = names.iter().map(|name| format!("\"preset:{name}\"")).collect();
     let text = format!("agent = \"x\"\ninclude = [{}]\n", entries.join(", "));
-    Allowlist::read("x.toml", &text, &Reading { now: std::time::SystemTime::UNIX_EPOCH, floor: &Floor::none(), library: &Shipped })
+    Allowlist::read(
+        "x.toml",
+        &text,
+        &Reading { now: std::time::SystemTime::UNIX_EPOCH, floor: &Floor::none(), library: &Shipped, inspects: true },
+    )
 }
 
 fn rules_of(preset: &Preset) -> (Allowlist, Vec<Warning>) {

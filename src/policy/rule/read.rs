@@ -25,27 +25,36 @@ struct Kind {
     shared_ok: bool,
 }
 
+/// What a rule is read from.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::policy) struct Source<'d, 'a> {
+    /// The file.
+    pub(in crate::policy) document: &'d Document<'a>,
+    /// Requests inside TLS can be seen.
+    pub(in crate::policy) inspects: bool,
+}
+
 /// Reads every rule of an allowlist, or of a file that one includes.
-pub(in crate::policy) fn rules(document: &Document<'_>, root: &mut Table<'_>) -> Vec<Rule> {
+pub(in crate::policy) fn rules(source: Source<'_, '_>, root: &mut Table<'_>) -> Vec<Rule> {
     let mut rules = Vec::new();
-    rules.extend(root.tables("allow").filter_map(|table| rule(document, table, allow)));
-    rules.extend(root.tables_or("hold", WAIT).filter_map(|table| rule(document, table, hold)));
-    rules.extend(root.tables("block").filter_map(|table| rule(document, table, block)));
+    rules.extend(root.tables("allow").filter_map(|table| rule(source, table, allow)));
+    rules.extend(root.tables_or("hold", WAIT).filter_map(|table| rule(source, table, hold)));
+    rules.extend(root.tables("block").filter_map(|table| rule(source, table, block)));
     rules
 }
 
 /// Reads the rules of the floor, which asks and refuses, and lets nothing pass.
-pub(in crate::policy) fn floor_rules(document: &Document<'_>, root: &mut Table<'_>) -> Vec<Rule> {
+pub(in crate::policy) fn floor_rules(source: Source<'_, '_>, root: &mut Table<'_>) -> Vec<Rule> {
     let mut rules = Vec::new();
     root.refuse("allow", "[[block]] and [[hold]]: the floor lets nothing pass", "move it to the allowlist of the agent it is for");
-    rules.extend(root.tables("hold").filter_map(|table| rule(document, table, floor_hold)));
-    rules.extend(root.tables("block").filter_map(|table| rule(document, table, block)));
+    rules.extend(root.tables("hold").filter_map(|table| rule(source, table, floor_hold)));
+    rules.extend(root.tables("block").filter_map(|table| rule(source, table, block)));
     rules
 }
 
 /// What the three kinds of rule share; `kind` takes the keys that are a kind's own.
-fn rule(document: &Document<'_>, mut table: Table<'_>, kind: fn(&mut Table<'_>) -> Kind) -> Option<Rule> {
-    let place = RuleRef { file: document.file().clone(), line: table.line() };
+fn rule(source: Source<'_, '_>, mut table: Table<'_>, kind: fn(&mut Table<'_>) -> Kind) -> Option<Rule> {
+    let place = RuleRef { file: source.document.file().clone(), line: table.line() };
     let Kind { effect, wanted, shared_ok } = kind(&mut table);
     let written = table.require("host", r#"write host = "NAME", or a list of them"#);
     let ports = table.take("port").map(keys::ports).unwrap_or_else(|| match wanted {
@@ -62,23 +71,26 @@ fn rule(document: &Document<'_>, mut table: Table<'_>, kind: fn(&mut Table<'_>) 
         hosts.extend(host(item, wanted, shared_ok, &effect));
     }
     if let Some((request, first)) = &request {
-        in_plain_sight(*first, &ports);
+        if !source.inspects {
+            in_plain_sight(*first, (&effect, &ports));
+        }
         possible(&table, &effect, request, &hosts);
     }
     let request = request.map(|(request, _)| request);
     (!hosts.is_empty()).then_some(Rule { place, hosts, ports, request, effect, until, note })
 }
 
-fn in_plain_sight(first: Item<'_>, ports: &Ports) {
+/// Requests inside TLS are nobody's to judge where there is no CA to end the TLS with.
+fn in_plain_sight(first: Item<'_>, (effect, ports): (&Effect, &Ports)) {
     let tls = match ports {
         Ports::Every => true,
         Ports::These(ports) => ports.iter().any(|port| port.number() == TLS),
     };
     if tls {
         first.fault(
-            "method, path or query in a rule for port 443",
-            "ports whose requests are in plain sight",
-            "write port = [80], or drop method, path and query: requests inside TLS are seen once inspection comes with a later version",
+            format!("method, path or query in [[{}]] for port {TLS}, and no CA: requests inside TLS cannot be seen", effect.as_str()),
+            "a CA of exeat's own, or ports whose requests are in plain sight",
+            "run `exeat ca init` and name what it made in [inspect] of exeat.toml, or write port = [80]",
         );
     }
 }

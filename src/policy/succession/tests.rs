@@ -15,7 +15,7 @@ fn floor(text: &str) -> Arc<Floor> {
 }
 
 fn unit(file: &str, text: &str) -> Unit {
-    let reading = Reading { now: SystemTime::UNIX_EPOCH, floor: &Floor::none(), library: &NoLibrary };
+    let reading = Reading { now: SystemTime::UNIX_EPOCH, floor: &Floor::none(), library: &NoLibrary, inspects: false };
     let read = Allowlist::read(file, text, &reading).map(|(allowlist, _)| allowlist);
     let claims = if read.is_err() { Allowlist::claims_of(file, text) } else { Vec::new() };
     Unit { file: file.into(), agent: Allowlist::agent_of(text), read, claims }

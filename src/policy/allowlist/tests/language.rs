@@ -22,7 +22,7 @@ impl Library for Folder {
 fn read(floor: &str, files: &[(&str, &str)]) -> Result<(Allowlist, Vec<Warning>), String> {
     let folder = Folder(files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect());
     let floor = Floor::parse("floor.toml", floor).unwrap().0;
-    let reading = Reading { now: NOW, floor: &floor, library: &folder };
+    let reading = Reading { now: NOW, floor: &floor, library: &folder, inspects: false };
     let text = &folder.0["a"];
     Allowlist::read("a.toml", text, &reading).map_err(|faults| faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))
 }
@@ -48,9 +48,12 @@ fn a_request_rule_reads_as_written() {
 #[test]
 fn a_request_rule_that_could_never_speak_is_a_fault() {
     for (rule, expected) in [
-        ("[[allow]]\nhost = \"x.example.com\"\nmethod = \"GET\"", "a.toml:4:10: found method, path or query in a rule for port 443"),
-        ("[[block]]\nhost = \"x.example.com\"\npath = \"/x\"", "a.toml:4:8: found method, path or query in a rule for port 443"),
-        ("[[hold]]\nhost = \"x.example.com\"\nport = [80, 443]\nquery = { a = \"b\" }", "in a rule for port 443"),
+        (
+            "[[allow]]\nhost = \"x.example.com\"\nmethod = \"GET\"",
+            "a.toml:4:10: found method, path or query in [[allow]] for port 443, and no CA: requests inside TLS cannot be seen; wanted a CA of exeat's own, or ports whose requests are in plain sight; fix: run `exeat ca init` and name what it made in [inspect] of exeat.toml, or write port = [80]",
+        ),
+        ("[[block]]\nhost = \"x.example.com\"\npath = \"/x\"", "a.toml:4:8: found method, path or query in [[block]] for port 443"),
+        ("[[hold]]\nhost = \"x.example.com\"\nport = [80, 443]\nquery = { a = \"b\" }", "query in [[hold]] for port 443"),
         ("[[allow]]\nhost = \"x.example.com\"\nport = 80\nmethod = \"get\"", "fix: methods are spelled exactly: write GET"),
         ("[[allow]]\nhost = \"x.example.com\"\nport = 80\nmethod = \"GET, HEAD\"", "fix: write the methods one by one"),
         ("[[allow]]\nhost = \"x.example.com\"\nport = 80\nmethod = \"CONNECT\"", "fix: leave it out: a tunnel is judged by host and port"),

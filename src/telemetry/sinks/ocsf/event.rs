@@ -317,7 +317,7 @@ fn disposition(ruling: Ruling, reason: Reason) -> u8 {
         Reason::Listed | Reason::Approved | Reason::Observed | Reason::Inspect | Reason::Unlisted | Reason::Blocked => BLOCKED,
         Reason::Pending | Reason::Expired | Reason::Unattended | Reason::Frozen | Reason::Malformed | Reason::OwnAddress => BLOCKED,
         Reason::SpecialName | Reason::ForbiddenAddress | Reason::NameMismatch | Reason::NotTls | Reason::Budget => BLOCKED,
-        Reason::PolicyChanged | Reason::DnsFailed | Reason::Unreachable => BLOCKED,
+        Reason::PolicyChanged | Reason::DnsFailed | Reason::Unreachable | Reason::BadCertificate => BLOCKED,
     }
 }
 

@@ -1,0 +1,228 @@
+//! `[inspect]` and `[upstream]`: the certificate authority of exeat, and whom beside the system's authorities exeat believes.
+//!
+//! The key file must be its reader's alone: whoever else can read it can be every server there is to whoever trusts the authority.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use zeroize::Zeroizing;
+
+use super::draft::Draft;
+use super::read::{Origin, path};
+use crate::policy::document::Table;
+use crate::policy::fault::Fault;
+use crate::text::trouble;
+use crate::tls::authority::{Authority, AuthorityFault, Part};
+
+/// The largest file of certificates or of a key that is read; the system's roots take 250 KiB.
+const FILE_MAX: u64 = 4 << 20;
+
+/// `[inspect]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspect {
+    /// The certificates of the authority; the one that belongs to the key signs.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// What has been said of `[inspect]` so far.
+#[derive(Debug, Default)]
+pub(super) struct DraftInspect {
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+impl DraftInspect {
+    /// One without the other is a sentence: found, wanted, fix.
+    pub(super) fn finish(self) -> (Option<Inspect>, Option<[&'static str; 3]>) {
+        let Self { cert, key } = self;
+        match (cert, key) {
+            (Some(cert), Some(key)) => (Some(Inspect { cert, key }), None),
+            (None, None) => (None, None),
+            (None, Some(_)) => {
+                (None, Some(["[inspect] without ca_cert", "the certificate of the authority", "write ca_cert = \"certs/ca.pem\""]))
+            }
+            (Some(_), None) => (None, Some(["[inspect] without ca_key", "the authority's key", "write ca_key = \"certs/ca.key\""])),
+        }
+    }
+}
+
+pub(super) fn inspect(mut table: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
+    // A variable says one of them alone, so that both are there is asked at the end.
+    let inspect = &mut draft.inspect;
+    inspect.cert = path(&mut table, "ca_cert", origin).or(inspect.cert.take());
+    inspect.key = path(&mut table, "ca_key", origin).or(inspect.key.take());
+}
+
+pub(super) fn upstream(mut table: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
+    table.not_yet(&["proxy", "resolve"]);
+    draft.upstream_ca = path(&mut table, "ca", origin).or(draft.upstream_ca.take());
+}
+
+/// Reads the authority; the faults name the files.
+pub fn authority(inspect: &Inspect, now: SystemTime) -> Result<Authority, Vec<Fault>> {
+    let Inspect { cert, key } = inspect;
+    match (bytes(cert, "a certificate in PEM"), secret(key)) {
+        (Ok(cert_pem), Ok(key_pem)) => Authority::read(&cert_pem, &key_pem, now).map_err(|fault| vec![of_file(inspect, fault)]),
+        (cert, key) => Err([cert.err(), key.err()].into_iter().flatten().collect()),
+    }
+}
+
+/// Extra roots in PEM, at least one.
+pub fn roots(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let pem = bytes(file, "certificates in PEM")?;
+    let wrong = |found: &str| {
+        Fault::whole(&shown(file), found, "one certificate or several, in PEM", "write the certificates of the authorities of your servers")
+    };
+    let all: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| wrong("a text that is no PEM, or is cut off"))?;
+    let mut store = rustls::RootCertStore::empty();
+    for certificate in &all {
+        store.add(certificate.clone()).map_err(|_| wrong("a certificate that cannot be read"))?;
+    }
+    if all.is_empty() { Err(wrong("no certificate")) } else { Ok(all) }
+}
+
+fn of_file(inspect: &Inspect, fault: AuthorityFault) -> Fault {
+    let AuthorityFault { part, found, wanted, fix } = fault;
+    let file = match part {
+        Part::Certificate => &inspect.cert,
+        Part::Key => &inspect.key,
+    };
+    Fault::whole(&shown(file), found, wanted, fix)
+}
+
+/// The bytes of a file; whatever else goes by its name, a pipe or a folder or gigabytes, is a fault and keeps nobody waiting.
+pub fn bytes(file: &Path, wanted: &str) -> Result<Vec<u8>, Fault> {
+    open(file, wanted).and_then(|opened| contents(opened, file, wanted))
+}
+
+/// The bytes of a file that nobody else may read.
+pub fn secret(file: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let wanted = "the private key of the authority, which only exeat may read";
+    let opened = open(file, wanted)?;
+    let found = opened.metadata().map_err(|error| unreadable(file, &error, wanted))?;
+    if let Some(who) = exposed(found.mode() & 0o7777, found.uid(), rustix::process::geteuid().as_raw()) {
+        let found = format!("a key that {who} (mode {:03o})", found.mode() & 0o7777);
+        return Err(Fault::whole(&shown(file), found, wanted, format!("chmod 600 {}", shown(file))));
+    }
+    contents(opened, file, wanted).map(Zeroizing::new)
+}
+
+/// Whom the mode lets in who should not be. As PostgreSQL has it: root's own file may be read by a group, which is how an orchestrator hands
+/// a secret to a process that is not root.
+fn exposed(mode: u32, owner: u32, user: u32) -> Option<&'static str> {
+    let group = if owner == 0 && user != 0 { 0o030 } else { 0o070 };
+    if mode & 0o007 != 0 {
+        Some("everyone on this machine may use")
+    } else if mode & group != 0 {
+        Some("its group may use")
+    } else {
+        None
+    }
+}
+
+fn open(file: &Path, wanted: &str) -> Result<File, Fault> {
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(file).map_err(|error| unreadable(file, &error, wanted))?;
+    let found = opened.metadata().map_err(|error| unreadable(file, &error, wanted))?;
+    if !found.is_file() || found.len() > FILE_MAX {
+        let what = if found.is_file() { "more than 4 MiB" } else { "no file but something else" };
+        return Err(Fault::whole(&shown(file), what, wanted, "name another file"));
+    }
+    Ok(opened)
+}
+
+fn contents(opened: File, file: &Path, wanted: &str) -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::new();
+    opened.take(FILE_MAX).read_to_end(&mut bytes).map_err(|error| unreadable(file, &error, wanted))?;
+    Ok(bytes)
+}
+
+fn unreadable(file: &Path, error: &io::Error, wanted: &str) -> Fault {
+    let fix = match error.kind() {
+        io::ErrorKind::NotFound => "correct the path; an authority is made by `exeat ca init`",
+        #[expect(clippy::wildcard_enum_match_arm, reason = "one kind of some forty")]
+        _ => "correct its permissions",
+    };
+    Fault::whole(&shown(file), format!("a file that cannot be read ({})", trouble(error.kind())), wanted, fix)
+}
+
+fn shown(file: &Path) -> String {
+    file.display().to_string()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::tls::make::{self, Wanted};
+
+    #[test]
+    fn a_key_is_its_readers_alone() {
+        let rows = [
+            (0o600, 7, 7, None),
+            (0o400, 7, 7, None),
+            (0o640, 7, 7, Some("its group may use")),
+            (0o604, 7, 7, Some("everyone on this machine may use")),
+            (0o644, 0, 0, Some("everyone on this machine may use")),
+            (0o640, 0, 0, Some("its group may use")),
+            (0o440, 0, 7, None),
+            (0o460, 0, 7, Some("its group may use")),
+            (0o444, 0, 7, Some("everyone on this machine may use")),
+        ];
+        for (mode, owner, user, wanted) in rows {
+            assert_eq!(exposed(mode, owner, user), wanted, "{mode:o} {owner} {user}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_files_is_told_at_once_with_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let inspect = Inspect { cert: folder.path().join("ca.pem"), key: folder.path().join("ca.key") };
+        let said = |inspect: &Inspect| -> Vec<String> {
+            let faults = authority(inspect, now).unwrap_err();
+            faults.iter().map(|fault| fault.to_string().replace(&folder.path().display().to_string(), "F")).collect()
+        };
+        let missing = "found a file that cannot be read (not found)";
+        let both = said(&inspect);
+        assert!(both.len() == 2 && both[0].starts_with("F/ca.pem: ") && both[1].starts_with("F/ca.key: "), "{both:?}");
+        assert!(both.iter().all(|line| line.contains("a file that cannot be read")), "{missing} {both:?}");
+        let made = make::authority(&Wanted { name: "one", days: 3, permit: &[], exclude: &[] }, now).unwrap();
+        std::fs::write(&inspect.cert, &made.certificate).unwrap();
+        std::fs::write(&inspect.key, &*made.key).unwrap();
+        std::fs::set_permissions(&inspect.key, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(
+            said(&inspect),
+            ["F/ca.key: found a key that everyone on this machine may use (mode 644); wanted the private key of the authority, which only \
+              exeat may read; fix: chmod 600 F/ca.key"]
+        );
+        std::fs::set_permissions(&inspect.key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(authority(&inspect, now).is_ok());
+        let folder_for_key = Inspect { key: folder.path().to_owned(), ..inspect };
+        assert!(said(&folder_for_key)[0].contains("no file but something else"));
+    }
+
+    #[test]
+    fn extra_roots_are_at_least_one_certificate() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("extra.pem");
+        let made = make::authority(&Wanted { name: "one", days: 3, permit: &[], exclude: &[] }, SystemTime::now()).unwrap();
+        for (text, wanted) in [
+            (String::new(), Err("no certificate")),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(), Err("a certificate that cannot be read")),
+            (format!("{0}{0}", made.certificate), Ok(2)),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(roots(&file).map(|all| all.len()).map_err(|fault| fault.found), wanted.map_err(str::to_owned));
+        }
+    }
+}
