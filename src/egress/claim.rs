@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::flood::neighbourhood;
 use super::interception::Speaks;
+use super::over::Over;
 use super::process::Ends;
 use super::record::{Front, TlsSeen};
 use super::trace::TraceParent;
@@ -64,6 +65,7 @@ pub(super) struct Tunnel {
     pub(super) speaks: Speaks,
     /// What was seen of TLS, where exeat terminates it.
     pub(super) tls: Option<TlsSeen>,
+    pub(super) over: Over,
 }
 
 impl Claim {

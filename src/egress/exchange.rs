@@ -189,12 +189,13 @@ async fn answered(
     request: Request<Upload>,
 ) -> Result<(Response<Incoming>, Parked), (Reason, Cause)> {
     let was_parked = matches!(line, Line::Parked(_));
-    let mut parked = shared(upstream, key, line).await?;
+    let mut parked = at_hand(line, &upstream.settings).await?;
     let speaks = parked.speaks();
     let sent = match send(&mut parked, fitted(request, way.attempt, speaks)).await {
         Err(Unsent { fault: _, request: Some(unsent) }) if was_parked => {
             let dialled = upstream.fresh(open, way).await?;
-            parked = shared(upstream, key, Line::Fresh(dialled)).await?;
+            let line = if let Some(key) = key { upstream.spoken(key, dialled).await? } else { Line::Fresh(dialled) };
+            parked = at_hand(line, &upstream.settings).await?;
             let speaks = parked.speaks();
             send(&mut parked, fitted(*unsent, way.attempt, speaks)).await
         }
@@ -203,16 +204,12 @@ async fn answered(
     Ok((sent.map_err(|unsent| broken(unsent.fault))?, parked))
 }
 
-/// A connection that HTTP is spoken on. One that carries several requests at a time is others' from here on, too.
-async fn shared(upstream: &Upstream, key: Option<&Key>, line: Line) -> Result<Parked, (Reason, Cause)> {
-    let parked = match line {
-        Line::Parked(parked) => return Ok(parked),
-        Line::Fresh(dialled) => ready(dialled, &upstream.settings).await.map_err(broken)?,
-    };
-    if let Some(key) = key {
-        upstream.pool.share(key, &parked);
+/// A connection that HTTP is spoken on.
+async fn at_hand(line: Line, settings: &UpstreamSettings) -> Result<Parked, (Reason, Cause)> {
+    match line {
+        Line::Parked(parked) | Line::Shared(parked) => Ok(parked),
+        Line::Fresh(dialled) => ready(dialled, settings).await.map_err(broken),
     }
-    Ok(parked)
 }
 
 struct Unsent {

@@ -6,6 +6,7 @@ use super::claim::{Claim, Objection, Tunnel, Who};
 use super::gate::Asker;
 use super::live::Live;
 use super::open::Open;
+use super::over::Over;
 use super::record::{Front, Outcome, TlsSeen};
 use super::tunnel::Receipt;
 use crate::policy::attempt::{Scheme, Sight};
@@ -21,6 +22,7 @@ pub struct Interception {
     asker: Asker,
     live: tokio::sync::Mutex<Live>,
     within: Within,
+    over: Over,
 }
 
 /// What is spoken on a connection.
@@ -52,7 +54,7 @@ impl Interception {
 
     fn new(open: Open, mut live: Live, within: Within) -> Self {
         live.looks();
-        Self { open, asker: live.asker().clone(), live: tokio::sync::Mutex::new(live), within }
+        Self { open, asker: live.asker().clone(), live: tokio::sync::Mutex::new(live), within, over: Over::default() }
     }
 
     /// The handshake with the agent is done, and this is spoken from here on. Without TLS it says nothing.
@@ -84,7 +86,7 @@ impl Interception {
             Within::Tls { seen, speaks } => (*speaks, Some(seen.clone())),
         };
         let (agent, instance) = (attempt.agent.clone(), attempt.instance.clone());
-        let tunnel = Tunnel { id: attempt.id, agent, instance, scheme: self.scheme(), speaks, tls };
+        let tunnel = Tunnel { id: attempt.id, agent, instance, scheme: self.scheme(), speaks, tls, over: self.over.clone() };
         let who = Who { evidence: who.evidence.clone(), ends: who.ends, tunnel: Some(tunnel) };
         let objection = named.as_ref().is_ok_and(|named| *named != attempt.destination).then_some(Objection::OtherHost);
         let wanted = named.map(|_same| attempt.destination.clone());
@@ -95,6 +97,11 @@ impl Interception {
     /// Resolves, with why, when the tunnel itself may go on no longer.
     pub async fn lost(&self) -> Reason {
         self.live.lock().await.lost().await
+    }
+
+    /// Tells the requests in it that it is cut: each ends as cut, for this reason, when it is polled next.
+    pub fn cut(&self, reason: Reason) {
+        self.over.reach(reason);
     }
 
     /// Ends the tunnel; its requests have ended their own attempts.

@@ -92,8 +92,17 @@ impl Live {
         self.doing.websocket = true;
     }
 
-    /// Resolves, with why, when the answer is no longer what it was admitted to.
+    /// Resolves, with why, when the answer is no longer what it was admitted to, or the tunnel it was found in is cut.
     pub(super) async fn lost(&mut self) -> Reason {
+        let Some(over) = self.asker.who.tunnel.as_ref().map(|tunnel| tunnel.over.clone()) else { return self.taken_back().await };
+        tokio::select! {
+            biased;
+            reason = self.taken_back() => reason,
+            reason = over.reached() => reason,
+        }
+    }
+
+    async fn taken_back(&mut self) -> Reason {
         loop {
             let left = self.until().map(|until| until.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO));
             if left == Some(Duration::ZERO)

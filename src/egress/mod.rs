@@ -15,6 +15,7 @@ mod live;
 mod look;
 mod mirrored;
 mod open;
+mod over;
 mod pool;
 mod process;
 pub mod record;

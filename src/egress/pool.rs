@@ -127,7 +127,11 @@ impl Parked {
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     parked: Mutex<HashMap<Key, Vec<Parked>>>,
+    turns: Mutex<HashMap<Key, Arc<Turn>>>,
 }
+
+/// Whose turn it is to dial what others may share.
+type Turn = tokio::sync::Mutex<()>;
 
 impl Pool {
     /// A pool, and the task that lets idle connections go for as long as it lives.
@@ -148,6 +152,13 @@ impl Pool {
             parked.remove(key);
         }
         taken
+    }
+
+    /// Where those wait who would dial the same.
+    pub(super) fn turn(&self, key: &Key) -> Arc<Turn> {
+        let mut turns = self.turns.lock();
+        turns.retain(|_key, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(key.clone()).or_default())
     }
 
     /// Lets others use a connection that carries several requests at a time.

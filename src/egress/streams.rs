@@ -55,7 +55,11 @@ async fn pump(
 ) -> Result<(), Side> {
     let mut buffer = vec![0; BUFFER].into_boxed_slice();
     loop {
-        let read = from.read(&mut buffer).await.map_err(|_broken| from_side)?;
+        let read = match from.read(&mut buffer).await {
+            // Many close TLS without saying so; what is within says by itself where it ends.
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => 0,
+            read => read.map_err(|_broken| from_side)?,
+        };
         if read == 0 {
             // A side that is gone already shows in the other direction.
             let _ = to.shutdown().await;

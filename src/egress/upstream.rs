@@ -22,6 +22,7 @@ use super::pool::{Key, OfferKey, Parked, Pool};
 use super::refusal::{Cause, NetworkFault, Refusal};
 use super::resolve::Resolver;
 use super::secure::{OriginStream, secured};
+use super::spoken::ready;
 use crate::policy::address::Guard;
 use crate::policy::attempt::{Attempt, Scheme};
 use crate::policy::decide::Grant;
@@ -97,8 +98,21 @@ pub(super) struct OriginSide {
 /// A fresh connection, or one that has carried requests before.
 #[derive(Debug)]
 pub(super) enum Line {
+    /// Nothing was said on it.
     Fresh(Dialled),
+    /// No request of this attempt's or another's was sent on it before.
+    Shared(Parked),
+    /// It may have ended without our knowing.
     Parked(Parked),
+}
+
+impl Line {
+    fn peer(&self) -> SocketAddr {
+        match self {
+            Line::Fresh(dialled) => dialled.peer,
+            Line::Shared(parked) | Line::Parked(parked) => parked.peer,
+        }
+    }
 }
 
 /// A connection on which nothing was said yet.
@@ -136,24 +150,54 @@ impl Upstream {
         let Permit { mut open, grant, mut live } = permit;
         let offer = offer(&live, &grant);
         let key = key(&live, &open, offer);
-        if let Some(parked) = key.as_ref().and_then(|key| self.parked(key, &grant)) {
-            open.address = Some(parked.peer);
-            live.connected_to(parked.peer.ip());
-            return Ok(Connected { open, grant, live, line: Line::Parked(parked), upstream: Arc::clone(self) });
-        }
         let attempt = live.attempt().clone();
         let connected = tokio::select! {
             // First, so that nothing is dialled once the answer is allow no longer.
             biased;
             reason = live.lost() => Err((reason, Cause::Plain)),
-            connected = self.fresh(&mut open, Way { grant: &grant, attempt: &attempt, offer }) => connected,
+            connected = self.line(&mut open, Way { grant: &grant, attempt: &attempt, offer }, key.as_ref()) => connected,
         };
-        let dialled = match connected {
-            Ok(dialled) => dialled,
+        let line = match connected {
+            Ok(line) => line,
             Err((reason, cause)) => return Err(open.refuse(reason, cause)),
         };
-        live.connected_to(dialled.peer.ip());
-        Ok(Connected { open, grant, live, line: Line::Fresh(dialled), upstream: Arc::clone(self) })
+        let peer = line.peer();
+        open.address = Some(peer);
+        live.connected_to(peer.ip());
+        Ok(Connected { open, grant, live, line, upstream: Arc::clone(self) })
+    }
+
+    /// A connection that was parked, or a fresh one. Who may come to share one waits while another dials it.
+    async fn line(&self, open: &mut Open, way: Way<'_>, key: Option<&Key>) -> Result<Line, (Reason, Cause)> {
+        let Some(key) = key else { return self.fresh(open, way).await.map(Line::Fresh) };
+        if let Some(parked) = self.parked(key, way.grant) {
+            return Ok(Line::Parked(parked));
+        }
+        let alone = || key.offer == OfferKey::Http1 || self.known.knows(&key.agent, &key.destination);
+        let mut turn = None;
+        if !alone() {
+            let turns = self.pool.turn(key);
+            turn = tokio::time::timeout(self.settings.connect_timeout, turns.lock_owned()).await.ok();
+            if let Some(parked) = self.parked(key, way.grant) {
+                return Ok(Line::Parked(parked));
+            }
+        }
+        if alone() {
+            turn = None;
+        }
+        let line = self.spoken(key, self.fresh(open, way).await?).await;
+        drop(turn);
+        line
+    }
+
+    /// What carries several requests at a time is ready, and others', before the first is sent over it.
+    pub(super) async fn spoken(&self, key: &Key, dialled: Dialled) -> Result<Line, (Reason, Cause)> {
+        if dialled.speaks == Speaks::Http1 {
+            return Ok(Line::Fresh(dialled));
+        }
+        let ready = ready(dialled, &self.settings).await.map_err(broken)?;
+        self.pool.share(key, &ready);
+        Ok(Line::Shared(ready))
     }
 
     /// A parked connection whose peer the grant covers.

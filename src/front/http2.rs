@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use futures_util::stream::FuturesUnordered;
 use http::header::CONNECTION;
 use hyper::rt::{Executor, Read, Write};
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -59,34 +58,15 @@ type Stream<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 #[derive(Clone)]
 struct Streams<'a> {
     new: mpsc::UnboundedSender<Stream<'a>>,
-    over: Arc<Over>,
+    over: CancellationToken,
     /// Streams begun so far, and those that are open.
     begun: Arc<AtomicUsize>,
     open: Arc<AtomicUsize>,
 }
 
-/// The end of the tunnel, and why.
-#[derive(Default)]
-struct Over {
-    reached: CancellationToken,
-    why: Mutex<Option<Reason>>,
-}
-
-impl Over {
-    fn reach(&self, why: Reason) {
-        *self.why.lock() = Some(why);
-        self.reached.cancel();
-    }
-
-    async fn why(&self) -> Reason {
-        self.reached.cancelled().await;
-        self.why.lock().unwrap_or(Reason::Internal)
-    }
-}
-
 impl<'a, F: Future<Output = ()> + Send + 'a> Executor<F> for Streams<'a> {
     fn execute(&self, served: F) {
-        let over = Arc::clone(&self.over);
+        let over = self.over.clone();
         let counted = Counted::new(self);
         let stream = async move {
             let _counted = counted;
@@ -97,11 +77,12 @@ impl<'a, F: Future<Output = ()> + Send + 'a> Executor<F> for Streams<'a> {
                 biased;
                 () = LANE.scope(Arc::clone(&lane), served) => {}
                 _reason = watching.cut() => return,
-                () = over.reached.cancelled() => return,
+                () = over.cancelled() => return,
             }
             let socket = lane.socket.lock().take();
             if let Some(socket) = socket {
-                socket.carry(over.why()).await;
+                // It hears itself of the end of its tunnel.
+                socket.carry(std::future::pending()).await;
             }
         };
         // Once nobody takes it the connection is over, and this stream with it.
@@ -131,7 +112,7 @@ pub(super) async fn serve(inside: &Inside<'_>, io: impl Read + Write + Unpin + S
     let ways = inside.line.ways;
     let (new, mut arriving) = mpsc::unbounded_channel();
     let mut running = FuturesUnordered::new();
-    let streams = Streams { new, over: Arc::default(), begun: Arc::default(), open: Arc::default() };
+    let streams = Streams { new, over: CancellationToken::new(), begun: Arc::default(), open: Arc::default() };
     let service = service_fn(move |request| async move {
         let lane = LANE.with(Arc::clone);
         let mut reply = inside.answer(request, &lane).await;
@@ -163,10 +144,13 @@ pub(super) async fn serve(inside: &Inside<'_>, io: impl Read + Write + Unpin + S
         }
     };
     if let InnerEnd::Cut(reason) = end {
-        streams.over.reach(reason);
-        // Each is told before its connection is gone, which would look as if the agent had left.
+        inside.interception.cut(reason);
+        streams.over.cancel();
+        // Each hears of it before its connection is gone, which would look as if the agent had left.
         while running.next().await.is_some() {}
     }
+    // What has ended in order with its connection is recorded so.
+    while let Some(Some(())) = running.next().now_or_never() {}
     end
 }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use http::{Request, Version};
 use hyper::body::{Body, Incoming};
 use hyper::rt::{Read, Write};
@@ -124,27 +125,34 @@ async fn one_by_one(inside: &Inside<'_>, io: impl Read + Write + Unpin + Send + 
     let end = {
         let service = service_fn(|request| async { Ok::<Reply, Infallible>(inside.answer(request, &lane).await) });
         let mut connection = pin!(builder(&ways.settings).serve_connection(io, service).with_upgrades());
+        let mut watched = pin!(watching.cut().fuse());
         let mut over = pin!(async {
             tokio::select! {
                 biased;
-                reason = watching.cut() => InnerEnd::Cut(reason),
                 reason = interception.lost() => InnerEnd::Cut(reason),
                 () = inside.line.gone() => InnerEnd::Broken,
             }
         });
-        let served = tokio::select! {
-            // The request before the tunnel, here and above: what is cut with its tunnel is recorded as cut.
-            biased;
-            served = connection.as_mut() => Ok(served),
-            end = over.as_mut() => Err(end),
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    served = connection => Ok(served),
-                    end = over => Err(end),
+        let mut ending = false;
+        let served = loop {
+            tokio::select! {
+                // The request before the tunnel: what is cut with its tunnel is recorded as cut.
+                biased;
+                served = connection.as_mut() => break Ok(served),
+                reason = watched.as_mut() => break Err(InnerEnd::Cut(reason)),
+                end = over.as_mut() => break Err(end),
+                () = stop.cancelled(), if !ending => {
+                    ending = true;
+                    connection.as_mut().graceful_shutdown();
                 }
             }
         };
+        if let Err(InnerEnd::Cut(reason)) = served {
+            interception.cut(reason);
+            // It hears of it before its connection is gone, which would look as if the agent had left.
+            let _ = connection.as_mut().now_or_never();
+            let _ = watched.as_mut().now_or_never();
+        }
         match served {
             Ok(Ok(())) if stop.is_cancelled() => InnerEnd::Cut(Reason::Internal),
             Ok(Ok(())) => InnerEnd::Closed,

@@ -1,5 +1,10 @@
 //! Inside TLS that exeat terminates: requests judged one by one, over HTTP/1.1 and HTTP/2, on the way in and on the way out.
 
+mod ends;
+mod sockets;
+mod streams;
+mod trust;
+
 use serde_json::{Value, json};
 
 use crate::support::dns::Reply;

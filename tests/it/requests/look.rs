@@ -60,9 +60,11 @@ fn tls_in_it_gets_an_alert_as_no_request_can_be_seen() {
         assert_eq!(open(&p0, &proxy).tls(&p0.authority, name).err(), Some(Some(AlertDescription::AccessDenied)), "{name}");
     }
     let records = proxy.settled();
-    for (record, name) in decided(&records, "rules.test").iter().zip(["rules.test", "other.test"]) {
+    let wanted = [("rules.test", "refused", "inspect"), ("other.test", "cut", "name-mismatch")];
+    for (record, (name, outcome, reason)) in decided(&records, "rules.test").iter().zip(wanted) {
         let end = ended(&records, &record["id"]);
-        assert_eq!((&end["outcome"], &end["reason"], &end["tls"]["sni"]), (&json!("refused"), &json!("inspect"), &json!(name)));
+        assert_eq!((&end["outcome"], &end["reason"], &end["tls"]["sni"]), (&json!(outcome), &json!(reason), &json!(name)));
+        assert_eq!(end["tls"]["inspected"], false);
     }
     assert!(!p0.site.dns.was_asked("rules.test") && p0.plain.connections().is_empty());
 }
