@@ -3,6 +3,7 @@
 pub mod export;
 mod files;
 pub mod freezing;
+pub mod inspection;
 mod kept;
 mod page;
 pub mod reload;
@@ -13,7 +14,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderValue;
@@ -25,8 +26,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::approval::store::StoreError;
 use crate::approval::{Books, HoldDesk, HoldSettings};
-use crate::config::Config;
 use crate::config::state::StateError;
+use crate::config::{Config, inspect};
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
 use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Spending, Upstream, UpstreamSettings};
 use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
@@ -34,6 +35,7 @@ use crate::journal::JournalError;
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
+use crate::policy::fault::Fault;
 use crate::telemetry::dial::Found;
 use crate::telemetry::metrics::AgentNames;
 use crate::telemetry::serve::{Readiness, Ready};
@@ -42,6 +44,7 @@ use crate::telemetry::{Metrics, Recording};
 use crate::tls::origin::OriginTls;
 use export::Exports;
 pub use files::raise_open_files;
+use inspection::Inspection;
 pub use kept::{Kept, store};
 
 /// How long open attempts may take to end once the process is told to stop.
@@ -95,6 +98,8 @@ pub struct InForce {
     pub desk: Arc<HoldDesk>,
     /// Where records go.
     pub recording: Arc<Recording>,
+    /// What looks inside TLS.
+    pub inspection: Arc<Inspection>,
 }
 
 /// How a policy comes into force.
@@ -139,6 +144,9 @@ pub enum StartError {
     /// What was spent today cannot be read.
     #[error("{0}")]
     Spending(String),
+    /// The extra roots cannot be read.
+    #[error("{0}")]
+    Roots(Fault),
     /// There are no name servers.
     #[error(transparent)]
     Resolver(#[from] NoResolver),
@@ -223,6 +231,10 @@ impl App {
         let gate = Gate::new(Arc::clone(&policy), company, settings);
         tasks.spawn(export::keep_finding(export::back_ends(config), bound.back_ends.clone(), stop.now.clone()));
         tasks.spawn(Arc::clone(&gate).keep_summing_up(stop.now.clone()));
+        let extra = config.upstream_ca.as_deref().map(inspect::roots).transpose().map_err(StartError::Roots)?.unwrap_or_default();
+        let inspection = Inspection::start(config, extra, SystemTime::now());
+        inspection.watch(&recording.metrics);
+        tasks.spawn(Arc::clone(&inspection).keep_telling(stop.now.clone()));
         let neck = neck(config, bound, Arc::clone(&gate), &stop)?;
         let front = FrontSettings {
             head: config.limits.head,
@@ -232,7 +244,7 @@ impl App {
             per_source: config.limits.per_source,
         };
         let ways = Ways::new(neck, recorder, front, stop.clone());
-        let in_force = InForce { policy, desk, recording };
+        let in_force = InForce { policy, desk, recording, inspection };
         in_force.record(None, "start", unread);
         let (exports, exported) = (TaskTracker::new(), CancellationToken::new());
         let exporting = Mutex::new(Some((exporting, in_force.beside(config, exported.clone()))));
@@ -305,7 +317,7 @@ impl InForce {
     }
 
     fn beside(&self, config: &Config, stop: CancellationToken) -> Beside {
-        let Self { policy: _, desk: _, recording } = self;
+        let Self { policy: _, desk: _, recording, inspection: _ } = self;
         let (state, metrics, written) = (config.state.clone(), Arc::clone(&recording.metrics), recording.written());
         Beside { state, metrics, recorder: Arc::clone(recording) as _, written, stop }
     }

@@ -139,6 +139,9 @@ impl Reloader {
         let held = self.held.lock();
         let mut readiness = held.standing.readiness();
         readiness.notes.extend(held.freezing.notes());
+        let Readiness { problems, notes } = self.in_force.inspection.readiness(SystemTime::now());
+        readiness.problems.extend(problems);
+        readiness.notes.extend(notes);
         readiness
     }
 
@@ -172,8 +175,8 @@ impl Reloader {
     }
 
     async fn moved_unseen(self: &Arc<Self>) -> bool {
-        let standing = self.standing();
-        tokio::task::spawn_blocking(move || !standing.is_current()).await.unwrap_or(true)
+        let (standing, inspection) = (self.standing(), Arc::clone(&self.in_force.inspection));
+        tokio::task::spawn_blocking(move || !standing.is_current() || !inspection.is_current()).await.unwrap_or(true)
     }
 
     /// Files are read where waiting for them keeps nobody waiting. `None` where the reading itself broke, which changes nothing.
@@ -188,6 +191,8 @@ impl Reloader {
         if let Some(watch) = &mut *self.watch.lock() {
             watch.renew();
         }
+        self.in_force.inspection.read_again(SystemTime::now());
+        self.in_force.inspection.write_trust();
         let before = self.standing();
         let next = Arc::new(before.next(SystemTime::now()));
         let result = next.since(&before);

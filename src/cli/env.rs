@@ -1,13 +1,17 @@
 //! `exeat env`: the variables that point a program at the proxy. They ask; only the network around a program makes it obey.
 
+pub(super) mod trust;
+
 use std::io::{Read, Write};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use super::Usage;
+use super::ca;
 use super::token::Streams;
 use crate::config::Config;
+use crate::config::trust as files;
 use crate::policy::destination::Destination;
 
 /// `exeat env`.
@@ -69,15 +73,39 @@ pub fn env<O: Write, E: Write>(args: &EnvArgs, config: &Config, streams: Streams
             format!("http://{}", reachable(config)?)
         }
     };
-    for (name, value) in variables(&url) {
-        match args.shell {
-            Shell::Bash => writeln!(out, "export {name}='{value}'")?,
-            Shell::Fish => writeln!(out, "set -gx {name} '{value}'")?,
-            Shell::Powershell => writeln!(out, "$env:{name} = '{value}'")?,
-            Shell::Dotenv => writeln!(out, "{name}={value}")?,
+    let mut variables = variables(&url);
+    if config.inspects() {
+        let folder = files::folder(&config.state);
+        crate::config::state::make(&config.state)?;
+        let trust = files::write(&folder, &ca::bundle::of(config, false)?).context("what clients are to trust cannot be written")?;
+        let said = |name: &str| std::env::var(name).ok();
+        if let Some(words) = trust::overruled(&trust, said) {
+            writeln!(err, "warning: {words}")?;
         }
+        variables.extend(trust::variables(&trust, said(trust::JAVA).as_deref()));
+    }
+    for (name, value) in variables {
+        writeln!(out, "{}", args.shell.line(name, &value).context("a path with a line break cannot be written for this shell")?)?;
     }
     Ok(())
+}
+
+impl Shell {
+    /// One variable; `None` where the shell cannot say the value.
+    fn line(self, name: &str, value: &str) -> Option<String> {
+        if value.contains(['\n', '\r', '\0']) {
+            return None;
+        }
+        Some(match self {
+            Shell::Bash => format!("export {name}='{}'", value.replace('\'', "'\\''")),
+            Shell::Fish => format!("set -gx {name} '{}'", value.replace('\\', "\\\\").replace('\'', "\\'")),
+            Shell::Powershell => format!("$env:{name} = '{}'", value.replace('\'', "''")),
+            // Readers of such files agree on bare values, and where there is a space or a quote on little else than single quotes.
+            Shell::Dotenv if !value.contains([' ', '"', '\'', '#', '$', '\\']) => format!("{name}={value}"),
+            Shell::Dotenv if !value.contains('\'') => format!("{name}='{value}'"),
+            Shell::Dotenv => return None,
+        })
+    }
 }
 
 /// Where a client on this machine reaches the first listener.
@@ -162,6 +190,22 @@ mod tests {
             (Shell::Dotenv, "HTTP_PROXY=http://127.0.0.1:3128"),
         ] {
             assert_eq!(printed(shell, None, &config(&[])).unwrap().lines().next(), Some(first));
+        }
+    }
+
+    #[test]
+    fn a_value_is_quoted_as_the_shell_reads_it() {
+        let rows = [
+            (Shell::Bash, "/a b/it's", Some(r"export X='/a b/it'\''s'")),
+            (Shell::Fish, r"/a\b/it's", Some(r"set -gx X '/a\\b/it\'s'")),
+            (Shell::Powershell, "/a b/it's", Some("$env:X = '/a b/it''s'")),
+            (Shell::Dotenv, "/a/b", Some("X=/a/b")),
+            (Shell::Dotenv, "/a b", Some("X='/a b'")),
+            (Shell::Dotenv, "/it's", None),
+            (Shell::Bash, "/a\nb", None),
+        ];
+        for (shell, value, wanted) in rows {
+            assert_eq!(shell.line("X", value).as_deref(), wanted, "{shell:?} {value}");
         }
     }
 

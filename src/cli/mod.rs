@@ -18,6 +18,7 @@ pub mod agents;
 pub mod approvals;
 pub mod approve;
 pub mod approver;
+pub mod ca;
 pub mod check;
 pub mod completions;
 pub mod deny;
@@ -151,6 +152,8 @@ enum Command {
     Agents(agents::AgentsArgs),
     /// Add, list or remove the people who may use page and API
     Approver(approver::ApproverArgs),
+    /// Make, show or hand out the certificate authority that exeat looks inside TLS with
+    Ca(ca::CaArgs),
     /// Print the environment that points clients at the proxy
     Env(env::EnvArgs),
     /// List the allowlists that come with exeat, or print one
@@ -257,6 +260,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(args) => issued(&args, &config, out),
         Command::Agents(args) => listed(&args, &config, out),
         Command::Approver(args) => wait_for(approver::run(args, &config, token::Streams { out, err: &mut io::stderr() })),
+        Command::Ca(args) => ca::run(&args, &config, token::Streams { out, err: &mut io::stderr() }),
         Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
         Command::Preset(args) => preset::run(&args, out).map(|()| ExitCode::SUCCESS),
         Command::Diff(args) => differences(&args, out),

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 use std::sync::Arc;
 
@@ -14,11 +17,11 @@ use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::loaded::{self, Loaded};
-use super::{Usage, env, freeze, terminal};
+use super::{Usage, ca, env, freeze, terminal};
 use crate::app::freezing::FrozenBy;
 use crate::app::{App, Bound, Kept};
 use crate::config::tokens::Token;
-use crate::config::{Admin, Config, Listen};
+use crate::config::{Admin, Config, Listen, trust};
 use crate::policy::Frozen;
 use crate::policy::allowlist::{Allowlist, Unlisted};
 use crate::policy::attempt::AgentId;
@@ -100,6 +103,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
         tell(&format!("exeat: {agent} is frozen by {by}: all it tries is refused"));
         policy = policy.with_frozen(Frozen::Everyone);
     }
+    let trusting = trusting(&config)?;
     let kept = Kept::passing(&config)?;
     let (app, ways) = App::start(&config, &bound, (policy, Vec::new()), kept)?;
     app.open(&ways, bound, Arc::new(Readiness::default));
@@ -123,7 +127,15 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
         tell(NOBODY);
     }
     let url = format!("http://{agent}:{}@{address}", token.expose());
-    let status = command(&args.command, &url, signals).await;
+    let (folder, trusting) = trusting.unzip();
+    let variables = env::variables(&url).into_iter().chain(trusting.into_iter().flatten());
+    let status = command(&args.command, variables.collect(), signals).await;
+    drop(folder);
+    said_at_the_end(&app, &unasked, status).await
+}
+
+/// Ends the proxy, and says what came of it.
+async fn said_at_the_end(app: &App, unasked: &terminal::Unasked, status: Result<ExitStatus, NotRun>) -> anyhow::Result<ExitCode> {
     // The command's own code stands: what is wrong with the journal is in the log.
     app.end().await;
     match status {
@@ -139,6 +151,40 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
             // As shells say it.
             Ok(ExitCode::from(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }))
         }
+    }
+}
+
+type Variables = Vec<(&'static str, String)>;
+
+/// What makes the command's clients trust exeat's authority, where there is one.
+fn trusting(config: &Config) -> anyhow::Result<Option<(Folder, Variables)>> {
+    if !config.inspects() {
+        return Ok(None);
+    }
+    let folder = Folder::new()?;
+    let trust = trust::write(&folder.0, &ca::bundle::of(config, false)?).context("what the command is to trust cannot be written")?;
+    let said = |name: &str| std::env::var(name).ok();
+    if let Some(words) = env::trust::overruled(&trust, said) {
+        tell(&format!("exeat: {words}"));
+    }
+    let variables = env::trust::variables(&trust, said(env::trust::JAVA).as_deref());
+    Ok(Some((folder, variables)))
+}
+
+/// A folder of this run's own, gone with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> io::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("exeat-run-{}", uuid::Uuid::now_v7()));
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -189,12 +235,12 @@ struct NotRun {
     error: io::Error,
 }
 
-async fn command(words: &[OsString], url: &str, signals: Signals) -> Result<ExitStatus, NotRun> {
+async fn command(words: &[OsString], variables: Variables, signals: Signals) -> Result<ExitStatus, NotRun> {
     let program = words.first().cloned().unwrap_or_default();
-    spawned(words, url, signals).await.map_err(|error| NotRun { program, error })
+    spawned(words, variables, signals).await.map_err(|error| NotRun { program, error })
 }
 
-async fn spawned(words: &[OsString], url: &str, mut signals: Signals) -> io::Result<ExitStatus> {
+async fn spawned(words: &[OsString], variables: Variables, mut signals: Signals) -> io::Result<ExitStatus> {
     let (program, arguments) = words.split_first().ok_or(io::ErrorKind::NotFound)?;
     let mut command = Command::new(program);
     command.args(arguments);
@@ -203,7 +249,7 @@ async fn spawned(words: &[OsString], url: &str, mut signals: Signals) -> io::Res
             command.env_remove(name);
         }
     }
-    command.envs(env::variables(url));
+    command.envs(variables);
     let mut child = command.spawn()?;
     loop {
         tokio::select! {

@@ -55,6 +55,11 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
 
     let (app, ways) = App::start(&config, &bound, (policy, loaded.standing.told()), kept)?;
     let not_in_force = loaded.standing.not_in_force();
+    let inspection = Arc::clone(&app.in_force.inspection);
+    for fault in inspection.faults() {
+        writeln!(io::stderr(), "error: {fault}")?;
+    }
+    inspection.write_trust();
     let page = bound.admin.take();
     let reloading = Reloader::new(app.in_force.clone(), loaded.standing, tokens, freezing);
     let (reloader, api) = policy_of(&app, (&config, store), reloading, hang_ups)?;

@@ -53,16 +53,17 @@ impl DraftInspect {
     }
 }
 
-pub(super) fn inspect(mut table: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
-    // A variable says one of them alone, so that both are there is asked at the end.
-    let inspect = &mut draft.inspect;
-    inspect.cert = path(&mut table, "ca_cert", origin).or(inspect.cert.take());
-    inspect.key = path(&mut table, "ca_key", origin).or(inspect.key.take());
-}
-
-pub(super) fn upstream(mut table: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
-    table.not_yet(&["proxy", "resolve"]);
-    draft.upstream_ca = path(&mut table, "ca", origin).or(draft.upstream_ca.take());
+pub(super) fn read(root: &mut Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
+    if let Some(mut table) = root.table("inspect") {
+        // A variable says one of them alone, so that both are there is asked at the end.
+        let inspect = &mut draft.inspect;
+        inspect.cert = path(&mut table, "ca_cert", origin).or(inspect.cert.take());
+        inspect.key = path(&mut table, "ca_key", origin).or(inspect.key.take());
+    }
+    if let Some(mut table) = root.table("upstream") {
+        table.not_yet(&["proxy", "resolve"]);
+        draft.upstream_ca = path(&mut table, "ca", origin).or(draft.upstream_ca.take());
+    }
 }
 
 /// Reads the authority; the faults name the files.
@@ -80,7 +81,8 @@ pub fn roots(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let wrong = |found: &str| {
         Fault::whole(&shown(file), found, "one certificate or several, in PEM", "write the certificates of the authorities of your servers")
     };
-    let all: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| wrong("a text that is no PEM, or is cut off"))?;
+    let all: Vec<_> =
+        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| wrong("a text that is no PEM, or is cut off"))?;
     let mut store = rustls::RootCertStore::empty();
     for certificate in &all {
         store.add(certificate.clone()).map_err(|_| wrong("a certificate that cannot be read"))?;
@@ -145,11 +147,8 @@ fn contents(opened: File, file: &Path, wanted: &str) -> Result<Vec<u8>, Fault> {
 }
 
 fn unreadable(file: &Path, error: &io::Error, wanted: &str) -> Fault {
-    let fix = match error.kind() {
-        io::ErrorKind::NotFound => "correct the path; an authority is made by `exeat ca init`",
-        #[expect(clippy::wildcard_enum_match_arm, reason = "one kind of some forty")]
-        _ => "correct its permissions",
-    };
+    let missing = error.kind() == io::ErrorKind::NotFound;
+    let fix = if missing { "correct the path; an authority is made by `exeat ca init`" } else { "correct its permissions" };
     Fault::whole(&shown(file), format!("a file that cannot be read ({})", trouble(error.kind())), wanted, fix)
 }
 
@@ -202,8 +201,10 @@ mod tests {
         std::fs::set_permissions(&inspect.key, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(
             said(&inspect),
-            ["F/ca.key: found a key that everyone on this machine may use (mode 644); wanted the private key of the authority, which only \
-              exeat may read; fix: chmod 600 F/ca.key"]
+            [
+                "F/ca.key: found a key that everyone on this machine may use (mode 644); wanted the private key of the authority, which only \
+              exeat may read; fix: chmod 600 F/ca.key"
+            ]
         );
         std::fs::set_permissions(&inspect.key, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert!(authority(&inspect, now).is_ok());

@@ -11,6 +11,7 @@ pub mod lint;
 mod read;
 pub mod state;
 pub mod tokens;
+pub mod trust;
 mod variables;
 
 use std::net::SocketAddr;
@@ -251,6 +252,8 @@ mod tests {
                 quiet_after_deny: 600 * second,
             },
             dns: Dns { servers: Vec::new(), timeout: 5 * second },
+            inspect: None,
+            upstream_ca: None,
             never: Vec::new(),
             limits: Limits {
                 head: 32_768,
@@ -315,6 +318,11 @@ connections = 5
 per_agent = 6
 per_source = 7
 refusal_records = "8/s"
+[inspect]
+ca_cert = "certs/ca.pem"
+ca_key = "/ca.key"
+[upstream]
+ca = "extra.pem"
 [journal]
 durability = "disk"
 segment = "1GiB"
@@ -366,6 +374,8 @@ file = "/var/log/ocsf.jsonl"
                 servers: vec!["10.0.0.2:53".parse().unwrap(), "[fd00::2]:5353".parse().unwrap(), "[fd00::3]:53".parse().unwrap()],
                 timeout: second / 4,
             },
+            inspect: Some(Inspect { cert: "/etc/x/certs/ca.pem".into(), key: "/ca.key".into() }),
+            upstream_ca: Some("/etc/x/extra.pem".into()),
             never: vec!["10.96.0.1/32".parse().unwrap(), "fd00::/8".parse().unwrap()],
             limits: Limits {
                 head: 8192,

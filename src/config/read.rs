@@ -95,12 +95,7 @@ pub(super) fn read(mut root: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) 
         }
         set(&mut draft.dns.timeout, duration(&mut table, "timeout", MILLI, MINUTE));
     }
-    if let Some(table) = root.table("inspect") {
-        inspect::inspect(table, origin, draft);
-    }
-    if let Some(table) = root.table("upstream") {
-        inspect::upstream(table, origin, draft);
-    }
+    inspect::read(&mut root, origin, draft);
     if let Some(mut table) = root.table("guard")
         && let Some(item) = table.take("never")
     {

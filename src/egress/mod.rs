@@ -33,12 +33,12 @@ mod upstream;
 mod watch;
 mod websocket;
 
+pub use crate::tls::origin::CertificateFault;
 pub use body::{Broken, RecordedBody};
 pub use budget::{Budget, Exhausted, Ledger, Spending, Spent};
 pub use claim::{Claim, Objection};
 pub use exchange::{Answer, Exchanged};
 pub use flood::neighbourhood;
-pub use crate::tls::origin::CertificateFault;
 pub use gate::{Admission, Company, Gate, GateSettings, Permit};
 pub use interception::{InnerEnd, Interception, Speaks};
 pub use look::{Peek, Unseen};

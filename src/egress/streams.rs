@@ -23,12 +23,7 @@ enum Side {
 }
 
 /// Carries bytes until both directions have ended, one breaks, or nothing moves for `idle`.
-pub(super) async fn relay(
-    agent: Box<dyn Bytewise>,
-    (early, origin): (Bytes, OriginStream),
-    carried: &Carried,
-    idle: Duration,
-) -> Relayed {
+pub(super) async fn relay(agent: Box<dyn Bytewise>, (early, origin): (Bytes, OriginStream), carried: &Carried, idle: Duration) -> Relayed {
     let ((from_agent, to_agent), (from_origin, to_origin)) = (tokio::io::split(agent), tokio::io::split(origin));
     let both = async {
         let up = pump((from_agent, Side::Agent), (to_origin, Side::Origin), carried, Carried::count_up);

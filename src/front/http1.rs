@@ -181,8 +181,11 @@ async fn answer(
 ) -> Reply {
     let claim = head::claim(&request, peer, door, &line.ways.via);
     let (tunnel, upgrade) = (request.method() == Method::CONNECT, wants_upgrade(&request));
-    let replied =
-        if tunnel { connect::open(request, claim, line, &state.handoff).await } else { forward::exchange(request, claim, (line, lane)).await };
+    let replied = if tunnel {
+        connect::open(request, claim, line, &state.handoff).await
+    } else {
+        forward::exchange(request, claim, (line, lane)).await
+    };
     state.heard.take();
     state.refused_tunnel.store(tunnel && replied.is_err(), Ordering::Relaxed);
     replied.unwrap_or_else(|refusal| refused(&refusal, upgrade))

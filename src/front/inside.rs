@@ -45,8 +45,7 @@ pub(super) struct Inside<'a> {
 pub(super) async fn plain(interception: Interception, agent: AgentSide, around: Around<'_>) {
     let AgentSide { early, stream } = agent;
     let wire = Wire::new(early, stream.clone(), Heard::default(), around.seat.ways().settings.idle);
-    let inside =
-        Inside { interception: &interception, line: Line::new(around.seat.ways(), &stream, around.seat), peer: around.peer };
+    let inside = Inside { interception: &interception, line: Line::new(around.seat.ways(), &stream, around.seat), peer: around.peer };
     let end = one_by_one(&inside, wire, &around.stop).await;
     drop(inside);
     finish(interception, end).await;

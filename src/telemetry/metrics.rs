@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use prometheus::proto::MetricFamily;
+use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use crate::egress::record::Ruling;
@@ -32,11 +32,14 @@ use exemplar::Exemplars;
 pub(super) use exemplar::{Exemplar, Place};
 pub use format::Format;
 use kept::{Maker, Times};
+use sampled::{Figure, Sampled};
 
 const DECISIONS: &str = "exeat_decisions_total";
 
 /// Reasons to refuse that are no word of the policy: exeat could not do its part.
 const FAILED_CLOSED: [Reason; 2] = [Reason::Internal, Reason::Overloaded];
+
+const AUTHORITY: &[Figure] = &[("exeat_ca_not_after_seconds", "When the certificate authority of inspection ends.", MetricType::GAUGE)];
 
 const DECISION_BUCKETS: [f64; 12] = [1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 5e-3, 2.5e-2, 0.1];
 const ADDED_BUCKETS: [f64; 13] = [5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.5, 2.5];
@@ -147,7 +150,12 @@ impl Metrics {
         self.sample(disk::disk(journal, most));
     }
 
-    fn sample(&self, sampled: sampled::Sampled) {
+    /// Shows when the certificate authority ends, in seconds since 1970, while there is one.
+    pub fn watch_authority(&self, not_after: impl Fn() -> Option<u64> + Send + Sync + 'static) {
+        self.sample(Sampled::new(AUTHORITY, move || vec![not_after().map(process::as_figure)]));
+    }
+
+    fn sample(&self, sampled: Sampled) {
         // A second journal would be of another process.
         let _ = self.registry.register(Box::new(sampled));
     }

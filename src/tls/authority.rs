@@ -131,6 +131,11 @@ impl Authority {
         self.ca.certificate()
     }
 
+    /// Every certificate that clients are to trust, the signer first.
+    pub fn certificates(&self) -> &[Certified] {
+        self.ca.certificates()
+    }
+
     /// When the authority ends, and with it every inspection.
     pub fn not_after(&self) -> SystemTime {
         self.ca.not_after()

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rcgen::{KeyPair, PublicKeyData};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{PemObject, SectionKind};
+use sha2::{Digest as _, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
@@ -208,6 +209,16 @@ impl Certified {
         self.subject == self.issuer
     }
 
+    /// SHA-256 of the certificate, in hexadecimal: what people compare.
+    pub fn fingerprint(&self) -> String {
+        data_encoding::HEXLOWER.encode(&Sha256::digest(&self.der))
+    }
+
+    /// Whether the PEM text holds its private key.
+    pub fn belongs_to(&self, key_pem: &[u8]) -> bool {
+        private_key(key_pem).is_ok_and(|key| self.public_key == key.der_bytes())
+    }
+
     fn check_signer(&self, now: SystemTime) -> Result<(), AuthorityFault> {
         let wanted = "an authority that is valid today";
         if now > self.not_after {
@@ -284,10 +295,9 @@ fn chain(all: &[Certified]) -> Result<Vec<CertificateDer<'static>>, AuthorityFau
 }
 
 fn key_id(x509: &X509Certificate<'_>) -> Option<Vec<u8>> {
-    x509.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
-        #[expect(clippy::wildcard_enum_match_arm, reason = "one extension of some thirty")]
-        _ => None,
+    x509.iter_extensions().find_map(|extension| {
+        let ParsedExtension::SubjectKeyIdentifier(id) = extension.parsed_extension() else { return None };
+        Some(id.0.to_vec())
     })
 }
 

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose, NameConstraints,
-    PKCS_ECDSA_P256_SHA256, SerialNumber,
+    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose,
+    NameConstraints, PKCS_ECDSA_P256_SHA256, SerialNumber,
 };
 use zeroize::Zeroizing;
 
@@ -116,7 +116,8 @@ mod tests {
     fn what_is_permitted_in_part_leaves_no_other_kind_free() {
         let name = |text: &str| Subtree::Name(text.to_owned());
         let net = |text: &str| Subtree::Network(text.parse().unwrap());
-        let rows: [(&[Subtree], &[Subtree], &[&str], &[&str]); 4] = [
+        type Row<'a> = (&'a [Subtree], &'a [Subtree], &'a [&'a str], &'a [&'a str]);
+        let rows: [Row<'_>; 4] = [
             (&[name("a.test")], &[], &["a.test", "b.a.test"], &["b.test", "192.0.2.1", "[2001:db8::1]"]),
             (&[net("192.0.2.0/24")], &[], &["192.0.2.1"], &["a.test", "198.51.100.1", "[2001:db8::1]"]),
             (&[name("a.test"), net("192.0.2.0/24")], &[], &["a.test", "192.0.2.1"], &["b.test", "198.51.100.1", "[2001:db8::1]"]),

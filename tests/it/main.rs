@@ -6,6 +6,7 @@
 
 mod addresses;
 mod admin;
+mod authority;
 mod browser;
 mod budgets;
 mod canaries;

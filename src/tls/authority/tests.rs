@@ -243,19 +243,17 @@ fn everything(network: IpNet) -> GeneralSubtree {
 }
 
 fn shown(name: &GeneralName<'_>) -> String {
-    match name {
-        GeneralName::DNSName(name) => format!("DNSName({name})"),
-        GeneralName::IPAddress(bytes) => {
-            format!("IPAddress({})", bytes.iter().map(ToString::to_string).collect::<Vec<_>>().join("."))
-        }
-        other => panic!("{other:?}"),
+    if let GeneralName::DNSName(name) = name {
+        return format!("DNSName({name})");
     }
+    let GeneralName::IPAddress(bytes) = name else { panic!("{name:?}") };
+    format!("IPAddress({})", bytes.iter().map(ToString::to_string).collect::<Vec<_>>().join("."))
 }
 
 fn authority_key_id(x509: &X509Certificate<'_>) -> Option<Vec<u8>> {
-    x509.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0.to_vec()),
-        _ => None,
+    x509.iter_extensions().find_map(|extension| {
+        let ParsedExtension::AuthorityKeyIdentifier(id) = extension.parsed_extension() else { return None };
+        id.key_identifier.as_ref().map(|id| id.0.to_vec())
     })
 }
 

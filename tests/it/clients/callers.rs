@@ -1,5 +1,6 @@
-//! The clients of the matrix: how each is called, and how much of what it prints is worth showing. Each is called with nothing but the variables
-//! that `exeat env` prints, its own switches for where to fetch from, and where it can be told, no tries after the first.
+//! The clients of the matrix: how each is called, and how much of what it prints is worth showing. Each is called with the variables that
+//! `exeat env` prints and its own switches for where to fetch from; where it can be told, with no tries after the first; and what reads no variable for
+//! its proxy or its roots is told them by a switch.
 
 use std::path::PathBuf;
 
@@ -170,6 +171,12 @@ public class Fetch {
 }
 ";
 
+/// Java has system properties for a proxy, and none for its credentials.
+const JAVA_PROXY: &str = "address=${https_proxy##*[/@]}; options=\"-Dhttps.proxyHost=${address%:*} -Dhttps.proxyPort=${address##*:}\"";
+
+const MAVEN: &str =
+    "mvn -q -B -Dmaven.repo.local=\"$0/local\" -Dmaven.wagon.http.retryHandler.count=0 -f \"$0/pom.xml\" validate && echo fetched";
+
 /// All rows.
 pub(super) const CALLERS: &[Caller] = &[
     Caller {
@@ -183,7 +190,9 @@ pub(super) const CALLERS: &[Caller] = &[
     Caller {
         name: "wget",
         version: || "wget --version | head -n1 | cut -d' ' -f3".into(),
-        argv: |world, host| words(["wget", "-nv", "-O", "-", "--tries=1", &secure(world, host, "/page")]),
+        argv: |world, host| {
+            shell("exec wget -nv -O - --tries=1 --ca-certificate=\"$SSL_CERT_FILE\" \"$0\"", &[&secure(world, host, "/page")])
+        },
         success: "the page",
         lines: (1, ""),
         has_credentials: true,
@@ -382,7 +391,7 @@ pub(super) const CALLERS: &[Caller] = &[
             std::fs::create_dir_all(folder.join("archives/partial")).unwrap();
             let source = format!("deb [trusted=yes] {} ./\n", secure(world, host, "/apt/"));
             std::fs::write(folder.join("sources.list"), source).unwrap();
-            let script = "apt-get -q update -o Dir::Etc::SourceList=\"$0/sources.list\" -o Dir::Etc::SourceParts=- -o Dir::State=\"$0\" -o Dir::Cache=\"$0\" \
+            let script = "apt-get -q update -o Acquire::https::CAInfo=\"$SSL_CERT_FILE\" -o Dir::Etc::SourceList=\"$0/sources.list\" -o Dir::Etc::SourceParts=- -o Dir::State=\"$0\" -o Dir::Cache=\"$0\" \
                           -o Dir::State::status=/dev/null -o APT::Sandbox::User=root -o Acquire::Retries=0 -o Acquire::Languages=none && apt-cache dumpavail -o Dir::State=\"$0\" -o Dir::Cache=\"$0\" -o Dir::State::status=/dev/null -o Dir::Etc::SourceList=\"$0/sources.list\" -o Dir::Etc::SourceParts=- | grep Package:";
             shell(script, &[&folder.display().to_string()])
         },
@@ -407,7 +416,7 @@ pub(super) const CALLERS: &[Caller] = &[
         argv: |world, host| {
             let source = world.fresh("java").join("Fetch.java");
             std::fs::write(&source, JAVA).unwrap();
-            words(["java", &source.display().to_string(), &web(world, host, "/page")])
+            shell(&format!("{JAVA_PROXY}; exec java $options \"$0\" \"$1\""), &[&source.display().to_string(), &web(world, host, "/page")])
         },
         success: "HTTP_2 200 the page",
         lines: (1, ""),
@@ -425,10 +434,7 @@ pub(super) const CALLERS: &[Caller] = &[
                  <artifactId>own</artifactId><packaging>pom</packaging><repositories><repository><id>central</id><url>{repository}</url></repository></repositories></project>"
             );
             std::fs::write(folder.join("pom.xml"), pom).unwrap();
-            shell(
-                "mvn -q -B -Dmaven.repo.local=\"$0/local\" -Dmaven.wagon.http.retryHandler.count=0 -f \"$0/pom.xml\" validate && echo fetched",
-                &[&folder.display().to_string()],
-            )
+            shell(&format!("{JAVA_PROXY}; export MAVEN_OPTS=\"$options\"; {MAVEN}"), &[&folder.display().to_string()])
         },
         success: "fetched",
         lines: (1, "Could not transfer"),

@@ -92,7 +92,6 @@ fn command(caller: &Caller, world: &World, proxy: &Proxy, host: &str) -> Command
         let (name, value) = line.split_once('=').unwrap();
         command.env(name, value);
     }
-    trust(&mut command, world, &url);
     for (name, value) in [
         ("GIT_TERMINAL_PROMPT", "0"),
         ("GIT_CONFIG_NOSYSTEM", "1"),
@@ -113,34 +112,6 @@ fn command(caller: &Caller, world: &World, proxy: &Proxy, host: &str) -> Command
     command.env("NODE_PATH", node_modules()).env("CARGO_HOME", home.join("cargo")).env("HOME", home);
     command.args(&argv[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
-}
-
-fn trust(command: &mut Command, world: &World, url: &str) {
-    for name in [
-        "CURL_CA_BUNDLE",
-        "SSL_CERT_FILE",
-        "REQUESTS_CA_BUNDLE",
-        "PIP_CERT",
-        "GIT_SSL_CAINFO",
-        "NODE_EXTRA_CA_CERTS",
-        "CARGO_HTTP_CAINFO",
-        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
-    ] {
-        command.env(name, &world.ca);
-    }
-    let (store, wgetrc, apt) = (world.site.path().join("trust.p12"), world.site.path().join("wgetrc"), world.site.path().join("apt.conf"));
-    if !store.exists() {
-        let arguments = ["-importcert", "-noprompt", "-storetype", "PKCS12", "-storepass", "changeit", "-alias", "ca", "-file"];
-        Command::new("keytool").args(arguments).arg(&world.ca).arg("-keystore").arg(&store).output().unwrap();
-        std::fs::write(&wgetrc, format!("ca_certificate = {}\n", world.ca.display())).unwrap();
-        std::fs::write(&apt, format!("Acquire::https::CAInfo \"{}\";\n", world.ca.display())).unwrap();
-    }
-    let (host, port) = url.rsplit(['/', '@']).next().unwrap().split_once(':').unwrap();
-    let options = format!(
-        "-Dhttps.proxyHost={host} -Dhttps.proxyPort={port} -Djavax.net.ssl.trustStore={} -Djavax.net.ssl.trustStorePassword=changeit",
-        store.display()
-    );
-    command.env("JAVA_TOOL_OPTIONS", options).env("WGETRC", wgetrc).env("APT_CONFIG", apt);
 }
 
 /// Says yes to every question until all clients have ended.

@@ -51,6 +51,7 @@ impl World {
         for name in ["*.listed.test", "*.blocked.test", "*.held.test"] {
             site.dns.script(name, [Reply::to(["127.0.0.1"])]);
         }
+        site.inspecting(&authority, &authority);
         let tables = tables(plain.port(), secure.port(), web.port());
         site.agent("a", "unlisted = \"hold\"\naddresses = [\"127.0.0.0/8\"]", &tables);
         let ca = authority.write(site.path());

@@ -35,7 +35,9 @@ fn secure(world: &World, proxy: &Proxy) -> TlsTalk {
 
 fn upgrade(world: &World) -> String {
     let host = format!("{HOST}:{}", world.web.port());
-    format!("GET /ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n")
+    format!(
+        "GET /ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+    )
 }
 
 fn extended(world: &World, protocol: &'static str) -> http::Request<Flow> {
@@ -151,7 +153,10 @@ fn an_origin_that_proves_nothing_opens_no_socket() {
     let world = World::new("");
     let identity = Authority::present(&world.origins, &crate::support::tls::Terms { alpn: H1, ..crate::support::tls::Terms::of(&[HOST]) });
     let liar = Origin::https(&identity, |_| {
-        let head = format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n", accept(KEY));
+        let head = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
+            accept(KEY)
+        );
         vec![Step::Send(head.into()), Step::Echo]
     });
     let local = format!("port = [{}]\naddresses = [\"127.0.0.0/8\"]", liar.port());

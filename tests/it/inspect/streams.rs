@@ -124,7 +124,9 @@ fn trailers_pass_both_ways_without_what_frames_routes_or_authorises() {
             let fed = async {
                 tap.send("body").await;
                 let mut trailers = HeaderMap::new();
-                for (name, value) in [("authorization", "x"), ("content-length", "9"), ("host", "evil.test"), ("set-cookie", "a"), ("x-sum", "1")] {
+                for (name, value) in
+                    [("authorization", "x"), ("content-length", "9"), ("host", "evil.test"), ("set-cookie", "a"), ("x-sum", "1")]
+                {
                     trailers.insert(name, value.parse().unwrap());
                 }
                 tap.trailers(trailers).await;

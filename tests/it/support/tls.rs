@@ -155,6 +155,11 @@ impl Identity {
         self.0.clone()
     }
 
+    /// One that another authority made.
+    pub(crate) fn of(config: Arc<ServerConfig>) -> Self {
+        Self(config)
+    }
+
     /// The server's side of a handshake.
     pub(crate) fn accept(&self) -> ServerConnection {
         ServerConnection::new(self.0.clone()).unwrap()
