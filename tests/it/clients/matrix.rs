@@ -90,7 +90,7 @@ fn command(caller: &Caller, world: &World, proxy: &Proxy, host: &str) -> Command
     };
     for line in proxy.said(&["env", "--shell", "dotenv", "--url", &url]).lines() {
         let (name, value) = line.split_once('=').unwrap();
-        command.env(name, value);
+        command.env(name, value.trim_matches('\''));
     }
     for (name, value) in [
         ("GIT_TERMINAL_PROMPT", "0"),

@@ -143,6 +143,8 @@ class Conn:
                 return status, str(seen)
             if seen.kind == DATA:
                 length += len(seen.payload)
+                if status and status >= 500:
+                    raise AssertionError(f"{status} {seen.payload[:400]!r}")
             if seen.kind in (DATA, HEADERS) and seen.flags & END_STREAM:
                 return status, length
 

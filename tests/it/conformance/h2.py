@@ -812,7 +812,7 @@ if __name__ == "__main__":
     for name in ["proxy", "credentials", "ca", "host", "port", "only"]:
         parser.add_argument("--" + name)
     parser.add_argument("--patience", type=float, default=3.0)
-    ways = parser.parse_args()
+    parser.parse_args(namespace=ways)
     ways.port = int(ways.port)
     chosen = [entry for entry in CASES if not ways.only or ways.only in entry[0] + " " + entry[1]]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
