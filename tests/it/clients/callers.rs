@@ -20,6 +20,8 @@ pub(super) struct Caller {
     pub(super) lines: (usize, &'static str),
     /// Whether it can prove which agent it is; who cannot goes to a listener that is an agent's own.
     pub(super) has_credentials: bool,
+    /// Whether it opens a WebSocket.
+    pub(super) is_socket: bool,
 }
 
 /// Where `.ci/run` puts Node's packages.
@@ -186,6 +188,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "the page",
         lines: (1, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "wget",
@@ -196,6 +199,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "the page",
         lines: (1, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "git",
@@ -207,6 +211,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "cloned",
         lines: (1, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "pip",
@@ -233,6 +238,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "Successfully downloaded exeat-hello",
         lines: (3, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "uv",
@@ -260,6 +266,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "+ exeat-hello==1.0",
         lines: (2, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "Python urllib",
@@ -268,6 +275,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "the page",
         lines: (2, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "requests",
@@ -276,6 +284,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "200 OK the page",
         lines: (1, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "httpx",
@@ -284,6 +293,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "HTTP/2 200 the page",
         lines: (1, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "aiohttp",
@@ -292,6 +302,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "200 OK the page",
         lines: (1, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "websockets",
@@ -300,6 +311,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "the page",
         lines: (1, ""),
         has_credentials: true,
+        is_socket: true,
     },
     Caller {
         name: "grpcio",
@@ -308,6 +320,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "['the page', 'the end']",
         lines: (1, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "Node https",
@@ -316,6 +329,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "200 OK the page",
         lines: (1, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "Node http2",
@@ -324,6 +338,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "200 the page",
         lines: (1, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "undici",
@@ -332,6 +347,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "200 the page",
         lines: (1, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "ws",
@@ -340,6 +356,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "the page",
         lines: (1, ""),
         has_credentials: true,
+        is_socket: true,
     },
     Caller {
         name: "npm",
@@ -352,6 +369,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "added 1 package",
         lines: (3, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "cargo",
@@ -369,6 +387,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "Downloaded exeat-hello v1.0.0",
         lines: (2, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "go",
@@ -381,6 +400,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "fetched",
         lines: (2, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "apt",
@@ -398,6 +418,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "Package: exeat-hello",
         lines: (1, "W: Failed to fetch"),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "skopeo",
@@ -409,6 +430,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "\"Digest\": \"sha256:",
         lines: (1, ""),
         has_credentials: true,
+        is_socket: false,
     },
     Caller {
         name: "Java HttpClient",
@@ -421,6 +443,7 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "HTTP_2 200 the page",
         lines: (1, ""),
         has_credentials: false,
+        is_socket: false,
     },
     Caller {
         name: "Maven",
@@ -439,5 +462,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "fetched",
         lines: (1, "Could not transfer"),
         has_credentials: false,
+        is_socket: false,
     },
 ];

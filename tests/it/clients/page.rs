@@ -91,8 +91,8 @@ const COLUMNS: &str = "| client | version | exit | the last it prints |\n| --- |
 fn rows(page: &str, heading: &str) -> (usize, usize) {
     let title = page.find(&format!("{heading}\n")).unwrap_or_else(|| panic!("no {heading:?} in docs/clients.md"));
     let begin = title + page[title..].find(COLUMNS).unwrap_or_else(|| panic!("no table under {heading:?}")) + COLUMNS.len();
-    let end = page[begin..].find("\n\n").map_or(page.len(), |end| begin + end + 1);
-    (begin, end)
+    let table: usize = page[begin..].split_inclusive('\n').take_while(|line| line.starts_with('|')).map(str::len).sum();
+    (begin, begin + table)
 }
 
 /// Compares a table of the page with what was seen, or writes it.
