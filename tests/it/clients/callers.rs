@@ -318,7 +318,7 @@ pub(super) const CALLERS: &[Caller] = &[
         version: || imports("grpc").replace("version(\"grpc\")", "version(\"grpcio\")"),
         argv: |world, host| snake(GRPC, web(world, host, "")),
         success: "['the page', 'the end']",
-        lines: (1, ""),
+        lines: (1, "StatusCode"),
         has_credentials: true,
         is_socket: false,
     },
@@ -416,7 +416,7 @@ pub(super) const CALLERS: &[Caller] = &[
             shell(script, &[&folder.display().to_string()])
         },
         success: "Package: exeat-hello",
-        lines: (1, "W: Failed to fetch"),
+        lines: (1, "Failed to fetch"),
         has_credentials: true,
         is_socket: false,
     },

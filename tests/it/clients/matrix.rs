@@ -81,7 +81,7 @@ fn command(caller: &Caller, world: &World, proxy: &Proxy, host: &str) -> Command
     let argv = (caller.argv)(world, host);
     let mut command = Command::new(&argv[0]);
     let home = world.fresh("home");
-    for name in ["NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"] {
+    for name in ["NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy", "PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"] {
         command.env_remove(name);
     }
     let url = match caller.has_credentials {

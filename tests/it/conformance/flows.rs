@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 
 use super::World;
 use crate::support::proxy::Proxy;
-use crate::support::visit::{Visit, piece};
+use crate::support::visit::{Missed, Visit, Way, piece};
 use crate::support::web::body::Flow;
 use crate::support::web::routes::framed;
 use crate::support::web::{run, run_on};
@@ -152,4 +152,13 @@ fn a_call_of_grpc_streams_both_ways_message_by_message_and_ends_with_its_status(
         let failed = visit.ask(call("Fail", Flow::whole(framed(b"")))).await.unwrap();
         assert_eq!((failed.status, failed.header("grpc-status"), failed.header("grpc-message")), (200, Some("7"), Some("not today")));
     });
+}
+
+#[test]
+fn what_is_not_listed_is_refused_before_tls() {
+    let world = World::new();
+    let proxy = world.site.start();
+    let way = Way { host: "other.test".into(), ..world.way(&proxy, &["h2"]) };
+    let Err(Missed::Refused(head)) = run(way.secure()) else { panic!("a tunnel to a host that no rule lists") };
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
 }
