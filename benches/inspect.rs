@@ -4,7 +4,7 @@
 //! `cargo bench --bench inspect`, on a machine that does nothing else. CPU is what `/proc/PID/stat` says of the process and of all below it.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that cannot go on ends, and prints its figures")]
-#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the bench stands outside: it is the agent and the origin")]
+#![expect(clippy::disallowed_methods, reason = "the bench stands outside: it is the agent and the origin")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
