@@ -12,6 +12,7 @@ mod budgets;
 mod canaries;
 mod cli;
 mod clients;
+mod conformance;
 mod corpus;
 mod differential;
 mod every_front;

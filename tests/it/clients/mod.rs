@@ -2,6 +2,9 @@
 //!
 //! A client that is not installed is skipped with a notice; with `EXEAT_TEST_CLIENTS=all` those that count must be there. `EXEAT_TEST_PYTHON` names the Python to use.
 
+mod callers;
+mod matrix;
+mod page;
 pub(crate) mod table;
 pub(crate) mod world;
 

@@ -40,7 +40,7 @@ pub(crate) fn python() -> String {
     std::env::var("EXEAT_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned())
 }
 
-fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+pub(super) fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(str::to_owned).to_vec()
 }
 
@@ -48,20 +48,20 @@ fn script(text: &str, url: &str, world: &World) -> Vec<String> {
     vec![python(), "-c".to_owned(), text.to_owned(), format!("{url}/page"), world.ca.display().to_string()]
 }
 
-const URLLIB: &str = "import ssl, sys, urllib.request, urllib.error
+pub(super) const URLLIB: &str = "import ssl, sys, urllib.request, urllib.error
 try:
     print(urllib.request.urlopen(sys.argv[1], context=ssl.create_default_context(cafile=sys.argv[2])).read().decode())
 except urllib.error.HTTPError as error:
     sys.exit('%s %s' % (error, error.read().decode()))
 ";
 
-const REQUESTS: &str = "import sys, requests
+pub(super) const REQUESTS: &str = "import sys, requests
 answer = requests.get(sys.argv[1], verify=sys.argv[2])
 print(answer.reason, answer.text)
 sys.exit(answer.status_code != 200)
 ";
 
-const HTTPX: &str = "import ssl, sys, httpx
+pub(super) const HTTPX: &str = "import ssl, sys, httpx
 with httpx.Client(verify=ssl.create_default_context(cafile=sys.argv[2]), timeout=60) as client:
     answer = client.get(sys.argv[1])
 print(answer.reason_phrase, answer.text)
@@ -69,7 +69,7 @@ sys.exit(answer.status_code != 200)
 ";
 
 /// Node 20's own `fetch` ignores proxy variables, so the tunnel is made by hand.
-const NODE: &str = "
+pub(super) const NODE: &str = "
 const [http, https] = [require('http'), require('https')];
 const url = new URL(process.argv[1]), proxy = new URL(process.env.https_proxy);
 const headers = { 'Proxy-Authorization': 'Basic ' + Buffer.from(proxy.username + ':' + proxy.password).toString('base64') };
@@ -89,7 +89,7 @@ if (url.protocol === 'http:') {
 }
 ";
 
-const UNDICI: &str = "
+pub(super) const UNDICI: &str = "
 const { EnvHttpProxyAgent, request } = require('undici');
 request(process.argv[1], { dispatcher: new EnvHttpProxyAgent() }).then(async answer => {
   console.log(answer.statusCode, await answer.body.text());

@@ -8,13 +8,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::support::dns::Reply;
 use crate::support::origin::{Origin, Request, Step};
 use crate::support::site::Site;
-use crate::support::tls::Authority;
+use crate::support::tls::{Authority, Terms};
+use crate::support::web::Web;
 
 /// Origins on loopback, and agent `a` with listed, blocked and held hosts, one of each for each client.
 pub(crate) struct World {
     pub(crate) site: Site,
     pub(crate) plain: Origin,
     pub(crate) secure: Origin,
+    /// Speaks HTTP/2 and WebSocket as well.
+    pub(crate) web: Web,
     /// The authority's certificate.
     pub(crate) ca: PathBuf,
     fresh: AtomicUsize,
@@ -22,6 +25,16 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(|plain, secure, _| {
+            format!(
+                "[[allow]]\nhost = \"*.listed.test\"\nport = [{plain}, {secure}]\naddresses = [\"127.0.0.0/8\"]\n\
+                 [[block]]\nhost = \"*.blocked.test\"\nbecause = \"use the mirror\""
+            )
+        })
+    }
+
+    /// As `new`, with the tables of `a` made of the ports of `plain`, `secure` and `web`; the proxy can look into TLS, with the origins' own authority.
+    pub(crate) fn with(tables: impl Fn(u16, u16, u16) -> String) -> Self {
         let mut site = Site::new();
         site.set("hold", "wait", "\"60s\"");
         let files = site.path().join("files");
@@ -30,20 +43,26 @@ impl World {
         make_repository(site.path(), &files);
         make_index(&files);
         let authority = Authority::new();
+        let names = ["*.listed.test", "*.held.test"];
         let (one, two) = (files.clone(), files);
         let plain = Origin::http(move |request| serve(&one, request));
-        let secure = Origin::https(&authority.identity(&["*.listed.test", "*.held.test"]), move |request| serve(&two, request));
+        let secure = Origin::https(&authority.identity(&names), move |request| serve(&two, request));
+        let web = Web::secure(&authority.present(&Terms::of(&names)));
         for name in ["*.listed.test", "*.blocked.test", "*.held.test"] {
             site.dns.script(name, [Reply::to(["127.0.0.1"])]);
         }
-        let tables = format!(
-            "[[allow]]\nhost = \"*.listed.test\"\nport = [{}, {}]\naddresses = [\"127.0.0.0/8\"]\n[[block]]\nhost = \"*.blocked.test\"\nbecause = \"use the mirror\"",
-            plain.port(),
-            secure.port()
-        );
+        site.inspecting(&authority, &authority);
+        let tables = tables(plain.port(), secure.port(), web.port());
         site.agent("a", "unlisted = \"hold\"\naddresses = [\"127.0.0.0/8\"]", &tables);
         let ca = authority.write(site.path());
-        Self { site, plain, secure, ca, fresh: AtomicUsize::new(0) }
+        Self { site, plain, secure, web, ca, fresh: AtomicUsize::new(0) }
+    }
+
+    /// Adds what package managers other than pip and git fetch.
+    pub(crate) fn lay_wares(&self) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clients/wares.py");
+        let status = Command::new(super::table::python()).arg(script).arg(self.site.path().join("files")).status();
+        assert!(status.is_ok_and(|status| status.success()), "the wares could not be made");
     }
 
     /// A new empty folder.
@@ -66,8 +85,16 @@ fn serve(files: &Path, request: &Request) -> Vec<Step> {
     if file.is_dir() {
         file = file.join("index.html");
     }
-    let kind = if file.extension().is_some_and(|extension| extension == "html") { "text/html" } else { "application/octet-stream" };
-    let (status, body) = std::fs::read(&file).map_or(("404 Not Found", Vec::new()), |body| ("200 OK", body));
+    let kind = match path {
+        _ if file.extension().is_some_and(|extension| extension == "html") => "text/html",
+        _ if path.contains("/manifests/") => "application/vnd.docker.distribution.manifest.v2+json",
+        _ => "application/octet-stream",
+    };
+    let (status, mut body) = std::fs::read(&file).map_or(("404 Not Found", Vec::new()), |body| ("200 OK", body));
+    if path.starts_with("npm/") || path.starts_with("cargo/config") {
+        let origin = format!("https://{}", request.header("host").unwrap_or_default());
+        body = String::from_utf8(body.clone()).map_or(body, |text| text.replace("{{ORIGIN}}", &origin).into_bytes());
+    }
     let head = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
     let body = if request.line.starts_with("HEAD ") { Vec::new() } else { body };
     vec![Step::Send([head.into_bytes(), body].concat())]

@@ -166,6 +166,20 @@ impl Proxy {
         }
     }
 
+    /// Waits until it says where a listener is.
+    pub(crate) fn listener(&self, name: &str) -> SocketAddr {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let stdout = self.stdout();
+            let said = format!("proxy {name} http://");
+            if let Some(at) = stdout.lines().find_map(|line| line.strip_prefix(&said)?.parse().ok()) {
+                return at;
+            }
+            assert!(Instant::now() < deadline, "no listener {name} in {stdout}\n{}", self.stderr());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// All records so far, in the order they were written.
     pub(crate) fn journal(&self) -> Vec<Value> {
         journal(&self.state)

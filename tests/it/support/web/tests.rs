@@ -1,8 +1,13 @@
 //! The origin by itself, over both protocols.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::AsyncWriteExt;
 
 use super::body::Flow;
@@ -10,6 +15,7 @@ use super::routes::{PAGE, framed};
 use super::socket::{Frame, accept};
 use super::wrong::Wrong;
 use super::{Met, Web, run};
+use crate::support::talk::Talk;
 use crate::support::tls::{Authority, Identity, Terms, Valid};
 use crate::support::visit::{Missed, Visit, Way, piece};
 
@@ -34,6 +40,7 @@ fn what_is_agreed_on_is_spoken() {
         run(async {
             let visit = visit(&web, &authority, offer).await;
             assert_eq!(visit.alpn.as_deref(), agreed);
+            assert_ne!(visit.leaf, authority.certificate(), "an origin shows a leaf");
             assert_eq!(visit.get("/page").await.unwrap().text(), PAGE);
         });
         let (met, seen) = (web.met().pop().unwrap(), web.seen().pop().unwrap());
@@ -170,6 +177,31 @@ fn what_is_wrong_with_an_origin_is_wrong() {
     });
     assert!(got.is_err(), "who shows no certificate gets nothing: {got:?}");
     assert_eq!(picky.seen(), []);
+}
+
+#[test]
+fn who_shows_a_certificate_is_met_with_it() {
+    let authority = Authority::new();
+    let picky = Web::secure(&authority.present(&Terms { asks_for_a_certificate: true, ..Terms::of(&[NAME]) }));
+    let (chain, key) = authority.client_identity("agent.test");
+    let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>().unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.certificate()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+    let tls = tls.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap()).unwrap();
+    let answer = run(async { Way::straight(NAME, picky.port(), Arc::new(tls)).visit().await.unwrap().get("/page").await.unwrap() });
+    assert_eq!(answer.text(), PAGE);
+    assert_eq!(picky.met(), [Met { sni: Some(NAME.into()), alpn: None, certificates: 1, secured: true }]);
+}
+
+#[test]
+fn without_tls_it_is_an_origin_as_well() {
+    let web = Web::plain();
+    let mut talk = Talk::to(web.address);
+    talk.send(format!("GET /page HTTP/1.1\r\nHost: {}\r\n\r\n", web.address));
+    assert_eq!(talk.answer().text(), PAGE);
+    web.until("the page asked for", |web| web.seen().iter().any(|seen| seen.target == "/page"));
 }
 
 #[test]
