@@ -25,9 +25,12 @@ use exeat::policy::Policy;
 use exeat::policy::address::Guard;
 use exeat::policy::allowlist::Allowlist;
 use exeat::policy::attempt::AttemptId;
+use exeat::secrets::Secrets;
 use exeat::telemetry::{Metrics, Recording, Tally};
+use exeat::tls::origin::OriginTls;
 use http::HeaderValue;
 use parking_lot::Mutex;
+use rustls::RootCertStore;
 use tokio_util::task::TaskTracker;
 
 const ROUNDS: usize = 9;
@@ -258,6 +261,9 @@ fn ways(origin: SocketAddr, recorder: Arc<dyn Recorder>) -> Arc<Ways> {
         own_everywhere: Vec::new(),
         back_ends: Arc::default(),
         via: HeaderValue::from_static("1.1 exeat-bench"),
+        authority: Arc::default(),
+        origin_tls: Arc::new(OriginTls::new(RootCertStore::empty()).unwrap()),
+        secrets: Secrets::new(None),
         stop: stop.drain.clone(),
         stop_now: stop.now.clone(),
     };

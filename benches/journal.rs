@@ -108,6 +108,7 @@ fn decided(id: u128) -> Decided {
         separated: Some(false),
         within: None,
         trace: None,
+        leak: None,
     }
 }
 
@@ -123,5 +124,6 @@ fn ended(id: u128) -> Ended {
         status: None,
         tls: None,
         ms: Millis { total: 5.346, ..Millis::default() },
+        leak: None,
     }
 }

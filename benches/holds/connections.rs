@@ -17,8 +17,11 @@ use exeat::journal::{Journal, Settings};
 use exeat::policy::Policy;
 use exeat::policy::address::Guard;
 use exeat::policy::allowlist::Allowlist;
+use exeat::secrets::Secrets;
 use exeat::telemetry::Recording;
+use exeat::tls::origin::OriginTls;
 use http::HeaderValue;
+use rustls::RootCertStore;
 use tokio_util::task::TaskTracker;
 
 use super::{resident, world};
@@ -95,6 +98,9 @@ fn ways(gate: Arc<Gate>, recorder: Arc<dyn Recorder>) -> Arc<Ways> {
         own_everywhere: Vec::new(),
         back_ends: Arc::default(),
         via: HeaderValue::from_static("1.1 exeat-bench"),
+        authority: Arc::default(),
+        origin_tls: Arc::new(OriginTls::new(RootCertStore::empty()).unwrap()),
+        secrets: Secrets::new(None),
         stop: stop.drain.clone(),
         stop_now: stop.now.clone(),
     };

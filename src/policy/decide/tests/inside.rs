@@ -211,7 +211,7 @@ fn an_agent_known_only_by_where_it_connects_from_gets_no_credential_and_nothing_
         let attempt = Attempt { proven: false, ..attempt };
         let decision = policy.decide(&attempt, &Approvals::default(), NOW);
         let because = "exeat puts a credential in here, and does so only for an agent with a token; send yours";
-        let told = matches!(&decision, Decision::Block(Block { reason: Reason::Blocked, rule: Some(_), because: Some(words) }) if &**words == because);
+        let told = matches!(&decision, Decision::Block(Block { reason: Reason::Blocked, rule: Some(_), because: Some(words), echo: None }) if &**words == because);
         assert_eq!(told, refused, "{attempt:?}: {}", word(&decision));
         assert!(!word(&policy.decide(&Attempt { proven: true, ..attempt }, &Approvals::default(), NOW)).starts_with("blocked"));
     }
