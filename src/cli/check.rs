@@ -177,7 +177,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         let fault = serde_json::json!({
             "file": "a.toml", "line": 2, "column": 1, "found": "the unknown key \"who\" in the top level",
-            "wanted": "one of addresses, agent, allow, approvers, block, expect, hold, identify, include, inject, limits, observe_until, unlisted", "fix": "correct its spelling or remove it",
+            "wanted": "one of addresses, agent, allow, approvers, block, expect, hold, identify, include, inject, leaks, limits, observe_until, unlisted", "fix": "correct its spelling or remove it",
         });
         assert_eq!((code, json), (1, serde_json::json!({"ok": false, "agents": [], "included": [], "faults": [fault], "warnings": []})));
     }
