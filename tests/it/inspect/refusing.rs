@@ -27,10 +27,13 @@ enum Deed {
     Switch,
 }
 
+/// What becomes of the stream of a connection.
+type Plan = fn(usize, u32) -> Deed;
+
 /// The connection and stream of each request that came.
 type Came = Arc<Mutex<Vec<(usize, u32)>>>;
 
-fn origin(identity: &Identity, plan: fn(usize, u32) -> Deed) -> (u16, Came) {
+fn origin(identity: &Identity, plan: Plan) -> (u16, Came) {
     let (listener, came) = (TcpListener::bind("127.0.0.1:0").unwrap(), Came::default());
     let (port, told, identity) = (listener.local_addr().unwrap().port(), Arc::clone(&came), identity.clone());
     std::thread::spawn(move || {
@@ -84,7 +87,7 @@ fn visit(world: &World, proxy: &crate::support::proxy::Proxy, port: u16) -> Visi
     run(way.visit()).unwrap_or_else(|missed| panic!("{missed:?}"))
 }
 
-fn world(plan: fn(usize, u32) -> Deed) -> (World, u16, Came) {
+fn world(plan: Plan) -> (World, u16, Came) {
     let world = World::new("");
     let (port, came) = origin(&world.origins.present(&Terms { alpn: &["h2"], ..Terms::of(&[HOST]) }), plan);
     let local = format!("port = [{port}]\naddresses = [\"127.0.0.0/8\"]");
@@ -94,8 +97,8 @@ fn world(plan: fn(usize, u32) -> Deed) -> (World, u16, Came) {
 
 #[test]
 fn what_its_origin_did_nothing_with_is_sent_once_more_on_another_connection() {
-    type Plan = fn(usize, u32) -> Deed;
-    let table: [(Plan, u16, &[(usize, u32)]); 6] = [
+    type Row = (Plan, u16, &'static [(usize, u32)]);
+    let table: [Row; 6] = [
         (|connection, _| if connection == 0 { Deed::Refuse } else { Deed::Answer }, 200, &[(0, 1), (1, 1)]),
         (|connection, _| if connection == 0 { Deed::LeaveOut } else { Deed::Answer }, 200, &[(0, 1), (1, 1)]),
         (|_, _| Deed::Refuse, 502, &[(0, 1), (1, 1)]),
