@@ -51,7 +51,8 @@ impl Trailers {
 /// A request's body on its way to the origin.
 #[derive(Debug)]
 pub(super) struct Upload {
-    inner: Content,
+    /// None: there is none.
+    inner: Option<Content>,
     carried: Arc<Carried>,
     trailers: Trailers,
     /// Not the whole of the last piece could pass.
@@ -63,7 +64,18 @@ impl Upload {
         if inner.is_end_stream() {
             carried.upload_over();
         }
-        Self { inner, carried, trailers, spent: false }
+        Self { inner: Some(inner), carried, trailers, spent: false }
+    }
+
+    /// The same again, where it is nothing.
+    pub(super) fn again(&self) -> Option<Self> {
+        let Self { inner, carried, trailers, spent } = self;
+        let nothing = !spent && inner.as_ref().is_none_or(Body::is_end_stream);
+        nothing.then(|| Self { inner: None, carried: Arc::clone(carried), trailers: *trailers, spent: false })
+    }
+
+    fn is_at_its_end(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 }
 
@@ -79,7 +91,8 @@ impl Body for Upload {
             if self.spent || self.carried.poll_closed(cx) {
                 return Poll::Ready(Some(Err(Broken::Cut)));
             }
-            let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+            let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+            let mut frame = ready!(Pin::new(inner).poll_frame(cx));
             if let Some(Err(Broken::Leak(leak))) = frame {
                 self.carried.leak(*leak);
                 return Poll::Ready(Some(Err(Broken::Cut)));
@@ -91,7 +104,7 @@ impl Body for Upload {
                 self.carried.count_up(frame.data_ref().map_or(0, Bytes::len) as u64);
             }
             // After it is counted: the attempt may end with this.
-            if !self.spent && (frame.is_none() || self.inner.is_end_stream()) {
+            if !self.spent && (frame.is_none() || self.is_at_its_end()) {
                 self.carried.upload_over();
             }
             let Some(Ok(frame)) = frame else { return Poll::Ready(frame) };
@@ -106,11 +119,11 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.spent && self.inner.is_end_stream()
+        !self.spent && self.is_at_its_end()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 

@@ -43,7 +43,8 @@ pub enum Exchanged {
 impl Connected {
     /// Sends the request and waits for the answer's head. The target is the destination that was judged, whatever `Host` said.
     ///
-    /// The answer's body is watched by `watch`. A parked connection that died is replaced once, and only when the request was handed back unsent.
+    /// The answer's body is watched by `watch`. A connection that died or refuses is replaced once, and only
+    /// when the request was handed back unsent, or its origin says that it did nothing with it.
     pub async fn exchange(self, request: Request<Content>, watch: &Watch) -> Result<Exchanged, Refusal> {
         let Self { mut open, grant, injected, mut live, line, upstream } = self;
         let (carried, attempt) = (Arc::clone(&open.carried), live.attempt().clone());
@@ -203,17 +204,31 @@ async fn answered(
     let was_parked = matches!(line, Line::Parked(_));
     let mut parked = at_hand(line, &upstream.settings).await?;
     let speaks = parked.speaks();
-    let sent = match send(&mut parked, fitted(request, way.attempt, speaks)).await {
-        Err(Unsent { fault: _, request: Some(unsent) }) if was_parked => {
-            let dialled = upstream.fresh(open, way).await?;
-            let line = if let Some(key) = key { upstream.spoken(key, dialled).await? } else { Line::Fresh(dialled) };
-            parked = at_hand(line, &upstream.settings).await?;
-            let speaks = parked.speaks();
-            send(&mut parked, fitted(*unsent, way.attempt, speaks)).await
-        }
-        sent => sent,
+    let again = match send(&mut parked, fitted(request, way.attempt, speaks)).await {
+        Ok(response) => return Ok((response, parked)),
+        Err(Unsent { fault: _, request: Some(again) }) if was_parked || speaks == Speaks::Http2 => *again,
+        Err(unsent) => return Err(broken(unsent.fault)),
     };
-    Ok((sent.map_err(|unsent| broken(unsent.fault))?, parked))
+    parked.retire();
+    drop(parked);
+    let line = match key {
+        // Of many that were refused together one dials.
+        Some(key) if speaks == Speaks::Http2 => upstream.line(open, way, Some(key)).await?,
+        Some(key) => upstream.spoken(key, upstream.fresh(open, way).await?).await?,
+        None => Line::Fresh(upstream.fresh(open, way).await?),
+    };
+    open.address = Some(line.peer());
+    let mut parked = at_hand(line, &upstream.settings).await?;
+    let speaks = parked.speaks();
+    match send(&mut parked, fitted(again, way.attempt, speaks)).await {
+        Ok(response) => Ok((response, parked)),
+        Err(unsent) => {
+            if unsent.request.is_some() {
+                parked.retire();
+            }
+            Err(broken(unsent.fault))
+        }
+    }
 }
 
 /// A connection that HTTP is spoken on.
@@ -226,17 +241,41 @@ async fn at_hand(line: Line, settings: &UpstreamSettings) -> Result<Parked, (Rea
 
 struct Unsent {
     fault: NetworkFault,
+    /// The request, where its origin has done nothing with it for certain.
     request: Option<Box<Request<Upload>>>,
 }
 
 async fn send(parked: &mut Parked, request: Request<Upload>) -> Result<Response<Incoming>, Unsent> {
-    let sent = match &mut parked.sender {
-        Sender::Http1(sender) => sender.try_send_request(request).await,
-        Sender::Http2(sender) => sender.try_send_request(request).await,
+    let (sent, again) = match &mut parked.sender {
+        Sender::Http1(sender) => (sender.try_send_request(request).await, None),
+        Sender::Http2(sender) => {
+            let again = again(&request);
+            (sender.try_send_request(request).await, again)
+        }
     };
     sent.map_err(|mut failed| {
         tracing::debug!(error = %failed.error(), "no answer");
         let fault = if failed.error().is_parse() { NetworkFault::BadAnswer } else { NetworkFault::Broken };
-        Unsent { fault, request: failed.take_message().map(Box::new) }
+        let refused = again.filter(|_| unprocessed(failed.error()));
+        Unsent { fault, request: failed.take_message().or(refused).map(Box::new) }
     })
+}
+
+/// The same request once more, where nothing follows its head.
+fn again(request: &Request<Upload>) -> Option<Request<Upload>> {
+    let body = request.body().again()?;
+    let mut again = Request::new(body);
+    again.method_mut().clone_from(request.method());
+    again.uri_mut().clone_from(request.uri());
+    *again.version_mut() = request.version();
+    again.headers_mut().clone_from(request.headers());
+    again.extensions_mut().clone_from(request.extensions());
+    Some(again)
+}
+
+/// Whether the origin says that it did nothing with the request (RFC 9113 section 8.7).
+fn unprocessed(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
+    let refused = |error: &h2::Error| error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    source.is_some_and(|error| error.is_remote() && (error.is_go_away() || refused(error)))
 }

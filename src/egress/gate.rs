@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::{Budgets, Share, Spending};
 use super::claim::{Claim, Objection, Who};
 use super::flood::Refusals;
-use super::hold::{Asked, Claimed, Desk, Waiting, Word};
+use super::hold::{Asked, Claimed, Desk, Waiting};
 use super::live::{Admitted, Doing, Live};
 use super::look::Unseen;
 use super::open::{Backing, Granted, OnEnd, Open};
@@ -26,6 +26,7 @@ use crate::policy::attempt::{AgentId, Attempt, AttemptId, Offered, Scheme, Sight
 use crate::policy::decide::{Basis, Block, Decision, Grant, HoldTerms, Look, Would};
 use crate::policy::leaks::Leaks;
 use crate::policy::reason::Reason;
+use word::{Waited, wait};
 
 /// How often another may be quicker, to claim the yes or to answer the question, before an attempt is refused.
 const MOST_LOST_RACES: u32 = 64;
@@ -326,8 +327,8 @@ impl Gate {
         match (decision, admitted) {
             (Decision::Allow(grant), _) if !approvals.carries(grant.basis(), attempt) => Err(Reason::PolicyChanged),
             (Decision::Allow(grant), Admitted::Pass { until: _ }) if doing.is_within(&grant) => Ok(Admitted::Pass { until: grant.until() }),
-            // Its requests are judged one by one, whatever the tunnel itself would get.
-            (Decision::Allow(grant), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: grant.until() }),
+            // Its requests are judged one by one, whatever the tunnel itself would get; unless nobody is to look inside any more.
+            (Decision::Allow(grant), Admitted::Look { until: _ }) if doing.is_within(&grant) => Ok(Admitted::Look { until: grant.until() }),
             (Decision::Look(_), Admitted::Look { until: _ }) => Ok(Admitted::Look { until: None }),
             (Decision::Block(Block { reason: Reason::Frozen, rule: _, because: _, echo: _ }), _) => Err(Reason::Frozen),
             (Decision::Allow(_) | Decision::Look(_) | Decision::Hold(_) | Decision::Block(_), _) => Err(Reason::PolicyChanged),
@@ -350,22 +351,6 @@ async fn written_down(open: Open, written: Result<Durable, Unwritable>) -> Resul
     }
 }
 
-/// Waits for a word on a question. `Ok` means that the attempt is to be decided again.
-async fn wait(open: &mut Open, mut waiting: Waiting, deadline: tokio::time::Instant) -> Result<Waited, (Reason, Cause)> {
-    open.asked();
-    let began = Instant::now();
-    let word = tokio::time::timeout_at(deadline, waiting.word()).await;
-    open.waited(began.elapsed());
-    match word {
-        Ok(Word::DecideAgain) if waiting.hold.id.is_empty() => Ok(Waited::NotAtAll),
-        Ok(Word::DecideAgain) => Ok(Waited::ForAWord),
-        Ok(Word::No { note }) => Err((Reason::Refused, Cause::Denied { note })),
-        Ok(Word::Unattended) => Err((Reason::Unattended, Cause::Hold(waiting.hold.clone()))),
-        Ok(Word::Expired) => Err((Reason::Expired, Cause::Plain)),
-        Err(_elapsed) => Err((Reason::Pending, Cause::Hold(waiting.hold.clone()))),
-    }
-}
-
 impl OnEnd for Gate {
     fn ended(&self, attempt: AttemptId) {
         self.approvals.write().ended(attempt);
@@ -377,14 +362,6 @@ impl OnEnd for Gate {
 pub(super) struct Asker {
     pub(super) attempt: Attempt,
     pub(super) who: Who,
-}
-
-/// How long it took to be told to decide again.
-enum Waited {
-    /// A question was pending.
-    ForAWord,
-    /// The answer came between the decision and the question.
-    NotAtAll,
 }
 
 fn would_have(would: &Would) -> record::Would {
@@ -406,6 +383,8 @@ fn identify(policy: &Policy, who: &Who) -> Result<AgentId, Reason> {
 fn unidentified(who: &Who) -> Cause {
     Cause::Unidentified { offered: who.evidence.offered != Offered::Nothing }
 }
+
+mod word;
 
 #[cfg(test)]
 mod testing;

@@ -54,6 +54,9 @@ impl Interception {
 
     fn new(open: Open, mut live: Live, within: Within) -> Self {
         live.looks();
+        if let Within::Tls { seen: _, speaks: _ } = &within {
+            live.terminates();
+        }
         Self { open, asker: live.asker().clone(), live: tokio::sync::Mutex::new(live), within, over: Over::default() }
     }
 

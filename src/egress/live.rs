@@ -35,13 +35,16 @@ pub(super) struct Doing {
     opaque: bool,
     /// It became a WebSocket.
     websocket: bool,
+    /// exeat terminates its TLS.
+    terminates: bool,
 }
 
 impl Doing {
     /// Whether the grant would have let it come to this.
     pub(super) fn is_within(self, grant: &Grant) -> bool {
-        let Self { peer, opaque, websocket } = self;
-        peer.is_none_or(|peer| grant.covers(peer)) && (!opaque || grant.opaque()) && (!websocket || grant.websocket())
+        let Self { peer, opaque, websocket, terminates } = self;
+        let may_be = (!opaque || grant.opaque()) && (!websocket || grant.websocket()) && !(terminates && grant.excluded());
+        may_be && peer.is_none_or(|peer| grant.covers(peer))
     }
 }
 
@@ -73,6 +76,11 @@ impl Live {
     pub(super) fn looks(&mut self) {
         self.admitted = Admitted::Look { until: self.until() };
         self.doing = Doing::default();
+    }
+
+    /// What is in it is within TLS that exeat terminates.
+    pub(super) fn terminates(&mut self) {
+        self.doing.terminates = true;
     }
 
     /// It is connected there. Where that is not the address it was judged by before, it is judged again.

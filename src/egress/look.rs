@@ -91,7 +91,8 @@ async fn terminated(mut open: Open, live: Live, (agent, seen): (AgentSide, TlsSe
     match authority.server_config(&attempt.destination.host, offer) {
         Ok(config) => Carried::Tls(Box::new(Interception::tls(open, live, seen)), agent, config),
         Err(unmintable) => {
-            tracing::warn!(%unmintable, "a tunnel that rules look into could not be answered");
+            // At an agent's will, as often as it likes; its record says that it failed.
+            tracing::debug!(%unmintable, "a tunnel that rules look into could not be answered");
             deny(&agent.stream).await;
             Carried::Over(Receipt::of(open, Outcome::Failed, Reason::Internal))
         }

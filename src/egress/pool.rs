@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -74,17 +74,22 @@ pub(super) enum Sender {
 
 /// The task that drives a connection; it ends with whoever holds this.
 #[derive(Debug)]
-struct Driver(AbortHandle);
+struct Driver {
+    task: AbortHandle,
+    /// Its origin has refused a request on it.
+    retired: AtomicBool,
+}
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
 impl Parked {
     pub(super) fn new(sender: Sender, peer: SocketAddr, driver: AbortHandle, room: Arc<AtomicUsize>) -> Self {
-        Self { sender, peer, since: Instant::now(), driver: Arc::new(Driver(driver)), room }
+        let driver = Arc::new(Driver { task: driver, retired: AtomicBool::new(false) });
+        Self { sender, peer, since: Instant::now(), driver, room }
     }
 
     pub(super) fn speaks(&self) -> Speaks {
@@ -105,12 +110,18 @@ impl Parked {
         Arc::ptr_eq(&self.driver, &other.driver)
     }
 
+    /// No request begins on it any more; those that are on it go on.
+    pub(super) fn retire(&self) {
+        self.driver.retired.store(true, Ordering::Relaxed);
+    }
+
     fn alive(&self) -> bool {
         let closed = match &self.sender {
             Sender::Http1(sender) => sender.is_closed(),
             Sender::Http2(sender) => sender.is_closed(),
         };
-        !closed && (self.since.elapsed() < IDLE || Arc::strong_count(&self.driver) > 1)
+        let usable = !closed && !self.driver.retired.load(Ordering::Relaxed);
+        usable && (self.since.elapsed() < IDLE || Arc::strong_count(&self.driver) > 1)
     }
 
     fn has_room(&self) -> bool {
@@ -175,6 +186,9 @@ impl Pool {
     }
 
     fn keep(&self, key: Key, connection: Parked) {
+        if !connection.alive() {
+            return;
+        }
         let mut parked = self.parked.lock();
         if let Some(shared) = parked.get_mut(&key).and_then(|same| same.iter_mut().find(|shared| shared.is(&connection))) {
             shared.since = connection.since;

@@ -114,7 +114,7 @@ pub(super) enum Line {
 }
 
 impl Line {
-    fn peer(&self) -> SocketAddr {
+    pub(super) fn peer(&self) -> SocketAddr {
         match self {
             Line::Fresh(dialled) => dialled.peer,
             Line::Shared(parked) | Line::Parked(parked) => parked.peer,
@@ -188,7 +188,7 @@ impl Upstream {
     }
 
     /// A connection that was parked, or a fresh one. Who may come to share one waits while another dials it.
-    async fn line(&self, open: &mut Open, way: Way<'_>, key: Option<&Key>) -> Result<Line, (Reason, Cause)> {
+    pub(super) async fn line(&self, open: &mut Open, way: Way<'_>, key: Option<&Key>) -> Result<Line, (Reason, Cause)> {
         let Some(key) = key else { return self.fresh(open, way).await.map(Line::Fresh) };
         if let Some(parked) = self.parked(key, way.grant) {
             return Ok(Line::Parked(parked));

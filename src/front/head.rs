@@ -129,8 +129,9 @@ pub(super) fn named_inside<B>(request: &Request<B>, tunnel: &Destination, scheme
         None => authority(request, tunnel)?.ok_or(Malformed::HostField)?,
     };
     let target = match (request.uri().scheme_str(), request.uri().authority()) {
-        (None, None) if request.uri().path().starts_with('/') || request.method() == Method::OPTIONS => return Ok(host),
-        (None, None) => return Err(Malformed::TargetForm),
+        // `*` is a target of OPTIONS alone, and in HTTP/2 it stands beside an authority (RFC 9113 section 8.3.1).
+        _ if !request.uri().path().starts_with('/') && request.method() != Method::OPTIONS => return Err(Malformed::TargetForm),
+        (None, None) => return Ok(host),
         (Some(sent), Some(authority)) if sent == scheme.as_str() => Destination::parse_with_default_port(authority.as_str(), tunnel.port)?,
         (Some(_) | None, _) => return Err(Malformed::Scheme),
     };

@@ -131,10 +131,7 @@ pub(super) async fn serve(inside: &Inside<'_>, io: impl Read + Write + Unpin + S
             served = connection.as_mut() => match served {
                 Ok(()) if stop.is_cancelled() => break InnerEnd::Cut(Reason::Internal),
                 Ok(()) => break InnerEnd::Closed,
-                Err(error) => {
-                    broke(&error, inside);
-                    break InnerEnd::Broken;
-                }
+                Err(error) => break broke(&error, inside).await,
             },
             end = over.as_mut() => break end,
             () = last.as_mut(), if !ending => {
@@ -182,14 +179,18 @@ async fn last(streams: &Streams<'_>, stop: &CancellationToken, quiet: Duration) 
     }
 }
 
-fn broke(error: &hyper::Error, inside: &Inside<'_>) {
-    let flooded = std::error::Error::source(error)
-        .and_then(|source| source.downcast_ref::<h2::Error>())
-        .is_some_and(|error| error.is_library() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM));
-    if flooded {
-        inside.line.ways.limit_hit("streams");
+/// How a connection ends that cannot go on: cut for a flood, or what came on it is no HTTP/2.
+async fn broke(error: &hyper::Error, inside: &Inside<'_>) -> InnerEnd {
+    let ways = inside.line.ways;
+    ended_badly(error, ways);
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
+    let Some(ours) = source.filter(|error| error.is_library() && error.is_go_away()) else { return InnerEnd::Broken };
+    if ours.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) {
+        ways.limit_hit("streams");
+        return InnerEnd::Cut(Reason::Overloaded);
     }
-    ended_badly(error, inside.line.ways);
+    inside.unreadable().await;
+    InnerEnd::Broken
 }
 
 /// The server side of HTTP/2 with our limits.

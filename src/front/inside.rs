@@ -158,7 +158,7 @@ async fn one_by_one(inside: &Inside<'_>, io: impl Read + Write + Unpin + Send + 
             Ok(Err(error)) => {
                 ended_badly(&error, ways);
                 if unreadable(&error) {
-                    let _answered_by_hyper = ways.gate.admit(interception.claim(inside.peer, Sight::NotYet, Err(Malformed::Head))).await;
+                    inside.unreadable().await;
                 }
                 InnerEnd::Broken
             }
@@ -174,6 +174,12 @@ async fn one_by_one(inside: &Inside<'_>, io: impl Read + Write + Unpin + Send + 
 }
 
 impl Inside<'_> {
+    /// Records what came in place of a request; hyper has answered it.
+    pub(super) async fn unreadable(&self) {
+        let claim = self.interception.claim(self.peer, Sight::NotYet, Err(Malformed::Head));
+        let _answered_by_hyper = self.line.ways.gate.admit(claim).await;
+    }
+
     /// Passes one request on, if it is admitted.
     pub(super) async fn answer(&self, request: Request<Incoming>, lane: &Lane) -> Reply {
         let Self { interception, line, peer } = self;

@@ -63,6 +63,7 @@ pub struct Grant {
     addresses: Arc<Addresses>,
     opaque: bool,
     websocket: bool,
+    excluded: bool,
     normal_path: bool,
     injection: Option<Box<Injection>>,
     limits: Vec<(LimitedBy, Limits)>,
@@ -94,6 +95,11 @@ impl Grant {
     /// The request may turn its connection into a WebSocket.
     pub fn websocket(&self) -> bool {
         self.websocket
+    }
+
+    /// The rule says that exeat does not look inside TLS here.
+    pub fn excluded(&self) -> bool {
+        self.excluded
     }
 
     /// A rule looks at requests here: what is forwarded is the path's normal form, where there is one, as that was judged and asked about.
@@ -262,10 +268,10 @@ impl Granting<'_> {
             limits.push((LimitedBy::Rule { place, mark }, allow.limits));
         }
         let basis = Basis::Listed(rule.place.clone());
-        Grant { opaque: allow.opaque, websocket: allow.websocket, until: rule.until, limits, ..self.grant(basis, allow.addresses.clone()) }
+        Grant { until: rule.until, limits, ..self.grant(basis, allow.addresses.clone()) }
     }
 
-    /// The yes decides where to; whether the bytes are neither TLS nor HTTP stays what an allow rule says.
+    /// The yes decides where to; whether the bytes are neither TLS nor HTTP, or may become a socket, stays what an allow rule says.
     fn approved(self, approval: &Approval, until: Option<SystemTime>) -> Grant {
         Grant { until, ..self.grant(Basis::Approved(approval.id), approval.addresses.clone()) }
     }
@@ -284,7 +290,8 @@ impl Granting<'_> {
             basis,
             addresses,
             opaque: self.found.allow.is_some_and(|(_, allow)| allow.opaque),
-            websocket: false,
+            websocket: self.found.allow.is_some_and(|(_, allow)| allow.websocket),
+            excluded: self.found.allow.is_some_and(|(_, allow)| allow.exclude),
             normal_path: self.found.looks(&Sight::NotYet).is_some(),
             injection: self.agent.bounds.injects.of(self.attempt).map(Box::new),
             limits: self.limits(),

@@ -20,8 +20,6 @@ pub(super) struct Caller {
     pub(super) lines: (usize, &'static str),
     /// Whether it can prove which agent it is; who cannot goes to a listener that is an agent's own.
     pub(super) has_credentials: bool,
-    /// Whether it opens a WebSocket.
-    pub(super) is_socket: bool,
 }
 
 /// Where `.ci/run` puts Node's packages.
@@ -188,7 +186,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "the page",
         lines: (1, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "wget",
@@ -199,7 +196,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "the page",
         lines: (1, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "git",
@@ -211,7 +207,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "cloned",
         lines: (1, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "pip",
@@ -238,7 +233,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "Successfully downloaded exeat-hello",
         lines: (3, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "uv",
@@ -266,7 +260,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "+ exeat-hello==1.0",
         lines: (2, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "Python urllib",
@@ -275,7 +268,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "the page",
         lines: (2, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "requests",
@@ -284,7 +276,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "200 OK the page",
         lines: (1, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "httpx",
@@ -293,7 +284,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "HTTP/2 200 the page",
         lines: (1, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "aiohttp",
@@ -302,7 +292,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "200 OK the page",
         lines: (1, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "websockets",
@@ -311,7 +300,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "the page",
         lines: (1, ""),
         has_credentials: true,
-        is_socket: true,
     },
     Caller {
         name: "grpcio",
@@ -320,7 +308,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "['the page', 'the end']",
         lines: (1, "StatusCode"),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "Node https",
@@ -329,7 +316,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "200 OK the page",
         lines: (1, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "Node http2",
@@ -338,7 +324,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "200 the page",
         lines: (1, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "undici",
@@ -347,7 +332,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "200 the page",
         lines: (1, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "ws",
@@ -356,7 +340,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "the page",
         lines: (1, ""),
         has_credentials: true,
-        is_socket: true,
     },
     Caller {
         name: "npm",
@@ -369,7 +352,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "added 1 package",
         lines: (3, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "cargo",
@@ -387,7 +369,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "Downloaded exeat-hello v1.0.0",
         lines: (2, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "go",
@@ -400,7 +381,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "fetched",
         lines: (2, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "apt",
@@ -418,7 +398,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "Package: exeat-hello",
         lines: (1, "Failed to fetch"),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "skopeo",
@@ -430,7 +409,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "\"Digest\": \"sha256:",
         lines: (1, ""),
         has_credentials: true,
-        is_socket: false,
     },
     Caller {
         name: "Java HttpClient",
@@ -443,7 +421,6 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "HTTP_2 200 the page",
         lines: (1, ""),
         has_credentials: false,
-        is_socket: false,
     },
     Caller {
         name: "Maven",
@@ -462,6 +439,5 @@ pub(super) const CALLERS: &[Caller] = &[
         success: "fetched",
         lines: (1, "Could not transfer"),
         has_credentials: false,
-        is_socket: false,
     },
 ];

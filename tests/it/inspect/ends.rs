@@ -183,3 +183,38 @@ fn a_connection_of_one_protocol_serves_no_request_of_the_other() {
     let wanted = [(0, "HTTP/2.0"), (1, "HTTP/1.1"), (0, "HTTP/2.0"), (1, "HTTP/1.1")];
     assert_eq!(by, wanted.map(|(connection, version)| (connection, version.to_owned())));
 }
+
+#[test]
+fn a_host_that_is_excluded_is_looked_into_no_longer() {
+    for (agent, origin) in SPOKEN {
+        let world = World::speaking(OPEN, origin);
+        let proxy = world.start();
+        let visit = world.visit(&proxy, agent);
+        let mut bodies = run(begun(&visit, many(agent)));
+        world.rules("c", "[[allow]]\nhost = \"web.test\"\nLOCAL\nexclude = true\n");
+        for body in &mut bodies {
+            assert_eq!(run(piece(body)), None);
+        }
+        assert_ended(&proxy, many(agent), "cut", "policy-changed");
+        let way = crate::support::visit::Way { tls: world.origins.trusting(agent), ..world.way(&proxy, "c", agent) };
+        assert_eq!(
+            run(async { way.visit().await.unwrap().get("/page").await }).unwrap().status,
+            200,
+            "the origin's own certificate is shown"
+        );
+    }
+}
+
+#[test]
+fn an_agent_has_as_many_requests_open_as_its_limit_says_however_many_streams() {
+    let mut world = World::new(OPEN);
+    world.site.set("limits", "per_agent", "4");
+    let proxy = world.start();
+    let visit = world.visit(&proxy, H2);
+    let bodies = run(begun(&visit, 3));
+    super::assert_refused(&run(visit.get("/page")).unwrap(), 503, "overloaded");
+    let other = run(world.way(&proxy, "d", H2).visit()).unwrap();
+    assert_eq!(run(other.get("/page")).unwrap().status, 200);
+    drop(bodies);
+    assert_eq!(proxy.metric("exeat_limit_hits_total", &["limit=\"limits.per_agent\""]), 1.0);
+}

@@ -1,6 +1,9 @@
 //! Inside TLS that exeat terminates: requests judged one by one, over HTTP/1.1 and HTTP/2, on the way in and on the way out.
 
 mod ends;
+mod floods;
+mod frames;
+mod refusing;
 mod sockets;
 mod streams;
 mod trust;

@@ -172,3 +172,27 @@ fn an_origin_that_proves_nothing_opens_no_socket() {
         assert_refused(&answer, 502, "unreachable");
     });
 }
+
+#[test]
+fn a_yes_to_a_handshake_opens_what_its_allow_rule_lets_it_be() {
+    let held = format!("{SOCKETS}[[hold]]\nhost = \"web.test\"\nLOCAL\npath = [\"/ws\"]\n");
+    for (rules, opened) in [(held.clone(), true), (held.replace("websocket = true", ""), false)] {
+        let world = World::new(&rules);
+        let proxy = world.start();
+        let _watcher = proxy.watch();
+        let mut talk = secure(&world, &proxy);
+        talk.send(upgrade(&world));
+        let id = proxy.until_held(1, 1)[0]["id"].as_str().unwrap().to_owned();
+        assert!(world.web.met().is_empty(), "nothing is dialled for a question");
+        proxy.said(&["approve", "--for", "1h", &id]);
+        assert_eq!(talk.answer().status, if opened { 101 } else { 502 }, "{rules}");
+        let visit = world.visit(&proxy, H2);
+        let answer = run(visit.send(extended(&world, "websocket"))).unwrap();
+        assert_eq!(answer.status().as_u16(), if opened { 200 } else { 403 }, "{rules}");
+        drop((talk, answer, visit));
+        let records = proxy.settled();
+        let (decided, ended) = socket(&records);
+        assert_eq!((&decided["decision"], &decided["reason"]), (&json!("allow"), &json!("approved")));
+        assert_eq!(ended["status"], 101, "{ended}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Journals and desks that do what a test wants of them.
 
 use super::*;
+use crate::egress::hold::Word;
 
 /// A journal that is slow enough for a yes to be taken back while it writes.
 #[derive(Debug)]
