@@ -126,7 +126,7 @@ impl Gate {
     /// Judges one claim, waiting for a person where the policy says so. Records the decision either way.
     ///
     /// Dropping the future while it waits leaves the question pending and records the attempt as abandoned.
-    pub async fn admit(self: &Arc<Self>, claim: Claim) -> Result<Admission, Refusal> {
+    pub async fn admit(self: &Arc<Self>, mut claim: Claim) -> Result<Admission, Refusal> {
         let mut open = self.open(&claim);
         if let Some(tunnel) = &claim.who.tunnel {
             open.identified(tunnel.agent.clone());
@@ -149,10 +149,10 @@ impl Gate {
             Err(reason) => return Err(open.refuse(reason, unidentified(&claim.who))),
         };
         open.identified(agent.clone());
-        if let Some(unready) = claim.unready {
+        if let Some(unready) = claim.unready.take() {
             return Err(open.refuse(Reason::Internal, Cause::Secret(unready)));
         }
-        match self.seats.take(&agent) {
+        match claim.seat.take().filter(|seat| seat.is_of(&agent)).or_else(|| self.seats.take(&agent)) {
             Some(seat) => open.seated(seat),
             None => return Err(self.full(open, "limits.per_agent")),
         }
@@ -160,11 +160,15 @@ impl Gate {
         self.decide(open, attempt, claim.who).await
     }
 
-    /// What the requests of whoever makes the claim are searched for.
-    pub(super) fn leaks(&self, claim: &Claim) -> Option<Arc<Leaks>> {
+    /// What the requests of whoever makes the claim are searched for. What is read for that is bounded as what is open is: the claim takes
+    /// its seat. Where there is none nothing is read, and what is unsearched is not admitted.
+    pub(super) fn leaks(&self, claim: &mut Claim) -> Option<Arc<Leaks>> {
         let policy = self.policy.load();
         let agent = identify(&policy, &claim.who).ok().filter(|_| claim.wanted.is_ok())?;
-        policy.leaks(&agent).cloned()
+        let leaks = policy.leaks(&agent)?;
+        claim.seat = Some(self.seats.take(&agent)?);
+        claim.who.searched = Some(Arc::clone(leaks));
+        Some(Arc::clone(leaks))
     }
 
     /// Why a claim could be read but not even counted as an attempt of an agent: recorded like any other.
@@ -221,6 +225,9 @@ impl Gate {
             let policy = self.policy.load_full();
             if identify(&policy, &who).as_ref() != Ok(&attempt.agent) {
                 return Err(open.refuse(Reason::UnknownAgent, unidentified(&who)));
+            }
+            if !who.was_searched(&attempt.sight, policy.leaks(&attempt.agent)) {
+                return Err(open.refuse(Reason::PolicyChanged, Cause::Unsearched));
             }
             let began = Instant::now();
             let decision = policy.decide(&attempt, &self.approvals.read(), now);
