@@ -8,9 +8,10 @@ use super::interception::Speaks;
 use super::over::Over;
 use super::process::Ends;
 use super::record::{Front, TlsSeen};
+use super::refusal::Cause;
 use super::seats::Seat;
 use super::trace::TraceParent;
-use crate::policy::attempt::{AgentId, Attempt, AttemptId, Evidence, Instance, Scheme, Sight};
+use crate::policy::attempt::{AgentId, Attempt, AttemptId, Evidence, Instance, Offered, Scheme, Sight};
 use crate::policy::destination::Destination;
 use crate::policy::leaks::Leaks;
 use crate::policy::malformed::Malformed;
@@ -88,6 +89,11 @@ pub(super) struct Tunnel {
 }
 
 impl Who {
+    /// Why nobody is known by what was offered.
+    pub(super) fn unidentified(&self) -> Cause {
+        Cause::Unidentified { offered: self.evidence.offered != Offered::Nothing }
+    }
+
     /// Whether a request in sight was searched for all that it is to be searched for by the guard in force.
     pub(super) fn was_searched(&self, sight: &Sight, in_force: Option<&Arc<Leaks>>) -> bool {
         match (sight, in_force) {

@@ -1,5 +1,7 @@
 //! The gate: the only maker of permits. Every way in asks here, and what it says is recorded before anything happens.
 
+mod search;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,9 +24,8 @@ use super::seats::Seats;
 use super::tunnels::Tunnels;
 use crate::policy::Policy;
 use crate::policy::approvals::Approvals;
-use crate::policy::attempt::{AgentId, Attempt, AttemptId, Offered, Scheme, Sight};
+use crate::policy::attempt::{AgentId, Attempt, AttemptId, Scheme, Sight};
 use crate::policy::decide::{Basis, Block, Decision, Grant, HoldTerms, Look, Would};
-use crate::policy::leaks::Leaks;
 use crate::policy::reason::Reason;
 
 /// How often another may be quicker, to claim the yes or to answer the question, before an attempt is refused.
@@ -108,8 +109,7 @@ impl Gate {
         let Company { approvals, desk, recorder, spending, changed } = company;
         let GateSettings { hold_wait, per_agent, refusal_records } = settings;
         let (seats, budgets, tunnels, observer) = (Seats::new(per_agent), Budgets::new(spending), Arc::default(), Observer::default());
-        let refusals = Refusals::new(refusal_records, Arc::clone(&recorder));
-        let clock = SystemTime::now;
+        let (refusals, clock) = (Refusals::new(refusal_records, Arc::clone(&recorder)), SystemTime::now);
         Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, tunnels, observer, hold_wait, clock })
     }
 
@@ -146,7 +146,7 @@ impl Gate {
         let policy = self.policy.load_full();
         let (agent, proven) = match identify(&policy, &claim.who) {
             Ok(agent) => (agent, policy.proves(&claim.who.evidence)),
-            Err(reason) => return Err(open.refuse(reason, unidentified(&claim.who))),
+            Err(reason) => return Err(open.refuse(reason, claim.who.unidentified())),
         };
         open.identified(agent.clone());
         if let Some(unready) = claim.unready.take() {
@@ -158,17 +158,6 @@ impl Gate {
         }
         let attempt = claim.attempt(open.id(), agent, destination, proven);
         self.decide(open, attempt, claim.who).await
-    }
-
-    /// What the requests of whoever makes the claim are searched for. What is read for that is bounded as what is open is: the claim takes
-    /// its seat. Where there is none nothing is read, and what is unsearched is not admitted.
-    pub(super) fn leaks(&self, claim: &mut Claim) -> Option<Arc<Leaks>> {
-        let policy = self.policy.load();
-        let agent = identify(&policy, &claim.who).ok().filter(|_| claim.wanted.is_ok())?;
-        let leaks = policy.leaks(&agent)?;
-        claim.seat = Some(self.seats.take(&agent)?);
-        claim.who.searched = Some(Arc::clone(leaks));
-        Some(Arc::clone(leaks))
     }
 
     /// Why a claim could be read but not even counted as an attempt of an agent: recorded like any other.
@@ -215,8 +204,7 @@ impl Gate {
     }
 
     async fn decide(self: &Arc<Self>, mut open: Open, attempt: Attempt, who: Who) -> Result<Admission, Refusal> {
-        let deadline = tokio::time::Instant::now() + self.hold_wait;
-        let mut lost_races = 0;
+        let (deadline, mut lost_races) = (tokio::time::Instant::now() + self.hold_wait, 0);
         while lost_races < MOST_LOST_RACES {
             let now = (self.clock)();
             // Before the decision: what is taken back from here on is noticed by the attempt once it is open.
@@ -224,7 +212,7 @@ impl Gate {
             changed.mark_unchanged();
             let policy = self.policy.load_full();
             if identify(&policy, &who).as_ref() != Ok(&attempt.agent) {
-                return Err(open.refuse(Reason::UnknownAgent, unidentified(&who)));
+                return Err(open.refuse(Reason::UnknownAgent, who.unidentified()));
             }
             if !who.was_searched(&attempt.sight, policy.leaks(&attempt.agent)) {
                 return Err(open.refuse(Reason::PolicyChanged, Cause::Unsearched));
@@ -408,10 +396,6 @@ fn identify(policy: &Policy, who: &Who) -> Result<AgentId, Reason> {
         Some(tunnel) if tunnel.agent != agent => Err(Reason::UnknownAgent),
         Some(_) | None => Ok(agent),
     }
-}
-
-fn unidentified(who: &Who) -> Cause {
-    Cause::Unidentified { offered: who.evidence.offered != Offered::Nothing }
 }
 
 #[cfg(test)]

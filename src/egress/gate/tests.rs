@@ -10,7 +10,7 @@ use crate::egress::record::{Ended, Front, Outcome, Record, Unwritable};
 use crate::policy::address::{Addresses, Guard};
 use crate::policy::allowlist::Allowlist;
 use crate::policy::approvals::{Approval, ApprovalId, Scope, Subject};
-use crate::policy::attempt::{Evidence, Instance};
+use crate::policy::attempt::{Evidence, Instance, Offered};
 use crate::policy::destination::Destination;
 use doubles::{Asks, NoDesk, Restless, Revoking, Slow, Written};
 
