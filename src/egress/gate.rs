@@ -211,11 +211,8 @@ impl Gate {
             let mut changed = self.changed.clone();
             changed.mark_unchanged();
             let policy = self.policy.load_full();
-            if identify(&policy, &who).as_ref() != Ok(&attempt.agent) {
-                return Err(open.refuse(Reason::UnknownAgent, who.unidentified()));
-            }
-            if !who.was_searched(&attempt.sight, policy.leaks(&attempt.agent)) {
-                return Err(open.refuse(Reason::PolicyChanged, Cause::Unsearched));
+            if let Some((reason, cause)) = search::outdated(&policy, &attempt, &who) {
+                return Err(open.refuse(reason, cause));
             }
             let began = Instant::now();
             let decision = policy.decide(&attempt, &self.approvals.read(), now);

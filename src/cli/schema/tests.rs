@@ -54,6 +54,14 @@ fn in_schema(of: SchemaOf, way: &str) -> BTreeSet<String> {
 
 const EVERY_TABLE: &str = "zzz = 1\nlimits = { zzz = 1 }\n[[allow]]\nzzz = 1\nlimits = { zzz = 1 }\n[[hold]]\nzzz = 1\n[[block]]\nzzz = 1\n[[expect]]\nzzz = 1\n[[identify]]\nzzz = 1\n[[inject]]\nzzz = 1\nvalue = { zzz = 1 }\n[[inject]]\ncertificate = { zzz = 1 }\n[leaks]\nzzz = 1\nsecrets = [{ zzz = 1 }]\n";
 
+const LEAK_TABLES: [(&str, &str); 5] = [
+    ("the top level", ""),
+    ("[[rules]]", "/properties/rules/items"),
+    ("[rules.allowlist]", "/properties/rules/items/properties/allowlist"),
+    ("[allowlist]", "/properties/allowlist"),
+    ("[[allowlists]]", "/properties/allowlists/items"),
+];
+
 const EVERY_LEAK_TABLE: &str = "zzz = 1\n[allowlist]\nzzz = 1\n[[allowlists]]\nzzz = 1\n[[rules]]\nzzz = 1\n[rules.allowlist]\nzzz = 1\n[[rules.allowlists]]\nzzz = 1\n";
 
 const LEAKS: [(&str, &str); 2] = [("[leaks]", "/properties/leaks"), ("[[secrets]]", "/properties/leaks/properties/secrets/items")];
@@ -66,6 +74,7 @@ const INJECT: [(&str, &str); 3] = [
 
 #[test]
 fn the_schema_knows_the_keys_that_the_readers_know() {
+    let owned = |(title, way): (&str, &str)| (title.to_owned(), way.to_owned());
     let rules = [("[[allow]]", "allow"), ("[[hold]]", "hold"), ("[[block]]", "block")];
     let ways = |more: &[(&str, &str)]| -> Vec<(String, String)> {
         let rules = rules.map(|(title, key)| (title.to_owned(), format!("/properties/{key}/items")));
@@ -102,14 +111,6 @@ fn the_schema_knows_the_keys_that_the_readers_know() {
         ("[telemetry.webhook]", "/properties/telemetry/properties/webhook"),
         ("[telemetry.ocsf]", "/properties/telemetry/properties/ocsf"),
     ];
-    let leaks = [
-        ("the top level", ""),
-        ("[[rules]]", "/properties/rules/items"),
-        ("[rules.allowlist]", "/properties/rules/items/properties/allowlist"),
-        ("[allowlist]", "/properties/allowlist"),
-        ("[[allowlists]]", "/properties/allowlists/items"),
-    ];
-    let leaks = leaks.map(|(title, way)| (title.to_owned(), way.to_owned())).to_vec();
     let mut config = "zzz = 1\n".to_owned();
     for (title, _) in &of_config[1..] {
         config.push_str(&format!("{title}\nzzz = 1\n"));
@@ -119,8 +120,8 @@ fn the_schema_knows_the_keys_that_the_readers_know() {
         (SchemaOf::Allowlist, faults_of_allowlist(EVERY_TABLE, ""), ways(&of_allowlist)),
         (SchemaOf::Include, included, ways(&[("the top level", ""), ("[allow.limits]", limits[1].1), expect])),
         (SchemaOf::Floor, Floor::parse("floor.toml", EVERY_TABLE).unwrap_err(), ways(&[("the top level", ""), limits[0]])),
-        (SchemaOf::Leaks, LeakRules::read("leaks.toml", EVERY_LEAK_TABLE).unwrap_err(), leaks),
-        (SchemaOf::Exeat, faults_of_config(&config), of_config.map(|(title, way)| (title.to_owned(), way.to_owned())).to_vec()),
+        (SchemaOf::Leaks, LeakRules::read("leaks.toml", EVERY_LEAK_TABLE).unwrap_err(), LEAK_TABLES.map(owned).to_vec()),
+        (SchemaOf::Exeat, faults_of_config(&config), of_config.map(owned).to_vec()),
     ] {
         let known = known(&faults);
         for (title, way) in ways {

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use super::{Gate, identify};
-use crate::egress::claim::Claim;
+use crate::egress::claim::{Claim, Who};
+use crate::egress::refusal::Cause;
+use crate::policy::Policy;
+use crate::policy::attempt::Attempt;
 use crate::policy::leaks::Leaks;
+use crate::policy::reason::Reason;
 
 impl Gate {
     /// What the requests of whoever makes the claim are searched for. What is read for that is bounded as what is open is: the claim takes
@@ -17,4 +21,13 @@ impl Gate {
         claim.who.searched = Some(Arc::clone(leaks));
         Some(Arc::clone(leaks))
     }
+}
+
+/// Why an attempt is none by the policy in force: its agent is another's, or it was searched for something else.
+pub(super) fn outdated(policy: &Policy, attempt: &Attempt, who: &Who) -> Option<(Reason, Cause)> {
+    if identify(policy, who).as_ref() != Ok(&attempt.agent) {
+        return Some((Reason::UnknownAgent, who.unidentified()));
+    }
+    let searched = who.was_searched(&attempt.sight, policy.leaks(&attempt.agent));
+    (!searched).then_some((Reason::PolicyChanged, Cause::Unsearched))
 }
