@@ -132,13 +132,18 @@ fn rule(approval: &ApprovalView) -> String {
         .as_ref()
         .is_some_and(|RequestLine { method, path }| format!("{method}{path}").contains(['*', '?', '[', ']', '{', '}', '<', '>']))
         || place.only.as_ref().is_some_and(|only| only.path.ends_with("..."));
-    if !unsaid {
+    let found = place.only.as_ref().is_some_and(|only| only.path.contains(' '));
+    if !unsaid && !found {
         return rule;
     }
+    // No path has a space: what follows one tells what the leak guard found.
+    let why = if found {
+        "No rule lets what the leak guard found pass, so this yes cannot become one: it is about a find, which these lines name."
+    } else {
+        "The path cannot be written as a rule: part of it is masked here, or stands for itself. Correct it, and take the # away."
+    };
     let lines = rule.lines().fold(String::new(), |text, line| text + "# " + line + "\n");
-    format!(
-        "# The path cannot be written as a rule: part of it is masked here, or stands for itself. Correct it, and take the # away.\n{lines}"
-    )
+    format!("# {why}\n{lines}")
 }
 
 fn list(words: &[String]) -> String {

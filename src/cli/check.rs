@@ -97,7 +97,7 @@ impl Report {
             writeln!(out, "{}: agent {agent}, {}{includes}{expectations}", named(file), counted(*rules, "rule"))?;
         }
         for file in &self.included {
-            let what = "names no agent, so it is there to be included; its expectations run with each agent's file that includes it";
+            let what = "names no agent, so it is there for agents' files to name; expectations run with each that includes it";
             writeln!(out, "{}: {what}", named(file))?;
         }
         let (faults, warnings) = (counted(self.faults.len(), "error"), counted(self.warnings.len(), "warning"));
@@ -168,6 +168,24 @@ mod tests {
             assert_eq!((&report.included, report.ok), (&included, faults == 0), "{report:?}");
             let asked = report.faults.iter().any(|fault| fault.found.contains("no key agent"));
             assert_eq!(asked, text.contains("unlisted"), "{report:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_leak_rules_is_told_and_checked_as_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("leaks.toml");
+        let rule = "[[rules]]\nid = \"x\"\nregex = \"abc\"\n";
+        let shown = path.display().to_string();
+        for (text, faults) in [
+            (rule.to_owned(), vec![]),
+            (format!("{rule}verify = true\n"), vec![format!("{shown}:4:1: found the unknown key \"verify\" in [[rules]]")]),
+        ] {
+            std::fs::write(&path, &text).unwrap();
+            let report = check(std::slice::from_ref(&path), false, &[]);
+            assert_eq!(report.included, [Arc::from(shown.as_str())]);
+            let said: Vec<String> = report.faults.iter().map(|fault| fault.to_string().split(';').next().unwrap().to_owned()).collect();
+            assert_eq!(said, faults, "{text}");
         }
     }
 

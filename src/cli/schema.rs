@@ -2,6 +2,8 @@
 //!
 //! It says what a file may hold, not all that makes it load: `exeat check` does. A test holds the keys against those the readers know.
 
+mod leaks;
+
 use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
@@ -26,6 +28,8 @@ pub enum SchemaOf {
     Include,
     /// The floor, floor.toml
     Floor,
+    /// The rules that [leaks] of an allowlist names
+    Leaks,
 }
 
 /// Prints the schema.
@@ -40,6 +44,7 @@ pub fn schema(of: SchemaOf) -> Value {
         SchemaOf::Exeat => ("exeat.toml, the configuration of exeat", exeat()),
         SchemaOf::Allowlist => ("An allowlist of exeat: one agent's rules", allowlist()),
         SchemaOf::Include => ("Rules that allowlists of exeat include", include()),
+        SchemaOf::Leaks => ("Rules of exeat's leak guard", leaks::rules()),
         SchemaOf::Floor => ("floor.toml of exeat: what binds every agent", floor()),
     };
     if let Some(fields) = table.as_object_mut() {
@@ -206,6 +211,7 @@ fn allowlist() -> Value {
         ("approvers", number(9), "How many people have to say yes."),
         ("identify", list(&identify), "How the agent is known: any one of these tables."),
         ("inject", list(&inject()), "Credentials that exeat puts into requests."),
+        ("leaks", leaks::guard(), "What requests are searched for before they leave."),
     ];
     keys.extend(of_files_with_rules());
     table(&["agent"], keys)

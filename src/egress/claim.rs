@@ -8,15 +8,18 @@ use super::interception::Speaks;
 use super::over::Over;
 use super::process::Ends;
 use super::record::{Front, TlsSeen};
+use super::refusal::Cause;
+use super::seats::Seat;
 use super::trace::TraceParent;
-use crate::policy::attempt::{AgentId, Attempt, AttemptId, Evidence, Instance, Scheme, Sight};
+use crate::policy::attempt::{AgentId, Attempt, AttemptId, Evidence, Instance, Offered, Scheme, Sight};
 use crate::policy::destination::Destination;
+use crate::policy::leaks::Leaks;
 use crate::policy::malformed::Malformed;
 use crate::policy::rule::RuleRef;
 use crate::secrets::Unavailable;
 
 /// One try as a front found it, before anything is judged.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Claim {
     /// The way in.
     pub front: Front,
@@ -36,6 +39,8 @@ pub struct Claim {
     pub trace: Option<TraceParent>,
     /// What exeat needs for the request and cannot have.
     pub(super) unready: Option<Unready>,
+    /// Its agent's, taken before it was read further than its head.
+    pub(super) seat: Option<Seat>,
     pub(super) who: Who,
 }
 
@@ -64,6 +69,8 @@ pub(super) struct Who {
     /// Both ends of the connection, where it is from this machine.
     pub(super) ends: Option<Ends>,
     pub(super) tunnel: Option<Tunnel>,
+    /// What the request was searched for.
+    pub(super) searched: Option<Arc<Leaks>>,
 }
 
 /// The tunnel around a request: what it was admitted as binds what it carries.
@@ -81,6 +88,21 @@ pub(super) struct Tunnel {
     pub(super) over: Over,
 }
 
+impl Who {
+    /// Why nobody is known by what was offered.
+    pub(super) fn unidentified(&self) -> Cause {
+        Cause::Unidentified { offered: self.evidence.offered != Offered::Nothing }
+    }
+
+    /// Whether a request in sight was searched for all that it is to be searched for by the guard in force.
+    pub(super) fn was_searched(&self, sight: &Sight, in_force: Option<&Arc<Leaks>>) -> bool {
+        match (sight, in_force) {
+            (Sight::NotYet, _) | (Sight::Seen(_), None) => true,
+            (Sight::Seen(_), Some(wanted)) => self.searched.as_ref().is_some_and(|done| done.looks_for_the_same_as(wanted)),
+        }
+    }
+}
+
 impl Claim {
     /// A claim of a peer that is still to be identified.
     pub fn new(front: Front, peer: SocketAddr, evidence: Evidence, wanted: Result<Destination, Malformed>, sight: Sight) -> Self {
@@ -94,7 +116,8 @@ impl Claim {
             on_this_machine: peer.ip().to_canonical().is_loopback(),
             trace: None,
             unready: None,
-            who: Who { evidence, ends: None, tunnel: None },
+            seat: None,
+            who: Who { evidence, ends: None, tunnel: None, searched: None },
         }
     }
 

@@ -6,6 +6,7 @@ use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use hyper_util::rt::TokioIo;
 
 use super::body::{RecordedBody, Trailers, Upload};
@@ -87,6 +88,10 @@ impl Connected {
             drop((parked, body));
             let (reason, cause) = broken(NetworkFault::BadAnswer);
             return Err(open.refuse(reason, cause));
+        }
+        if injected.masker.is_some() {
+            // A phrase beside the status (RFC 9112 section 4) could repeat a value as well.
+            parts.extensions.remove::<ReasonPhrase>();
         }
         parts.version = http::Version::HTTP_11;
         let underway = Underway::new(open, parked, Arc::clone(&upstream.pool), key);

@@ -1,5 +1,8 @@
 //! The gate: the only maker of permits. Every way in asks here, and what it says is recorded before anything happens.
 
+mod search;
+mod word;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,9 +25,8 @@ use super::seats::Seats;
 use super::tunnels::Tunnels;
 use crate::policy::Policy;
 use crate::policy::approvals::Approvals;
-use crate::policy::attempt::{AgentId, Attempt, AttemptId, Offered, Scheme, Sight};
+use crate::policy::attempt::{AgentId, Attempt, AttemptId, Scheme, Sight};
 use crate::policy::decide::{Basis, Block, Decision, Grant, HoldTerms, Look, Would};
-use crate::policy::leaks::Leaks;
 use crate::policy::reason::Reason;
 use word::{Waited, wait};
 
@@ -109,8 +111,7 @@ impl Gate {
         let Company { approvals, desk, recorder, spending, changed } = company;
         let GateSettings { hold_wait, per_agent, refusal_records } = settings;
         let (seats, budgets, tunnels, observer) = (Seats::new(per_agent), Budgets::new(spending), Arc::default(), Observer::default());
-        let refusals = Refusals::new(refusal_records, Arc::clone(&recorder));
-        let clock = SystemTime::now;
+        let (refusals, clock) = (Refusals::new(refusal_records, Arc::clone(&recorder)), SystemTime::now);
         Arc::new(Self { policy, approvals, desk, recorder, changed, seats, budgets, refusals, tunnels, observer, hold_wait, clock })
     }
 
@@ -127,7 +128,7 @@ impl Gate {
     /// Judges one claim, waiting for a person where the policy says so. Records the decision either way.
     ///
     /// Dropping the future while it waits leaves the question pending and records the attempt as abandoned.
-    pub async fn admit(self: &Arc<Self>, claim: Claim) -> Result<Admission, Refusal> {
+    pub async fn admit(self: &Arc<Self>, mut claim: Claim) -> Result<Admission, Refusal> {
         let mut open = self.open(&claim);
         if let Some(tunnel) = &claim.who.tunnel {
             open.identified(tunnel.agent.clone());
@@ -147,25 +148,18 @@ impl Gate {
         let policy = self.policy.load_full();
         let (agent, proven) = match identify(&policy, &claim.who) {
             Ok(agent) => (agent, policy.proves(&claim.who.evidence)),
-            Err(reason) => return Err(open.refuse(reason, unidentified(&claim.who))),
+            Err(reason) => return Err(open.refuse(reason, claim.who.unidentified())),
         };
         open.identified(agent.clone());
-        if let Some(unready) = claim.unready {
+        if let Some(unready) = claim.unready.take() {
             return Err(open.refuse(Reason::Internal, Cause::Secret(unready)));
         }
-        match self.seats.take(&agent) {
+        match claim.seat.take().filter(|seat| seat.is_of(&agent)).or_else(|| self.seats.take(&agent)) {
             Some(seat) => open.seated(seat),
             None => return Err(self.full(open, "limits.per_agent")),
         }
         let attempt = claim.attempt(open.id(), agent, destination, proven);
         self.decide(open, attempt, claim.who).await
-    }
-
-    /// What the requests of whoever makes the claim are searched for.
-    pub(super) fn leaks(&self, claim: &Claim) -> Option<Arc<Leaks>> {
-        let policy = self.policy.load();
-        let agent = identify(&policy, &claim.who).ok().filter(|_| claim.wanted.is_ok())?;
-        policy.leaks(&agent).cloned()
     }
 
     /// Why a claim could be read but not even counted as an attempt of an agent: recorded like any other.
@@ -212,16 +206,15 @@ impl Gate {
     }
 
     async fn decide(self: &Arc<Self>, mut open: Open, attempt: Attempt, who: Who) -> Result<Admission, Refusal> {
-        let deadline = tokio::time::Instant::now() + self.hold_wait;
-        let mut lost_races = 0;
+        let (deadline, mut lost_races) = (tokio::time::Instant::now() + self.hold_wait, 0);
         while lost_races < MOST_LOST_RACES {
             let now = (self.clock)();
             // Before the decision: what is taken back from here on is noticed by the attempt once it is open.
             let mut changed = self.changed.clone();
             changed.mark_unchanged();
             let policy = self.policy.load_full();
-            if identify(&policy, &who).as_ref() != Ok(&attempt.agent) {
-                return Err(open.refuse(Reason::UnknownAgent, unidentified(&who)));
+            if let Some((reason, cause)) = search::outdated(&policy, &attempt, &who) {
+                return Err(open.refuse(reason, cause));
             }
             let began = Instant::now();
             let decision = policy.decide(&attempt, &self.approvals.read(), now);
@@ -379,12 +372,6 @@ fn identify(policy: &Policy, who: &Who) -> Result<AgentId, Reason> {
         Some(_) | None => Ok(agent),
     }
 }
-
-fn unidentified(who: &Who) -> Cause {
-    Cause::Unidentified { offered: who.evidence.offered != Offered::Nothing }
-}
-
-mod word;
 
 #[cfg(test)]
 mod testing;

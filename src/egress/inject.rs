@@ -71,6 +71,9 @@ const CREDENTIALS: [&str; 46] = [
     "x-goog-authenticated-user-jwt",
 ];
 
+/// A field grows by so much at most, as the agent says how often its placeholder stands there.
+const GROWS_MOST: usize = 128 << 10;
+
 /// What is put into one request. Nothing where exeat has no credential for its destination.
 #[derive(Debug, Default)]
 pub(super) struct Injected {
@@ -203,6 +206,9 @@ fn replaced(text: &[u8], placeholder: &[u8], secret: &[u8]) -> Option<Zeroizing<
         out.extend_from_slice(&rest[..at]);
         out.extend_from_slice(secret);
         rest = &rest[at + placeholder.len()..];
+        if out.len() > text.len() + GROWS_MOST {
+            return None;
+        }
         any = true;
     }
     out.extend_from_slice(rest);

@@ -30,10 +30,10 @@ pub struct Leak {
 impl Upstream {
     /// Looks at a request before its claim is judged, where the agent's file has a leak guard: what is found is a part of what is judged.
     ///
-    /// It waits for the beginning of the body, which the gate's limits do not count: a front bounds how many may do so.
+    /// It waits for the beginning of the body in the agent's seat.
     pub async fn look(&self, gate: &Gate, mut claim: Claim, request: Request<Incoming>) -> (Claim, Request<Content>) {
         let (parts, body) = request.into_parts();
-        let (Some(leaks), Sight::Seen(seen)) = (gate.leaks(&claim), claim.sight.clone()) else {
+        let (Some(leaks), Sight::Seen(seen)) = (gate.leaks(&mut claim), claim.sight.clone()) else {
             return (claim, Request::from_parts(parts, body.into()));
         };
         let scanner = match self.settings.secrets.scanner(&leaks).await {

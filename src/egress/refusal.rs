@@ -91,6 +91,8 @@ pub enum Cause {
     Loop,
     /// A secret that exeat needs cannot be had.
     Secret(Unready),
+    /// The agent's leak guard changed since the request was searched.
+    Unsearched,
     /// Something that may not leave was found as it was about to.
     Leak(Leak),
     /// The journal cannot be written.

@@ -38,6 +38,12 @@ impl Seats {
     }
 }
 
+impl Seat {
+    pub(super) fn is_of(&self, agent: &AgentId) -> bool {
+        self.agent == *agent
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.taken.lock();

@@ -97,6 +97,7 @@ impl<'a> Problem<'a> {
             Cause::Denied { note } => (None, note.as_deref()),
             Cause::Echo { echo, rule } => (rule.as_ref().map(ToString::to_string), echo.note.as_deref()),
             Cause::Plain
+            | Cause::Unsearched
             | Cause::Unidentified { offered: _ }
             | Cause::Malformed(_)
             | Cause::Hold(_)

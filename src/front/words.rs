@@ -88,6 +88,7 @@ const UNSAFE: &str = "Nothing was sent. exeat verifies every origin and cannot b
     The fault is the origin's, or something between exeat and it: tell the person you work for.";
 const SECRET: &str = "exeat refuses what it cannot equip or search as its policy says. It is not for the agent to mend: \
     do not look for the secret, retry later, and tell the person who runs exeat.";
+const AGAIN: &str = "Nothing was sent. The same request is searched and judged anew when it is sent again.";
 const OURS: &str = "The fault is exeat's own, and it refuses what it cannot record. Retry later, and tell the person who runs it.";
 
 fn kind(refusal: &Refusal, host: &str) -> Kind {
@@ -130,6 +131,11 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
             let (why, retry_after) = budget(refusal, agent);
             Kind { advice: ROOM, retry_after, ..policy("Budget spent", why) }
         }
+        Reason::PolicyChanged if refusal.cause == Cause::Unsearched => Kind {
+            advice: AGAIN,
+            retry_after: Some(1),
+            ..policy("The policy changed", "what requests are searched for changed after this one was searched".to_owned())
+        },
         Reason::PolicyChanged => policy("The policy changed", format!("{host} is allowed no longer")),
         Reason::UnknownAgent => unknown_agent(refusal),
         Reason::Malformed => malformed(refusal),

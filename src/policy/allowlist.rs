@@ -19,7 +19,7 @@ use super::document::Document;
 use super::fault::{Fault, Warning};
 use super::floor::Floor;
 use super::inject::{self, Credential, Inject, SecretSource};
-use super::leaks::Leaks;
+use super::leaks::{self, Leaks};
 use super::limits::Limits;
 use super::lint;
 use super::rule::read::Source;
@@ -122,6 +122,7 @@ impl Allowlist {
             if faults.is_empty() {
                 warnings.extend(lint::second_looks(&allowlist, reading));
                 warnings.extend(inject::second_looks(&allowlist));
+                warnings.extend(leaks::second_looks(&allowlist));
                 warnings.sort();
                 warnings.dedup();
                 return Ok((allowlist, warnings));

@@ -4,6 +4,7 @@
 
 mod read;
 mod rules;
+mod whole;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use super::inject::SecretSource;
 use super::rule::RuleRef;
 pub(super) use read::leaks;
 pub use rules::{LeakRule, LeakRules, entropy};
+pub(super) use whole::second_looks;
 
 /// How much of a body is looked at before the decision where the file does not say.
 pub const SCAN: usize = 64 << 10;
@@ -36,6 +38,14 @@ pub struct Leaks {
     pub scan: usize,
     /// What a body in a content coding means, which cannot be looked into.
     pub encoded: Encoded,
+}
+
+impl Leaks {
+    /// What one finds the other finds as well, whatever that means and wherever it stands.
+    pub fn looks_for_the_same_as(&self, other: &Self) -> bool {
+        let Self { place: _, found: _, rules, secrets, scan: _, encoded } = self;
+        (rules, secrets, encoded) == (&other.rules, &other.secrets, &other.encoded)
+    }
 }
 
 /// What a find means for a request.

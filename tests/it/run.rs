@@ -124,6 +124,19 @@ fn the_command_sees_proxy_variables_in_both_cases_and_nothing_of_exeats() {
 }
 
 /// A `curl` that shows nothing but the status.
+#[test]
+fn the_command_has_no_variable_that_holds_a_secret_of_its_agent() {
+    let run = Run::new();
+    let inject = "[[inject]]\nhost = \"127.0.0.1\"\nport = 9\nscheme = \"http\"\nheader = \"x-key\"\nvalue = { env = \"INJECTED_KEY\" }\n";
+    run.site.agent("c", "[leaks]\nsecrets = [{ env = \"GUARDED_KEY\" }]\n", inject);
+    let mut command = exeat(Some(&run.site.config()));
+    command.envs([("INJECTED_KEY", "injected-value"), ("GUARDED_KEY", "guarded-value"), ("OTHER_KEY", "kept")]);
+    let output = command.args(["run", "--agent", "c", "--", "env"]).stdin(Stdio::null()).output().unwrap();
+    let environment = String::from_utf8(output.stdout).unwrap();
+    assert!(environment.contains("OTHER_KEY=kept\n"), "{environment}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!environment.contains("_KEY=injected") && !environment.contains("_KEY=guarded"), "{environment}");
+}
+
 fn status(url: &str) -> String {
     format!("curl -sS -m 20 -o /dev/null -w '{{%{{http_code}}}}\\n' {url}")
 }

@@ -93,6 +93,18 @@ fn approvals_without_end_are_rules_that_an_allowlist_loads() {
     assert_eq!(as_rules(&[]), "");
 }
 
+#[test]
+fn a_yes_to_what_the_leak_guard_found_is_no_rule_and_says_why() {
+    for path in ["/a (leak rule x in the body)", "(path 0a1b2c3d, not shown) (leak rule x and 1 more in the url)"] {
+        let mut found = approval("coder", "api.test", 443);
+        found.place.scheme = Some(Scheme::Https);
+        found.place.only = Some(RequestLine { method: "POST".into(), path: path.into() });
+        let text = as_rules(&[found]);
+        assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')), "{text}");
+        assert!(text.contains("# No rule lets what the leak guard found pass") && text.contains(path), "{text}");
+    }
+}
+
 fn approval(agent: &str, host: &str, port: u16) -> ApprovalView {
     let place = PlaceView { host: host.to_owned(), unicode: None, registrable: None, mixed_script: false, port, scheme: None, only: None };
     ApprovalView {

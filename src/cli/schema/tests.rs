@@ -7,8 +7,9 @@ use crate::config::Config;
 use crate::policy::allowlist::{Allowlist, IncludeName, IncludedText, Library, Reading, Unfound};
 use crate::policy::fault::Fault;
 use crate::policy::floor::Floor;
+use crate::policy::leaks::LeakRules;
 
-const KINDS: [SchemaOf; 4] = [SchemaOf::Exeat, SchemaOf::Allowlist, SchemaOf::Include, SchemaOf::Floor];
+const KINDS: [SchemaOf; 5] = [SchemaOf::Exeat, SchemaOf::Allowlist, SchemaOf::Include, SchemaOf::Floor, SchemaOf::Leaks];
 
 /// One library with one file in it.
 #[derive(Debug)]
@@ -51,7 +52,19 @@ fn in_schema(of: SchemaOf, way: &str) -> BTreeSet<String> {
     table["properties"].as_object().unwrap().keys().cloned().collect()
 }
 
-const EVERY_TABLE: &str = "zzz = 1\nlimits = { zzz = 1 }\n[[allow]]\nzzz = 1\nlimits = { zzz = 1 }\n[[hold]]\nzzz = 1\n[[block]]\nzzz = 1\n[[expect]]\nzzz = 1\n[[identify]]\nzzz = 1\n[[inject]]\nzzz = 1\nvalue = { zzz = 1 }\n[[inject]]\ncertificate = { zzz = 1 }\n";
+const EVERY_TABLE: &str = "zzz = 1\nlimits = { zzz = 1 }\n[[allow]]\nzzz = 1\nlimits = { zzz = 1 }\n[[hold]]\nzzz = 1\n[[block]]\nzzz = 1\n[[expect]]\nzzz = 1\n[[identify]]\nzzz = 1\n[[inject]]\nzzz = 1\nvalue = { zzz = 1 }\n[[inject]]\ncertificate = { zzz = 1 }\n[leaks]\nzzz = 1\nsecrets = [{ zzz = 1 }]\n";
+
+const LEAK_TABLES: [(&str, &str); 5] = [
+    ("the top level", ""),
+    ("[[rules]]", "/properties/rules/items"),
+    ("[rules.allowlist]", "/properties/rules/items/properties/allowlist"),
+    ("[allowlist]", "/properties/allowlist"),
+    ("[[allowlists]]", "/properties/allowlists/items"),
+];
+
+const EVERY_LEAK_TABLE: &str = "zzz = 1\n[allowlist]\nzzz = 1\n[[allowlists]]\nzzz = 1\n[[rules]]\nzzz = 1\n[rules.allowlist]\nzzz = 1\n[[rules.allowlists]]\nzzz = 1\n";
+
+const LEAKS: [(&str, &str); 2] = [("[leaks]", "/properties/leaks"), ("[[secrets]]", "/properties/leaks/properties/secrets/items")];
 
 const INJECT: [(&str, &str); 3] = [
     ("[[inject]]", "/properties/inject/items"),
@@ -61,6 +74,7 @@ const INJECT: [(&str, &str); 3] = [
 
 #[test]
 fn the_schema_knows_the_keys_that_the_readers_know() {
+    let owned = |(title, way): (&str, &str)| (title.to_owned(), way.to_owned());
     let rules = [("[[allow]]", "allow"), ("[[hold]]", "hold"), ("[[block]]", "block")];
     let ways = |more: &[(&str, &str)]| -> Vec<(String, String)> {
         let rules = rules.map(|(title, key)| (title.to_owned(), format!("/properties/{key}/items")));
@@ -70,7 +84,16 @@ fn the_schema_knows_the_keys_that_the_readers_know() {
     let expect = ("[[expect]]", "/properties/expect/items");
     let of_allowlist = [
         limits.as_slice(),
-        &[("the top level", ""), expect, ("[[identify]]", "/properties/identify/items"), INJECT[0], INJECT[1], INJECT[2]],
+        &[
+            ("the top level", ""),
+            expect,
+            ("[[identify]]", "/properties/identify/items"),
+            INJECT[0],
+            INJECT[1],
+            INJECT[2],
+            LEAKS[0],
+            LEAKS[1],
+        ],
     ]
     .concat();
     let of_config = [
@@ -97,7 +120,8 @@ fn the_schema_knows_the_keys_that_the_readers_know() {
         (SchemaOf::Allowlist, faults_of_allowlist(EVERY_TABLE, ""), ways(&of_allowlist)),
         (SchemaOf::Include, included, ways(&[("the top level", ""), ("[allow.limits]", limits[1].1), expect])),
         (SchemaOf::Floor, Floor::parse("floor.toml", EVERY_TABLE).unwrap_err(), ways(&[("the top level", ""), limits[0]])),
-        (SchemaOf::Exeat, faults_of_config(&config), of_config.map(|(title, way)| (title.to_owned(), way.to_owned())).to_vec()),
+        (SchemaOf::Leaks, LeakRules::read("leaks.toml", EVERY_LEAK_TABLE).unwrap_err(), LEAK_TABLES.map(owned).to_vec()),
+        (SchemaOf::Exeat, faults_of_config(&config), of_config.map(owned).to_vec()),
     ] {
         let known = known(&faults);
         for (title, way) in ways {

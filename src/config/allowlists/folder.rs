@@ -14,6 +14,7 @@ use crate::policy::Frozen;
 use crate::policy::allowlist::{Allowlist, Reading};
 use crate::policy::fault::{Fault, Warning, code};
 use crate::policy::floor::Floor;
+use crate::policy::leaks::LeakRules;
 use crate::policy::succession::{Binding, Unit};
 use crate::text::trouble;
 
@@ -59,7 +60,10 @@ pub(super) fn one(path: &Path, inspects: bool, now: SystemTime, named: Named<'_>
     }
     let shelf = Shelf::new(folder, named);
     let text = shelf.text_of(path)?;
-    if !names_agent(&text) && Allowlist::is_to_be_included(&text) {
+    if LeakRules::is_one(&text) {
+        found.faults.extend(LeakRules::read(&named(path), &text).err().unwrap_or_default());
+        found.included = Some(named(path).into());
+    } else if !names_agent(&text) && Allowlist::is_to_be_included(&text) {
         found.faults.extend(Allowlist::faults_of_included(&named(path), &text, inspects));
         found.included = Some(named(path).into());
     } else if names_agent(&text) || !Allowlist::faults_of_included(&named(path), &text, inspects).is_empty() {

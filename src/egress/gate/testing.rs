@@ -61,7 +61,7 @@ impl Admission {
             tls: None,
             over: crate::egress::over::Over::default(),
         };
-        let who = Who { evidence: who.evidence.clone(), ends: who.ends, tunnel: Some(tunnel) };
+        let who = Who { evidence: who.evidence.clone(), ends: who.ends, tunnel: Some(tunnel), searched: None };
         let (wanted, on_this_machine) = (Ok(attempt.destination.clone()), false);
         Claim {
             front: Front::Connect,
@@ -73,6 +73,7 @@ impl Admission {
             on_this_machine,
             trace: None,
             unready: None,
+            seat: None,
             who,
         }
     }

@@ -10,7 +10,7 @@ use crate::egress::record::{Ended, Front, Outcome, Record, Unwritable};
 use crate::policy::address::{Addresses, Guard};
 use crate::policy::allowlist::Allowlist;
 use crate::policy::approvals::{Approval, ApprovalId, Scope, Subject};
-use crate::policy::attempt::{Evidence, Instance};
+use crate::policy::attempt::{Evidence, Instance, Offered};
 use crate::policy::destination::Destination;
 use doubles::{Asks, NoDesk, Restless, Revoking, Slow, Written};
 
@@ -348,4 +348,44 @@ async fn an_attempt_whose_use_of_a_yes_cannot_be_kept_does_not_pass_and_is_recor
     let written = world.written.0.lock();
     let [Record::Decided(decided), Record::Ended(_)] = &written[..] else { panic!("{written:?}") };
     assert_eq!((decided.decision, decided.reason), (Ruling::Block, Reason::Internal));
+}
+
+const GUARD: &str = "[leaks]\nsecrets = [{ env = \"X\" }]\n";
+
+fn request() -> Sight {
+    Sight::Seen(Arc::new(crate::policy::attempt::Seen::bare("GET", "/a", None)))
+}
+
+#[tokio::test]
+async fn a_request_that_was_not_searched_for_what_the_guard_in_force_names_is_refused() {
+    let plain = "[[allow]]\nhost = \"api.test.example\"\nport = [8080]\n";
+    let (guarded, held) = (format!("{GUARD}{plain}"), format!("{GUARD}found = \"hold\"\n{plain}"));
+    let other = guarded.replace("\"X\"", "\"Y\"");
+    for (before, after, passes) in [
+        (plain, guarded.as_str(), false),
+        (&guarded, &guarded, true),
+        (&guarded, &held, true),
+        (&guarded, &other, false),
+        (&guarded, plain, true),
+    ] {
+        let world = World::new(before);
+        let mut claim = claim("api.test.example:8080", request());
+        world.gate.leaks(&mut claim);
+        world.now_in_force(policy(after));
+        assert_eq!(world.gate.admit(claim).await.is_ok(), passes, "{before} {after}");
+        let reason = if passes { Reason::Listed } else { Reason::PolicyChanged };
+        assert_eq!(world.decided()[0].1, reason, "{before} {after}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_read_for_its_search_in_a_seat_of_its_agent_and_unread_where_there_is_none() {
+    let world = World::new(&format!("{GUARD}[[allow]]\nhost = \"api.test.example\"\nport = [8080]\n"));
+    let mut all: Vec<Claim> = (0..101).map(|_| claim("api.test.example:8080", request())).collect();
+    assert_eq!(all.iter_mut().filter_map(|claim| world.gate.leaks(claim)).count(), 100);
+    let last = all.pop().unwrap();
+    assert!(world.gate.admit(last).await.is_err());
+    assert_eq!(world.decided()[0].1, Reason::Overloaded);
+    // In the seat it has.
+    assert!(world.gate.admit(all.pop().unwrap()).await.is_ok());
 }

@@ -139,3 +139,11 @@ async fn nothing_that_is_shown_of_it_shows_the_secret() {
     injected.put_in(&mut headers);
     assert!(!format!("{injected:?} {headers:?}").contains(SECRET));
 }
+
+#[test]
+fn a_field_does_not_grow_with_how_often_a_placeholder_stands_in_it() {
+    let (secret, most) = ("s".repeat(1000), GROWS_MOST / 1000);
+    let filled = |times: usize| replaced("x".repeat(times).as_bytes(), b"x", secret.as_bytes());
+    assert_eq!(filled(2).map(|field| field.len()), Some(2000));
+    assert!(filled(most - 1).is_some() && filled(most * 2).is_none());
+}

@@ -1,4 +1,5 @@
 mod inside;
+mod leaks;
 mod requests;
 
 use std::collections::BTreeSet;

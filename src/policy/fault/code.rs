@@ -28,5 +28,7 @@ pub const NEAR_METHOD: &str = "near-method";
 pub const UNBOUND_INJECT: &str = "unbound-inject";
 /// A credential for a host that no rule lets the agent reach.
 pub const UNUSED_INJECT: &str = "unused-inject";
+/// A WebSocket of an agent whose requests are searched.
+pub const UNSEARCHED_WEBSOCKET: &str = "unsearched-websocket";
 /// A credential of an agent that is known only by where it connects from.
 pub const UNPROVEN_INJECT: &str = "unproven-inject";

@@ -103,6 +103,13 @@ impl LeakRules {
         }
     }
 
+    /// Whether a text is such a file, whatever is wrong with it: it has rules, and nothing that an allowlist has.
+    pub fn is_one(text: &str) -> bool {
+        let document = Document::parse("", text);
+        let mut root = document.root();
+        root.take("rules").is_some() && !["agent", "allow", "hold", "block", "include", "expect"].iter().any(|key| root.take(key).is_some())
+    }
+
     /// Whether what a rule's pattern matched is a find.
     pub fn speaks(&self, rule: &LeakRule, matched: &Captures<'_>) -> bool {
         let whole = &matched[0];

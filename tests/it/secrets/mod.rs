@@ -174,6 +174,8 @@ fn what_an_origin_repeats_is_masked_in_fields_and_body() {
         let stars = "*".repeat(CANARY.len());
         assert!(answers[0].text().contains(&format!("Bearer {stars}")), "{}", answers[0].text());
         assert_eq!(answers[1].header("location"), Some(format!("/{stars}").as_str()));
+        let phrase = get(&visit, "/phrase", &[]).phrase;
+        assert!(!phrase.iter().any(|phrase| phrase.contains(CANARY)), "{phrase:?}");
         let masked = get(&visit, &coded, &[]);
         assert!(masked.header("location").unwrap().starts_with("/******************************"), "{masked:?}");
         drop(visit);

@@ -64,6 +64,8 @@ pub(crate) struct Whole {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     pub(crate) trailers: Vec<(String, String)>,
+    /// The words beside the status, where they are not the usual ones.
+    pub(crate) phrase: Option<String>,
 }
 
 impl Whole {
@@ -190,7 +192,8 @@ pub(crate) async fn whole(answer: Response<Incoming>) -> hyper::Result<Whole> {
             Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
         }
     }
-    Ok(Whole { status: head.status.as_u16(), headers: fields(&head.headers), body: bytes, trailers: fields(&trailers) })
+    let phrase = head.extensions.get::<hyper::ext::ReasonPhrase>().map(|phrase| String::from_utf8_lossy(phrase.as_bytes()).into_owned());
+    Ok(Whole { status: head.status.as_u16(), headers: fields(&head.headers), body: bytes, trailers: fields(&trailers), phrase })
 }
 
 /// The next piece of a body, or its end.

@@ -1,6 +1,6 @@
 //! What the origin answers, by path. `/echo` is what is answered where nothing else is.
 //!
-//! `/page`, `/echo`, `/refused`, `/status/CODE`, `/headers?count=&size=`, `/redirect?to=&code=`, `/chunked?pieces=&size=`, `/sse?events=&gap_ms=` or
+//! `/page`, `/phrase`, `/echo`, `/refused`, `/status/CODE`, `/headers?count=&size=`, `/redirect?to=&code=`, `/chunked?pieces=&size=`, `/sse?events=&gap_ms=` or
 //! `/sse?events=&gate=NAME`, `/gated/NAME`, `/late/NAME`, `/signal/NAME`, `/trailers`, `/down?bytes=`, `/up`, `/early`, `/cut?after=`, `/ws`, `/exeat.Echo/*`.
 
 use std::collections::HashMap;
@@ -56,6 +56,7 @@ pub(super) async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> R
     let (first, rest) = path[1.min(path.len())..].split_once('/').unwrap_or((path.get(1..).unwrap_or_default(), ""));
     let answer = match first {
         "page" => text(request.method(), PAGE),
+        "phrase" => phrase(request.headers()),
         "refused" => status(StatusCode::EXPECTATION_FAILED),
         "status" => status(rest.parse().unwrap_or(StatusCode::BAD_REQUEST)),
         "headers" => large(&query),
@@ -86,6 +87,15 @@ pub(super) async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> R
 fn status(status: StatusCode) -> Response<Flow> {
     let mut answer = Response::new(Flow::whole(""));
     *answer.status_mut() = status;
+    answer
+}
+
+/// Says in the words beside the status who is known to it.
+fn phrase(fields: &HeaderMap) -> Response<Flow> {
+    let mut answer = status(StatusCode::OK);
+    if let Some(Ok(known)) = fields.get(AUTHORIZATION).map(|field| hyper::ext::ReasonPhrase::try_from(field.as_bytes())) {
+        answer.extensions_mut().insert(known);
+    }
     answer
 }
 
