@@ -107,7 +107,11 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_not_there_is_told() {
-        let inject = |value: &str| format!("[[allow]]\nhost = \"x.example\"\n[[inject]]\nhost = \"x.example\"\nmethod = [\"GET\"]\nheader = \"x-api-key\"\nvalue = {value}\n");
+        let inject = |value: &str| {
+            format!(
+                "[[allow]]\nhost = \"x.example\"\n[[inject]]\nhost = \"x.example\"\nmethod = [\"GET\"]\nheader = \"x-api-key\"\nvalue = {value}\n"
+            )
+        };
         let agent = |tables: &str| format!("agent = \"a\"\n{tables}");
         for (tables, wanted) in [
             (inject("{ env = \"EXEAT_TEST_NOBODY_SETS_THIS\" }"), 1),

@@ -328,7 +328,9 @@ fn certificate(refusal: &Refusal, host: &str) -> Kind {
         CertificateFault::UnknownIssuer => ("tls_certificate_error", "showed a certificate whose issuer is not trusted"),
         CertificateFault::WrongName => ("tls_certificate_error", "showed a certificate for other names"),
         CertificateFault::Revoked => ("tls_certificate_error", "showed a certificate that was revoked"),
-        CertificateFault::Unfit => ("tls_certificate_error", "showed a certificate that is not fit for a server, as self-signed ones often are not"),
+        CertificateFault::Unfit => {
+            ("tls_certificate_error", "showed a certificate that is not fit for a server, as self-signed ones often are not")
+        }
         CertificateFault::Refused => ("tls_protocol_error", "broke off the TLS handshake"),
         CertificateFault::NotTls => ("tls_protocol_error", "does not speak TLS"),
     };

@@ -82,14 +82,15 @@ struct Story {
 impl Story {
     fn new() -> Self {
         let authority = Authority::new();
-        let secure =
-            Origin::https(&authority.identity(&["release.example", "example.com", "api.example.com"]), |request| {
-                let credential = request.header("authorization").map(|value| format!(" {value}"));
-                ok(&format!("secure {}{}", request.target(), credential.unwrap_or_default()))
-            });
+        let secure = Origin::https(&authority.identity(&["release.example", "example.com", "api.example.com"]), |request| {
+            let credential = request.header("authorization").map(|value| format!(" {value}"));
+            ok(&format!("secure {}{}", request.target(), credential.unwrap_or_default()))
+        });
         let plain = Origin::http(|request| ok(&format!("reached {}\n", request.header("host").unwrap().split(':').next().unwrap())));
         let site = Site::new();
-        for name in ["api.openai.com", "files.pythonhosted.example", "elsewhere.example", "release.example", "example.com", "api.example.com"] {
+        for name in
+            ["api.openai.com", "files.pythonhosted.example", "elsewhere.example", "release.example", "example.com", "api.example.com"]
+        {
             site.dns.script(name, [Reply::to(["127.0.0.1"])]);
         }
         let story = Self { serving: None, watching: None, url: String::new(), site, plain, secure, authority, free: free_ports() };
@@ -363,7 +364,7 @@ fn an_engineer_looks_inside(story: &mut Story, text: &str) {
     let [explain, serve, ask] = lines(text);
     let explained = story.ran(explain);
     let words = String::from_utf8_lossy(&explained.stdout);
-    assert!(words.starts_with("hold") && words.contains("api.example.com"), "{explained:?}");
+    assert!(words.contains("hold: coder to DELETE https://api.example.com"), "{explained:?}");
     let serving = Background::start(story.shell(serve));
     serving.expect(&format!("proxy main http://127.0.0.1:{}", story.free[0]));
     assert_eq!(story.said(ask), "secure /repos/acme/site Bearer sesame");
