@@ -175,7 +175,7 @@ mod tests {
         for (text, faults) in [(rule.to_owned(), 0), (format!("{rule}hots = 1\n"), 1), (format!("unlisted = \"hold\"\n{rule}"), 2)] {
             let path = folder.path().join("base.toml");
             std::fs::write(&path, &text).unwrap();
-            let report = check(std::slice::from_ref(&path), false, &[]);
+            let report = check(std::slice::from_ref(&path), &Beside::default());
             let included: Vec<Arc<str>> = if text.contains("unlisted") { Vec::new() } else { vec![path.display().to_string().into()] };
             assert_eq!((&report.included, report.ok), (&included, faults == 0), "{report:?}");
             let asked = report.faults.iter().any(|fault| fault.found.contains("no key agent"));
