@@ -158,7 +158,7 @@ fn an_authority_of_somebody_elses_making_is_believed() {
         return;
     }
     for key in
-        ["ecparam -name prime256v1 -genkey", "ecparam -name secp384r1 -genkey -noout", "genrsa -traditional 2048", "genpkey -algorithm RSA"]
+        ["ecparam -name prime256v1 -genkey", "ecparam -name secp384r1 -genkey -noout", "genrsa -traditional", "genpkey -algorithm RSA"]
     {
         let folder = tempfile::TempDir::with_prefix("exeat-it-").unwrap();
         let script = format!(
