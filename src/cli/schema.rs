@@ -206,13 +206,14 @@ fn allowlist() -> Value {
         ("approvers", number(9), "How many people have to say yes."),
         ("identify", list(&identify), "How the agent is known: any one of these tables."),
         ("inject", list(&inject()), "Credentials that exeat puts into requests."),
+        ("leaks", leaks(), "What the agent's requests are searched for."),
     ];
     keys.extend(of_files_with_rules());
     table(&["agent"], keys)
 }
 
-fn inject() -> Value {
-    let value = table(
+fn secret_source() -> Value {
+    table(
         &[],
         vec![
             ("env", text(), "A variable of exeat's own environment."),
@@ -220,7 +221,21 @@ fn inject() -> Value {
             ("command", some(&text()), "A program and its arguments; no shell."),
             ("cache", duration(), "How long what the command printed is used."),
         ],
-    );
+    )
+}
+
+fn leaks() -> Value {
+    let keys = vec![
+        ("found", one_of(&["block", "hold"]), "What a find means for a request."),
+        ("rules", text(), "A file of rules, beside this one."),
+        ("secrets", list(&secret_source()), "Values that are looked for as they are."),
+        ("scan", size(), "So much of a body is looked at before the decision."),
+        ("encoded", one_of(&["found", "pass"]), "What a body in a content coding means."),
+    ];
+    table(&[], keys)
+}
+
+fn inject() -> Value {
     let certificate =
         table(&["chain", "key"], vec![("chain", text(), "The certificates, a PEM file."), ("key", text(), "Its key, a PEM file.")]);
     let query = json!({ "type": "object", "additionalProperties": some(&text()), "minProperties": 1 });
@@ -234,7 +249,7 @@ fn inject() -> Value {
         ("mask", flag(), "The value is masked where an answer repeats it."),
         ("certificate", certificate, "A client certificate for TLS."),
         ("header", text(), "The header field it is put into."),
-        ("value", value, "Where the secret comes from."),
+        ("value", secret_source(), "Where the secret comes from."),
         ("placeholder", text(), "The text in the agent's own field that the secret takes the place of."),
         ("prefix", text(), "What stands before the secret in the field."),
     ];

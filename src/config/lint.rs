@@ -107,20 +107,14 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_not_there_is_told() {
-        let inject = |value: &str| {
-            format!(
-                "[[allow]]\nhost = \"x.example\"\n[[inject]]\nhost = \"x.example\"\nmethod = [\"GET\"]\nheader = \"x-api-key\"\nvalue = {value}\n"
-            )
-        };
-        let agent = |tables: &str| format!("agent = \"a\"\n{tables}");
-        for (tables, wanted) in [
-            (inject("{ env = \"EXEAT_TEST_NOBODY_SETS_THIS\" }"), 1),
-            (inject("{ env = \"PATH\" }"), 0),
-            (inject("{ file = \"secrets/none\" }"), 1),
-            (inject("{ command = [\"none\"] }"), 0),
-            ("[leaks]\nsecrets = [{ file = \"none\" }, { env = \"PATH\" }]\n".to_owned(), 1),
+        for (sources, wanted) in [
+            ("{ env = \"EXEAT_TEST_NOBODY_SETS_THIS\" }", 1),
+            ("{ env = \"PATH\" }", 0),
+            ("{ command = [\"none\"] }", 0),
+            ("{ file = \"none\" }, { env = \"PATH\" }, { file = \"secrets/none\" }", 2),
         ] {
-            assert_eq!(codes("", &[&agent(&tables)]), vec!["missing-secret"; wanted], "{tables}");
+            let agent = format!("agent = \"a\"\n[leaks]\nsecrets = [{sources}]\n");
+            assert_eq!(codes("", &[&agent]), vec!["missing-secret"; wanted], "{sources}");
         }
     }
 
