@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_secret_that_is_not_there_is_told() {
         for (sources, wanted) in [
-            ("{ env = \"EXEAT_TEST_NOBODY_SETS_THIS\" }", 1),
+            ("{ env = \"NOBODY_SETS_THIS_VARIABLE\" }", 1),
             ("{ env = \"PATH\" }", 0),
             ("{ command = [\"none\"] }", 0),
             ("{ file = \"none\" }, { env = \"PATH\" }, { file = \"secrets/none\" }", 2),
