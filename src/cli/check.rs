@@ -45,17 +45,29 @@ pub struct Checked {
 }
 
 /// Does it, and prints what was found.
-pub(super) fn run(paths: &[PathBuf], (inspects, beside): (bool, &[Warning]), json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let report = check(paths, inspects, beside);
+pub(super) fn run(paths: &[PathBuf], beside: &Beside, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let report = check(paths, beside);
     report.write(out, json)?;
     Ok(ExitCode::from(report.exit_code()))
 }
 
-/// Loads files and folders together; `inspects` says that there is a CA, `beside` are warnings of the configuration.
-pub fn check(paths: &[PathBuf], inspects: bool, beside: &[Warning]) -> Report {
-    let loaded = load_paths(paths, inspects);
+/// What is known of the configuration beside the allowlists.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// There is a CA.
+    pub inspects: bool,
+    /// Files it names that would not be taken.
+    pub faults: Vec<Fault>,
+    /// Second looks.
+    pub warnings: Vec<Warning>,
+}
+
+/// Loads files and folders together.
+pub fn check(paths: &[PathBuf], beside: &Beside) -> Report {
+    let loaded = load_paths(paths, beside.inspects);
     let (mut faults, mut warnings) = (loaded.faults, loaded.warnings);
-    warnings.splice(0..0, beside.iter().cloned());
+    faults.splice(0..0, beside.faults.iter().cloned());
+    warnings.splice(0..0, beside.warnings.iter().cloned());
     let checked = loaded.allowlists.iter().map(|allowlist| Checked {
         agent: allowlist.agent.clone(),
         file: allowlist.file.to_string(),
@@ -119,7 +131,7 @@ mod tests {
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        let report = check(&[folder.path().to_owned()], false, &[]);
+        let report = check(&[folder.path().to_owned()], &Beside::default());
         let mut out = Vec::new();
         report.write(&mut out, json).unwrap();
         let text = String::from_utf8(out).unwrap().replace(&format!("{}/", folder.path().display()), "");
@@ -163,7 +175,7 @@ mod tests {
         for (text, faults) in [(rule.to_owned(), 0), (format!("{rule}hots = 1\n"), 1), (format!("unlisted = \"hold\"\n{rule}"), 2)] {
             let path = folder.path().join("base.toml");
             std::fs::write(&path, &text).unwrap();
-            let report = check(std::slice::from_ref(&path), false, &[]);
+            let report = check(std::slice::from_ref(&path), &Beside::default());
             let included: Vec<Arc<str>> = if text.contains("unlisted") { Vec::new() } else { vec![path.display().to_string().into()] };
             assert_eq!((&report.included, report.ok), (&included, faults == 0), "{report:?}");
             let asked = report.faults.iter().any(|fault| fault.found.contains("no key agent"));

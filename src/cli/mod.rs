@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use after::{AFTER_DIFF, AFTER_EXPLAIN, AFTER_REPLAY, AFTER_RUN, AFTER_SUGGEST, AFTER_VERIFY};
 
-use crate::config::{Config, NO_FILE};
+use crate::config::{Config, NO_FILE, inspect};
 use crate::explain::{self, Unexplained};
 use crate::policy::attempt::AgentId;
 use crate::policy::fault::Fault;
@@ -191,8 +191,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => wait_for(run::run(args, config)),
         Command::Check(CheckArgs { paths: _, json }) => match &config.allowlists {
             Some(folder) => {
-                let warnings = loaded::second_looks(&config);
-                check::run(std::slice::from_ref(folder), (config.inspects(), &warnings), json, out)
+                let faults = inspect::faults(&config, SystemTime::now());
+                let beside = check::Beside { inspects: config.inspects(), faults, warnings: loaded::second_looks(&config) };
+                check::run(std::slice::from_ref(folder), &beside, json, out)
             }
             None => anyhow::bail!("there is no configuration, so there are no allowlists to check; name a file or a folder"),
         },
@@ -231,7 +232,7 @@ fn without_configuration(cli: &Cli, out: &mut impl Write) -> Option<anyhow::Resu
     {
         // One that does not load has no CA to look inside TLS with.
         let inspects = Config::load(cli.config.as_deref(), environment()).is_ok_and(|config| config.inspects());
-        return Some(check::run(paths, (inspects, &[]), *json, out));
+        return Some(check::run(paths, &check::Beside { inspects, ..check::Beside::default() }, *json, out));
     }
     if let Command::Preset(args) = command {
         return Some(preset::run(args, out).map(|()| ExitCode::SUCCESS));

@@ -217,8 +217,8 @@ fn allowlist() -> Value {
     table(&["agent"], keys)
 }
 
-fn inject() -> Value {
-    let value = table(
+fn secret_source() -> Value {
+    table(
         &[],
         vec![
             ("env", text(), "A variable of exeat's own environment."),
@@ -226,7 +226,10 @@ fn inject() -> Value {
             ("command", some(&text()), "A program and its arguments; no shell."),
             ("cache", duration(), "How long what the command printed is used."),
         ],
-    );
+    )
+}
+
+fn inject() -> Value {
     let certificate =
         table(&["chain", "key"], vec![("chain", text(), "The certificates, a PEM file."), ("key", text(), "Its key, a PEM file.")]);
     let query = json!({ "type": "object", "additionalProperties": some(&text()), "minProperties": 1 });
@@ -240,7 +243,7 @@ fn inject() -> Value {
         ("mask", flag(), "The value is masked where an answer repeats it."),
         ("certificate", certificate, "A client certificate for TLS."),
         ("header", text(), "The header field it is put into."),
-        ("value", value, "Where the secret comes from."),
+        ("value", secret_source(), "Where the secret comes from."),
         ("placeholder", text(), "The text in the agent's own field that the secret takes the place of."),
         ("prefix", text(), "What stands before the secret in the field."),
     ];

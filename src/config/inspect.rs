@@ -12,6 +12,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
+use super::Config;
 use super::draft::Draft;
 use super::read::{Origin, path};
 use crate::policy::document::Table;
@@ -21,6 +22,9 @@ use crate::tls::authority::{Authority, AuthorityFault, Part};
 
 /// The largest file of certificates or of a key that is read; the system's roots take 250 KiB.
 const FILE_MAX: u64 = 4 << 20;
+
+const NO_AUTHORITY: &str = "correct the path; an authority is made by `exeat ca init`";
+const NO_ROOTS: &str = "correct the path, or remove ca if the origins are believed by the system's authorities";
 
 /// `[inspect]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +70,21 @@ pub(super) fn read(root: &mut Table<'_>, origin: &Origin<'_>, draft: &mut Draft)
     }
 }
 
+/// What of the files that `[inspect]` and `[upstream]` name would not be taken.
+pub fn faults(config: &Config, now: SystemTime) -> Vec<Fault> {
+    let ours = config.inspect.as_ref().and_then(|inspect| authority(inspect, now).err()).unwrap_or_default();
+    let extra = config.upstream_ca.as_deref().and_then(|file| roots(file).err());
+    ours.into_iter().chain(extra).collect()
+}
+
 /// Reads the authority; the faults name the files.
 pub fn authority(inspect: &Inspect, now: SystemTime) -> Result<Authority, Vec<Fault>> {
     let Inspect { cert, key } = inspect;
+    let holds = |file: &Path, what: &str| bytes(file, "").is_ok_and(|pem| String::from_utf8_lossy(&pem).contains(what));
+    if holds(key, "BEGIN CERTIFICATE-") && holds(cert, "PRIVATE KEY-") {
+        let wanted = "the certificate in ca_cert and its key in ca_key";
+        return Err(vec![Fault::whole(&shown(cert), "a private key, and a certificate in ca_key", wanted, "swap ca_cert and ca_key")]);
+    }
     match (bytes(cert, "a certificate in PEM"), secret(key)) {
         (Ok(cert_pem), Ok(key_pem)) => Authority::read(&cert_pem, &key_pem, now).map_err(|fault| vec![of_file(inspect, fault)]),
         (cert, key) => Err([cert.err(), key.err()].into_iter().flatten().collect()),
@@ -77,7 +93,10 @@ pub fn authority(inspect: &Inspect, now: SystemTime) -> Result<Authority, Vec<Fa
 
 /// Extra roots in PEM, at least one.
 pub fn roots(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
-    let pem = bytes(file, "certificates in PEM")?;
+    let pem = bytes(file, "certificates in PEM").map_err(|fault| match fault.fix.starts_with(NO_AUTHORITY) {
+        true => Fault { fix: NO_ROOTS.into(), ..fault },
+        false => fault,
+    })?;
     let wrong = |found: &str| {
         Fault::whole(&shown(file), found, "one certificate or several, in PEM", "write the certificates of the authorities of your servers")
     };
@@ -148,7 +167,7 @@ fn contents(opened: File, file: &Path, wanted: &str) -> Result<Vec<u8>, Fault> {
 
 fn unreadable(file: &Path, error: &io::Error, wanted: &str) -> Fault {
     let missing = error.kind() == io::ErrorKind::NotFound;
-    let fix = if missing { "correct the path; an authority is made by `exeat ca init`" } else { "correct its permissions" };
+    let fix = if missing { NO_AUTHORITY } else { "correct its permissions" };
     Fault::whole(&shown(file), format!("a file that cannot be read ({})", trouble(error.kind())), wanted, fix)
 }
 

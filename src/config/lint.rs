@@ -2,13 +2,18 @@
 
 use super::Config;
 use crate::policy::Policy;
-use crate::policy::allowlist::Unlisted;
+use crate::policy::allowlist::{Allowlist, Unlisted};
 use crate::policy::attempt::AgentId;
 use crate::policy::fault::{Warning, code};
+use crate::policy::inject::{Credential, Inject, SecretSource};
 use crate::policy::rule::Effect;
+use crate::text::plain;
 
 /// The most agents that a warning names.
 const NAMED_MAX: usize = 5;
+
+/// Of the name of a file no more is said.
+const SHOWN_MAX: usize = 200;
 
 /// What deserves a second look in the configuration, and in the policy beside it.
 pub fn second_looks(config: &Config, policy: &Policy) -> Vec<Warning> {
@@ -25,6 +30,9 @@ pub fn second_looks(config: &Config, policy: &Policy) -> Vec<Warning> {
         }
     }
     warnings.extend(page_in_clear(config).map(|words| warning(code::PLAIN_LISTENER, words)));
+    for agent in policy.agents() {
+        warnings.extend(policy.allowlist(agent).iter().flat_map(|allowlist| lacking(config, allowlist)));
+    }
     warnings.extend(unattended(config, policy).map(|words| warning(code::UNATTENDED_HOLDS, words)));
     warnings
 }
@@ -36,6 +44,31 @@ fn page_in_clear(config: &Config) -> Option<String> {
     Some(format!(
         "admin at {address} is not loopback and has no TLS: approvers' tokens cross the network readable; bind it to loopback and put a TLS proxy in front{hosts}"
     ))
+}
+
+/// Secrets of an agent that are not there now: requests that need one are refused.
+fn lacking(config: &Config, allowlist: &Allowlist) -> Vec<Warning> {
+    let folder = config.allowlists.clone().unwrap_or_default();
+    let missing = |file: &str| (!folder.join(file).is_file()).then(|| format!("the file {} is not there", plain(file, SHOWN_MAX)));
+    let why = |source: &SecretSource| match source {
+        SecretSource::Env(name) => std::env::var_os(&**name).is_none().then(|| format!("the variable {name} is not set here")),
+        SecretSource::File(file) => missing(file),
+        SecretSource::Command { line: _, cache: _ } => None,
+    };
+    let of_inject = |inject: &Inject| match &inject.credential {
+        Credential::Header { name: _, prefix: _, value, placeholder: _ } => why(value),
+        Credential::Certificate { chain, key } => missing(chain).or_else(|| missing(key)),
+    };
+    let injects = allowlist.injects.iter().filter_map(|inject| Some((&inject.place, of_inject(inject)?)));
+    let guards = allowlist.leaks.iter().flat_map(|leaks| leaks.secrets.iter().filter_map(|source| Some((&leaks.place, why(source)?))));
+    let told = injects.chain(guards).map(|(place, why)| Warning {
+        file: place.file.clone(),
+        line: place.line,
+        column: 1,
+        code: code::MISSING_SECRET,
+        text: format!("a secret cannot be had: {why}; requests that need it are refused with 503 until it is"),
+    });
+    told.collect()
 }
 
 /// A question waits only while somebody can answer, and nothing that a configuration of this version says can.
@@ -61,7 +94,6 @@ fn unattended(config: &Config, policy: &Policy) -> Option<String> {
 mod tests {
     use super::*;
     use crate::policy::address::Guard;
-    use crate::policy::allowlist::Allowlist;
 
     fn codes(config: &str, allowlists: &[&str]) -> Vec<&'static str> {
         let folder = tempfile::tempdir().unwrap();
@@ -71,6 +103,19 @@ mod tests {
         let read = |text: &&str| Allowlist::parse("a.toml", text).unwrap().0;
         let policy = Policy::new(allowlists.iter().map(read).collect(), Guard::default()).unwrap();
         second_looks(&config, &policy).iter().map(|warning| warning.code).collect()
+    }
+
+    #[test]
+    fn a_secret_that_is_not_there_is_told() {
+        for (sources, wanted) in [
+            ("{ env = \"NOBODY_SETS_THIS_VARIABLE\" }", 1),
+            ("{ env = \"PATH\" }", 0),
+            ("{ command = [\"none\"] }", 0),
+            ("{ file = \"none\" }, { env = \"PATH\" }, { file = \"secrets/none\" }", 2),
+        ] {
+            let agent = format!("agent = \"a\"\n[leaks]\nsecrets = [{sources}]\n");
+            assert_eq!(codes("", &[&agent]), vec!["missing-secret"; wanted], "{sources}");
+        }
     }
 
     #[test]

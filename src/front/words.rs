@@ -157,7 +157,7 @@ fn kind(refusal: &Refusal, host: &str) -> Kind {
 
 fn blocked(refusal: &Refusal, host: &str, agent: &str) -> String {
     if let Cause::Leak(Leak { place, found }) = &refusal.cause {
-        format!("a {found} spoke ({place}), and what was left of the request to {host} was not sent")
+        format!("{place}: {found} cut the request to {host}, and what was left of it was not sent")
     } else {
         format!("a rule blocks {host} for {agent}")
     }
@@ -334,7 +334,9 @@ fn certificate(refusal: &Refusal, host: &str) -> Kind {
         CertificateFault::UnknownIssuer => ("tls_certificate_error", "showed a certificate whose issuer is not trusted"),
         CertificateFault::WrongName => ("tls_certificate_error", "showed a certificate for other names"),
         CertificateFault::Revoked => ("tls_certificate_error", "showed a certificate that was revoked"),
-        CertificateFault::Unfit => ("tls_certificate_error", "showed a certificate that is not fit for a server"),
+        CertificateFault::Unfit => {
+            ("tls_certificate_error", "showed a certificate that is not fit for a server, as self-signed ones often are not")
+        }
         CertificateFault::Refused => ("tls_protocol_error", "broke off the TLS handshake"),
         CertificateFault::NotTls => ("tls_protocol_error", "does not speak TLS"),
     };

@@ -20,7 +20,7 @@ use crate::support::talk::Talk;
 use crate::support::tls::Authority;
 
 /// One claim a snippet, in the order of the README: how the snippet begins, and what runs it.
-const CLAIMS: [(&str, Snippet); 10] = [
+const CLAIMS: [(&str, Snippet); 13] = [
     ("sh examples/hello/run.sh", |_, text| assert_eq!(text, "sh examples/hello/run.sh", "hello.rs runs exactly this")),
     (".ci/run test", |_, text| assert_eq!(text, ".ci/run test", "this suite is what it runs")),
     ("exeat run --allow", a_developer_runs_an_agent),
@@ -30,6 +30,9 @@ const CLAIMS: [(&str, Snippet); 10] = [
     ("exeat --config exeat.toml check", an_engineer_starts_it),
     ("exeat --config exeat.toml holds", an_engineer_answers),
     ("printf", an_engineer_answers_in_a_browser),
+    ("exeat --config exeat.toml ca init", an_engineer_makes_an_authority),
+    ("[[allow]]", an_engineer_adds_rules_about_requests),
+    ("exeat --config exeat.toml explain coder 'DELETE", an_engineer_looks_inside),
     ("exeat --config exeat.toml explain", a_security_engineer_looks),
 ];
 
@@ -53,6 +56,10 @@ fn stand_ins(story: &Story, text: &str) -> String {
         ("127.0.0.1:9464", format!("127.0.0.1:{}", story.free[1])),
         ("127.0.0.1:3129", format!("127.0.0.1:{}", story.free[2])),
         // In front of the browser.
+        ("[[allow]]\nhost   = \"api.example.com\"", format!("[[allow]]\nhost = \"api.example.com\"\n{ports}")),
+        ("[[inject]]\n", format!("[[inject]]\nport = {}\n", story.secure.port())),
+        ("https://api.example.com/", format!("https://api.example.com:{}/", story.secure.port())),
+        ("EXAMPLE_TOKEN=", "env EXAMPLE_TOKEN=".to_owned()),
         ("curl -sS https://example.com/", format!("curl -sSk --noproxy '' https://example.com:{}/", story.secure.port())),
     ]
     .into_iter()
@@ -75,11 +82,15 @@ struct Story {
 impl Story {
     fn new() -> Self {
         let authority = Authority::new();
-        let secure =
-            Origin::https(&authority.identity(&["release.example", "example.com"]), |request| ok(&format!("secure {}", request.target())));
+        let secure = Origin::https(&authority.identity(&["release.example", "example.com", "api.example.com"]), |request| {
+            let credential = request.header("authorization").map(|value| format!(" {value}"));
+            ok(&format!("secure {}{}", request.target(), credential.unwrap_or_default()))
+        });
         let plain = Origin::http(|request| ok(&format!("reached {}\n", request.header("host").unwrap().split(':').next().unwrap())));
         let site = Site::new();
-        for name in ["api.openai.com", "files.pythonhosted.example", "elsewhere.example", "release.example", "example.com"] {
+        for name in
+            ["api.openai.com", "files.pythonhosted.example", "elsewhere.example", "release.example", "example.com", "api.example.com"]
+        {
             site.dns.script(name, [Reply::to(["127.0.0.1"])]);
         }
         let story = Self { serving: None, watching: None, url: String::new(), site, plain, secure, authority, free: free_ports() };
@@ -107,7 +118,9 @@ impl Story {
         for name in ours() {
             command.env_remove(name);
         }
-        command.args(["-c", &format!("exec {}", stand_ins(self, line))]).current_dir(self.folder()).envs(self.environment());
+        let line = stand_ins(self, line);
+        let exec = if line.starts_with("eval") { "" } else { "exec " };
+        command.args(["-c", &format!("{exec}{line}")]).current_dir(self.folder()).envs(self.environment());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -251,7 +264,8 @@ fn an_engineer_writes_an_allowlist(story: &mut Story, text: &str) {
 
 fn an_engineer_writes_a_configuration(story: &mut Story, text: &str) {
     let text = format!("{}\n\n[dns]\nservers = [\"{}\"]\n", stand_ins(story, text), story.site.dns.address);
-    fs::write(story.folder().join("exeat.toml"), text).unwrap();
+    fs::write(story.folder().join("origins.pem"), story.authority.signing().0).unwrap();
+    fs::write(story.folder().join("exeat.toml"), format!("{text}\n[upstream]\nca = \"origins.pem\"\n")).unwrap();
 }
 
 fn an_engineer_starts_it(story: &mut Story, text: &str) {
@@ -313,19 +327,47 @@ fn an_engineer_answers_in_a_browser(story: &mut Story, text: &str) {
     let [write, serve, ask] = lines(text);
     story.serving = None;
     story.said(write);
-    let terminal = story.on_a_terminal(serve);
+    let mut terminal = story.on_a_terminal(serve);
     terminal.expect(" (once, within");
     let link = word_after(&terminal.shown(), "page ");
     let page = format!("http://127.0.0.1:{}/", story.free[2]);
     assert!(link.starts_with(&format!("{page}#login=")), "{link}");
-    let Some(tools) = Tools::find() else { return };
-    let mut environment = story.environment();
-    let folder = story.folder().display().to_string();
-    let told =
-        [("PAGE_LINK", link), ("PAGE_COMMAND", stand_ins(story, ask)), ("PAGE_FOLDER", folder), ("PAGE_SAYS", "secure /".to_owned())];
-    environment.extend(told.map(|(name, value)| (name.to_owned(), value)));
-    let environment: Vec<(&str, String)> = environment.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    play("readme", &tools, &page, &environment);
+    if let Some(tools) = Tools::find() {
+        let mut environment = story.environment();
+        let folder = story.folder().display().to_string();
+        let told =
+            [("PAGE_LINK", link), ("PAGE_COMMAND", stand_ins(story, ask)), ("PAGE_FOLDER", folder), ("PAGE_SAYS", "secure /".to_owned())];
+        environment.extend(told.map(|(name, value)| (name.to_owned(), value)));
+        let environment: Vec<(&str, String)> = environment.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        play("readme", &tools, &page, &environment);
+    }
+    terminal.press("\u{3}");
+    terminal.end();
+}
+
+fn an_engineer_makes_an_authority(story: &mut Story, text: &str) {
+    let [init, write] = lines(text);
+    let said = story.said(init);
+    let told = write.trim_start_matches("printf '\\n").split('\'').next().unwrap().replace("\\n", "\n");
+    assert!(told.lines().all(|line| said.contains(line)), "`ca init` says otherwise than {told}: {said}");
+    story.said(write);
+}
+
+fn an_engineer_adds_rules_about_requests(story: &mut Story, text: &str) {
+    let file = story.folder().join("allowlists/coder.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{before}\n{}\n", stand_ins(story, text))).unwrap();
+    story.said("exeat --config exeat.toml check");
+}
+
+fn an_engineer_looks_inside(story: &mut Story, text: &str) {
+    let [explain, serve, ask] = lines(text);
+    let explained = story.ran(explain);
+    let words = String::from_utf8_lossy(&explained.stdout);
+    assert!(words.contains("hold: coder to DELETE https://api.example.com"), "{explained:?}");
+    let serving = Background::start(story.shell(serve));
+    serving.expect(&format!("proxy main http://127.0.0.1:{}", story.free[0]));
+    assert_eq!(story.said(ask), "secure /repos/acme/site Bearer sesame");
 }
 
 fn a_security_engineer_looks(story: &mut Story, text: &str) {

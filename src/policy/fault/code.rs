@@ -26,6 +26,8 @@ pub const UNREAD_FILE: &str = "unread-file";
 pub const NEAR_METHOD: &str = "near-method";
 /// A credential that goes into every request to its host.
 pub const UNBOUND_INJECT: &str = "unbound-inject";
+/// A variable or file with a secret that is not there now.
+pub const MISSING_SECRET: &str = "missing-secret";
 /// A credential for a host that no rule lets the agent reach.
 pub const UNUSED_INJECT: &str = "unused-inject";
 /// A WebSocket of an agent whose requests are searched.
