@@ -194,7 +194,7 @@ mod tests {
             (format!("{rule}verify = true\n"), vec![format!("{shown}:4:1: found the unknown key \"verify\" in [[rules]]")]),
         ] {
             std::fs::write(&path, &text).unwrap();
-            let report = check(std::slice::from_ref(&path), false, &[]);
+            let report = check(std::slice::from_ref(&path), &Beside::default());
             assert_eq!(report.included, [Arc::from(shown.as_str())]);
             let said: Vec<String> = report.faults.iter().map(|fault| fault.to_string().split(';').next().unwrap().to_owned()).collect();
             assert_eq!(said, faults, "{text}");
