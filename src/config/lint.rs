@@ -110,7 +110,6 @@ mod tests {
         for (sources, wanted) in [
             ("{ env = \"NOBODY_SETS_THIS_VARIABLE\" }", 1),
             ("{ env = \"PATH\" }", 0),
-            ("{ command = [\"none\"] }", 0),
             ("{ file = \"none\" }, { env = \"PATH\" }, { file = \"secrets/none\" }", 2),
         ] {
             let agent = format!("agent = \"a\"\n[leaks]\nsecrets = [{sources}]\n");
