@@ -28,7 +28,7 @@ pub enum SchemaOf {
     Include,
     /// The floor, floor.toml
     Floor,
-    /// The rules that [leaks] of an allowlist names
+    /// The rules that `[leaks]` of an allowlist names
     Leaks,
 }
 
