@@ -203,11 +203,12 @@ impl<'a> Found<'a> {
         self.holds.iter().flat_map(|at| self.rules[*at].addresses().map_or_else(allowed, |own| vec![own])).collect()
     }
 
-    /// How it passes without a rule to let it: whether it is opaque is an allow rule's to say all the same.
+    /// How it passes without a rule to let it: whether it is opaque, or may become a WebSocket, is an allow rule's to say all the same.
     fn pass(&self, world: &World<'_>, with: impl Fn(Pass) -> Pass) -> Vec<Pass> {
         let limits = usize::from(world.floor.limit.is_some()) + usize::from(world.file.limit.is_some());
-        let pass = |opaque| with(Pass { opaque, websocket: false, until: None, limits, normal_path: !self.looking.is_empty() });
-        if self.allows.is_empty() { vec![pass(false)] } else { self.allows.iter().map(|at| pass(self.rules[*at].opaque)).collect() }
+        let pass = |opaque, websocket| with(Pass { opaque, websocket, until: None, limits, normal_path: !self.looking.is_empty() });
+        let by = |at: &usize| pass(self.rules[*at].opaque, self.rules[*at].websocket);
+        if self.allows.is_empty() { vec![pass(false, false)] } else { self.allows.iter().map(by).collect() }
     }
 
     fn listed(&self, world: &World<'_>) -> Vec<Pass> {

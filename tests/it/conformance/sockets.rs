@@ -121,9 +121,10 @@ fn every_case_of_autobahn_ends_as_it_does_straight_or_is_explained() {
     let (one, two) = (report["straight"].as_object().unwrap(), report["through"].as_object().unwrap());
     assert!(one.len() >= 240 && one.len() == two.len(), "{} and {} cases", one.len(), two.len());
     eprintln!("{} cases", one.len());
-    let told = |case: &Value| {
-        format!("{} {} {}", case["behavior"].as_str().unwrap(), case["behaviorClose"].as_str().unwrap(), case["remoteCloseCode"])
-    };
+    // Suite and RFC let an endpoint fail a connection before or after it echoes what came ahead of the fault: which of the two is seen
+    // is a matter of timing, and changes from run to run, straight as well.
+    let behavior = |case: &Value| case["behavior"].as_str().unwrap().replace("NON-STRICT", "OK");
+    let told = |case: &Value| format!("{} {} {}", behavior(case), case["behaviorClose"].as_str().unwrap(), case["remoteCloseCode"]);
     let differing: BTreeMap<String, Both> = one
         .iter()
         .filter(|(name, case)| told(case) != told(&two[*name]))
