@@ -121,14 +121,18 @@ fn every_case_of_autobahn_ends_as_it_does_straight_or_is_explained() {
     let (one, two) = (report["straight"].as_object().unwrap(), report["through"].as_object().unwrap());
     assert!(one.len() >= 240 && one.len() == two.len(), "{} and {} cases", one.len(), two.len());
     eprintln!("{} cases", one.len());
-    // Suite and RFC let an endpoint fail a connection before or after it echoes what came ahead of the fault: which of the two is seen
-    // is a matter of timing, and changes from run to run, straight as well.
-    let behavior = |case: &Value| case["behavior"].as_str().unwrap().replace("NON-STRICT", "OK");
-    let told = |case: &Value| format!("{} {} {}", behavior(case), case["behaviorClose"].as_str().unwrap(), case["remoteCloseCode"]);
+    // In groups 3 and 4 something valid comes ahead of the fault. Suite and RFC let an endpoint fail the connection before or after it
+    // echoes that: which of the two is seen is a matter of timing, and changes from run to run, straight as well.
+    let timed = |name: &str| name.starts_with("3.") || name.starts_with("4.");
+    let told = |name: &str, case: &Value| {
+        let behavior = case["behavior"].as_str().unwrap();
+        let behavior = if timed(name) && behavior == "NON-STRICT" { "OK" } else { behavior };
+        format!("{behavior} {} {}", case["behaviorClose"].as_str().unwrap(), case["remoteCloseCode"])
+    };
     let differing: BTreeMap<String, Both> = one
         .iter()
-        .filter(|(name, case)| told(case) != told(&two[*name]))
-        .map(|(name, case)| (name.clone(), Both { straight: told(case), through: told(&two[name]) }))
+        .filter(|(name, case)| told(name, case) != told(name, &two[*name]))
+        .map(|(name, case)| (name.clone(), Both { straight: told(name, case), through: told(name, &two[name]) }))
         .collect();
     compare("sockets.tsv", &differing, |name| one.contains_key(name));
 }
