@@ -103,8 +103,10 @@ export const scenarios = {
       await page.getByLabel("Would like to").fill(`${host}:22`);
       await page.getByRole("button", { name: "Explain" }).click();
       await page.locator(".found").getByText(host).first().waitFor();
-      await isPlain(page, []);
+      const drawn = await page.locator(".found").innerText();
+      assert(!HIDDEN.test(drawn.replace(/[\n\t]/g, " ")) && !LETTER.test(drawn), `${host}: ${JSON.stringify(drawn)}`);
     }
+    await isPlain(page, []);
   },
 
   async claims() {
