@@ -72,6 +72,7 @@ impl Admission {
             objection: None,
             on_this_machine,
             trace: None,
+            tls: None,
             unready: None,
             seat: None,
             who,
