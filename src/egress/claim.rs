@@ -12,9 +12,11 @@ use super::refusal::Cause;
 use super::seats::Seat;
 use super::trace::TraceParent;
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Evidence, Instance, Offered, Scheme, Sight};
+use crate::policy::decide::{Block, Decision};
 use crate::policy::destination::Destination;
 use crate::policy::leaks::Leaks;
 use crate::policy::malformed::Malformed;
+use crate::policy::reason::Reason;
 use crate::policy::rule::RuleRef;
 use crate::secrets::Unavailable;
 
@@ -37,6 +39,8 @@ pub struct Claim {
     pub on_this_machine: bool,
     /// The agent's trace context, where it sent one that is valid.
     pub trace: Option<TraceParent>,
+    /// What was seen of TLS before it was claimed.
+    pub tls: Option<TlsSeen>,
     /// What exeat needs for the request and cannot have.
     pub(super) unready: Option<Unready>,
     /// Its agent's, taken before it was read further than its head.
@@ -60,6 +64,8 @@ pub enum Objection {
     Loop,
     /// The request in a tunnel names another host than the tunnel.
     OtherHost,
+    /// It came straight to a listener that takes what is redirected to it.
+    NotRedirected,
 }
 
 /// Who asks: evidence, judged again whenever the attempt is, and the tunnel the request was found in.
@@ -68,6 +74,10 @@ pub(super) struct Who {
     pub(super) evidence: Evidence,
     /// Both ends of the connection, where it is from this machine.
     pub(super) ends: Option<Ends>,
+    /// Where the agent's socket is connected to, where it was redirected.
+    pub(super) towards: Option<SocketAddr>,
+    /// Its first bytes were seen, and are neither TLS nor HTTP.
+    pub(super) neither: bool,
     pub(super) tunnel: Option<Tunnel>,
     /// What the request was searched for.
     pub(super) searched: Option<Arc<Leaks>>,
@@ -94,6 +104,17 @@ impl Who {
         Cause::Unidentified { offered: self.evidence.offered != Offered::Nothing }
     }
 
+    /// The decision for what was already seen: what is neither TLS nor HTTP passes by an opaque rule alone, and nobody is asked in vain.
+    pub(super) fn heard(&self, decision: Decision) -> Decision {
+        let reason = match &decision {
+            Decision::Hold(terms) if self.neither && terms.rule.is_none() => Reason::Unlisted,
+            Decision::Allow(grant) if self.neither && !grant.opaque() => Reason::NotTls,
+            Decision::Look(_) if self.neither => Reason::NotTls,
+            Decision::Hold(_) | Decision::Allow(_) | Decision::Look(_) | Decision::Block(_) => return decision,
+        };
+        Decision::Block(Block { reason, rule: None, because: None, echo: None })
+    }
+
     /// Whether a request in sight was searched for all that it is to be searched for by the guard in force.
     pub(super) fn was_searched(&self, sight: &Sight, in_force: Option<&Arc<Leaks>>) -> bool {
         match (sight, in_force) {
@@ -115,16 +136,30 @@ impl Claim {
             objection: None,
             on_this_machine: peer.ip().to_canonical().is_loopback(),
             trace: None,
+            tls: None,
             unready: None,
             seat: None,
-            who: Who { evidence, ends: None, tunnel: None, searched: None },
+            who: Who { evidence, ends: None, towards: None, neither: false, tunnel: None, searched: None },
         }
     }
 
-    /// Says at which address of ours the connection came in: one from that very address is from this machine.
+    /// Says at which address of ours the connection came in: one from that very address is from this machine, and so is one to loopback,
+    /// which may have another source where it was redirected.
     pub fn came_in_at(&mut self, local: SocketAddr) {
-        self.on_this_machine |= local.ip() == self.peer.ip();
+        let ip = local.ip().to_canonical();
+        self.on_this_machine |= ip.is_loopback() || ip == self.peer.ip().to_canonical();
+        let local = self.who.towards.unwrap_or(local);
         self.who.ends = self.on_this_machine.then_some(Ends { peer: self.peer, local });
+    }
+
+    /// Says that its first bytes were seen, and are neither TLS nor HTTP.
+    pub fn is_neither(&mut self) {
+        self.who.neither = true;
+    }
+
+    /// Says where the agent's own socket is connected to, where that is not us.
+    pub fn was_redirected_from(&mut self, original: SocketAddr) {
+        self.who.towards = Some(original);
     }
 
     /// The scheme of a request that is in sight: the tunnel's where it was found in one.

@@ -51,11 +51,10 @@ const METHOD_PARAMETER: &str = "_method";
 /// What the head of a request to the proxy says of its attempt.
 pub fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, via: &str) -> Claim {
     let evidence = Evidence { listener: door, source: peer.ip(), offered: offered(request.headers()) };
-    let (front, sight) =
-        if request.method() == Method::CONNECT { (Front::Connect, Sight::NotYet) } else { (Front::Forward, sight(request, false)) };
-    let wanted = match front {
-        Front::Connect => tunnel_target(request),
-        Front::Forward => absolute_target(request),
+    let (front, sight, wanted) = if request.method() == Method::CONNECT {
+        (Front::Connect, Sight::NotYet, tunnel_target(request))
+    } else {
+        (Front::Forward, sight(request, false), absolute_target(request))
     };
     let mut claim = Claim::new(front, peer, evidence, wanted, sight);
     claim.objection = came_back(request.headers(), via).then_some(Objection::Loop);
@@ -182,6 +181,23 @@ fn passable_method(method: &Method) -> Result<(), Malformed> {
     if refused { Err(Malformed::Method) } else { Ok(()) }
 }
 
+/// The destination of a request on a redirected connection: the host that it names, at the port its connection was made to.
+/// Only HTTP/1.0 may name none, and is for the address then.
+pub(super) fn redirected_target<B>(request: &Request<B>, original: &Destination) -> Result<Destination, Malformed> {
+    passable_method(request.method())?;
+    framing(request.headers())?;
+    let host = host_field(request, original.port)?.unwrap_or_else(|| original.clone());
+    let uri = request.uri();
+    if uri.scheme().is_none() && uri.authority().is_none() {
+        if !uri.path().starts_with('/') && request.method() != Method::OPTIONS {
+            return Err(Malformed::TargetForm);
+        }
+    } else if Destination::parse_with_default_port(absolute_authority(uri)?, HTTP_PORT)? != host {
+        return Err(Malformed::HostField);
+    }
+    if host.port == original.port { Ok(host) } else { Err(Malformed::HostPort) }
+}
+
 /// Refuses what two parsers could frame in two ways (RFC 9112 section 6.3).
 fn framing(headers: &HeaderMap) -> Result<(), Malformed> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
@@ -229,6 +245,7 @@ mod tests {
 
     const API: Field = ("host", "api.allowed.test:443");
     const HOST: Field = ("host", "plain.allowed.test");
+    const NAMED: Field = ("host", "plain.allowed.test:8080");
 
     #[test]
     fn a_forward_target_is_read_in_exactly_one_way() {
@@ -292,6 +309,33 @@ mod tests {
             assert_eq!(named_inside(&request("GET", uri, headers), &tunnel, Scheme::Http), wanted, "{uri} {headers:?}");
         }
         assert_eq!(named_inside(&request("CONNECT", "evil.test:443", &[HOST]), &tunnel, Scheme::Http), Err(Malformed::Method));
+    }
+
+    #[test]
+    fn a_redirected_request_is_for_the_host_it_names_at_the_port_of_its_connection() {
+        let original = Destination::parse("192.0.2.1:8080").unwrap();
+        let table: [Row<&str>; 12] = [
+            ("/", &[NAMED], Ok("plain.allowed.test:8080")),
+            ("/", &[HOST], Ok("plain.allowed.test:8080")),
+            ("/", &[("host", "PLAIN.allowed.test.")], Ok("plain.allowed.test:8080")),
+            ("/", &[("host", "198.51.100.1:8080")], Ok("198.51.100.1:8080")),
+            ("/", &[("host", "plain.allowed.test:80")], Err(Malformed::HostPort)),
+            ("http://plain.allowed.test:8080/", &[NAMED], Ok("plain.allowed.test:8080")),
+            ("http://plain.allowed.test/", &[NAMED], Err(Malformed::HostField)),
+            ("http://evil.test:8080/", &[NAMED], Err(Malformed::HostField)),
+            ("https://plain.allowed.test:8080/", &[NAMED], Err(Malformed::Scheme)),
+            ("/", &[NAMED, NAMED], Err(Malformed::HostField)),
+            ("/", &[], Err(Malformed::HostField)),
+            ("*", &[NAMED], Err(Malformed::TargetForm)),
+        ];
+        for (uri, headers, wanted) in table {
+            let wanted = wanted.map(|text| Destination::parse(text).unwrap());
+            assert_eq!(redirected_target(&request("GET", uri, headers), &original), wanted, "{uri} {headers:?}");
+        }
+        let mut old = request("GET", "/", &[]);
+        *old.version_mut() = Version::HTTP_10;
+        assert_eq!(redirected_target(&old, &original), Ok(original.clone()));
+        assert_eq!(redirected_target(&request("CONNECT", "evil.test:443", &[HOST]), &original), Err(Malformed::Method));
     }
 
     #[test]

@@ -1,0 +1,3 @@
+//! What stands around exeat where it is deployed.
+
+mod transparent;
