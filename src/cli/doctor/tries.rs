@@ -51,14 +51,14 @@ pub(super) async fn one(way: Way, within: Duration) -> Try {
 }
 
 fn closed(kind: io::ErrorKind) -> (Outcome, String) {
-    let words = match kind {
-        io::ErrorKind::ConnectionRefused => "refused: by a rule, or because nothing listens there".to_owned(),
-        io::ErrorKind::NetworkUnreachable => "there is no route".to_owned(),
-        io::ErrorKind::HostUnreachable => "unreachable: a rule or a router says so".to_owned(),
-        io::ErrorKind::PermissionDenied => "not permitted".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "there is no address of that kind here".to_owned(),
-        kind => trouble(kind),
-    };
+    let known = [
+        (io::ErrorKind::ConnectionRefused, "refused: by a rule, or because nothing listens there"),
+        (io::ErrorKind::NetworkUnreachable, "there is no route"),
+        (io::ErrorKind::HostUnreachable, "unreachable: a rule or a router says so"),
+        (io::ErrorKind::PermissionDenied, "not permitted"),
+        (io::ErrorKind::AddrNotAvailable, "there is no address of that kind here"),
+    ];
+    let words = known.into_iter().find(|(of, _)| *of == kind).map_or_else(|| trouble(kind), |(_, words)| words.to_owned());
     (Outcome::Closed, words)
 }
 
@@ -117,8 +117,7 @@ async fn bound(like: IpAddr) -> io::Result<UdpSocket> {
 
 /// A socket that may send echoes and nothing else; the kernel gives it to the groups in `net.ipv4.ping_group_range`.
 fn ping(to: IpAddr) -> io::Result<UdpSocket> {
-    let (family, protocol) =
-        if to.is_ipv4() { (AddressFamily::INET, ipproto::ICMP) } else { (AddressFamily::INET6, ipproto::ICMPV6) };
+    let (family, protocol) = if to.is_ipv4() { (AddressFamily::INET, ipproto::ICMP) } else { (AddressFamily::INET6, ipproto::ICMPV6) };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, Some(protocol))?;
     UdpSocket::from_std(socket.into())

@@ -42,8 +42,8 @@ fn network() -> Net {
     net.join([ROUTER, "agents0", "10.89.0.1/24", "fd89::1/64"], [AGENT, "eth0", "10.89.0.2/24", "fd89::2/64"]);
     net.join([ROUTER, "gateway0", "10.88.0.1/24", "fd88::1/64"], [EXEAT, "eth0", "10.88.0.2/24", "fd88::2/64"]);
     net.join([ROUTER, "out0", "10.87.0.1/24", "fd87::1/64"], [OUTSIDE, "eth0", "10.87.0.2/24", "fd87::2/64"]);
-    for forwarding in ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"] {
-        net.within(ROUTER, &["sysctl", "-qw", forwarding]);
+    for forwarding in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+        net.tune(ROUTER, forwarding, "1");
     }
     net.route(AGENT, "10.89.0.1", "fd89::1");
     net.route(EXEAT, "10.88.0.1", "fd88::1");
@@ -57,9 +57,7 @@ fn proxy(net: &Net) -> Proxy {
     let digest = exeat::policy::token::TokenDigest::of(&token("a"));
     net.file(
         "allowlists/a.toml",
-        &format!(
-            "agent = \"a\"\n[[identify]]\ntoken = \"{digest}\"\n[[allow]]\nhost = \"listed.test\"\naddresses = [\"{ORIGIN}/32\"]\n"
-        ),
+        &format!("agent = \"a\"\n[[identify]]\ntoken = \"{digest}\"\n[[allow]]\nhost = \"listed.test\"\naddresses = [\"{ORIGIN}/32\"]\n"),
     );
     let config = net.file(
         "exeat.toml",
@@ -91,7 +89,8 @@ fn an_agents_host_reaches_listed_names_through_exeat_and_nothing_else() {
     // The sockets of exeat are no files of this machine: two more are closed.
     doctor(&net, "10.88.0.2:3128", &[]).assert_closed(26, 4);
     doctor(&net, "[fd88::2]:3128", &[]).assert_closed(26, 4);
-    doctor(&net, "10.88.0.2:3128", &["--direct", "10.89.0.1:22", "--direct", "[fd89::1]:22", "--direct", "203.0.113.10:80"]).assert_closed(21, 4);
+    doctor(&net, "10.88.0.2:3128", &["--direct", "10.89.0.1:22", "--direct", "[fd89::1]:22", "--direct", "203.0.113.10:80"])
+        .assert_closed(21, 4);
 
     let records = proxy.settled();
     assert!(decided(&records, "listed.test").iter().all(|record| record["decision"] == "allow"), "{records:?}");
@@ -119,14 +118,17 @@ fn each_hole_in_the_gateways_rules_is_named() {
         ("ip6 daddr fd00:ec2::254 tcp dport 80 accept", &["metadata [fd00:ec2::254]:80"]),
         ("tcp dport 3129 accept", &["admin-port 10.88.0.2:3129"]),
         ("tcp dport 9464 accept", &["metrics-port 10.88.0.2:9464"]),
-        ("meta l4proto udp accept", &[
-            "quic 1.1.1.1:443",
-            "quic 8.8.8.8:443",
-            "quic [2606:4700:4700::1111]:443",
-            "quic [2001:4860:4860::8888]:443",
-            "dns-udp 8.8.8.8:53",
-            "dns-udp [2001:4860:4860::8888]:53",
-        ]),
+        (
+            "meta l4proto udp accept",
+            &[
+                "quic 1.1.1.1:443",
+                "quic 8.8.8.8:443",
+                "quic [2606:4700:4700::1111]:443",
+                "quic [2001:4860:4860::8888]:443",
+                "dns-udp 8.8.8.8:53",
+                "dns-udp [2001:4860:4860::8888]:53",
+            ],
+        ),
     ];
     for (hole, open) in holes {
         net.rules(ROUTER, "gateway.nft", &[]);

@@ -34,7 +34,8 @@ pub(crate) fn is_possible() -> bool {
         let status = Command::new("sh").args(["-c", line]).stdout(Stdio::null()).stderr(Stdio::null()).status();
         status.is_ok_and(|status| status.success())
     };
-    let lacking = ["test \"$(id -u)\" = 0", "nft --version", "ip -V", "setpriv --version", "python3 --version", "openssl version", "curl --version"];
+    let lacking =
+        ["test \"$(id -u)\" = 0", "nft --version", "ip -V", "setpriv --version", "python3 --version", "openssl version", "curl --version"];
     let lacking: Vec<&str> = lacking.into_iter().chain(["unshare -n nft list ruleset"]).filter(|line| !works(line)).collect();
     let must_be = std::env::var("EXEAT_TEST_CLIENTS").as_deref() == Ok("all");
     assert!(lacking.is_empty() || !must_be, "network namespaces cannot be tried: {lacking:?} fail");
@@ -64,7 +65,7 @@ impl Net {
             succeeded(Command::new("ip").args(["netns", "add", &full]));
             net.names.push(full);
             net.ip(name, "link set lo up");
-            net.within(name, &["sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647"]);
+            net.tune(name, "ipv4/ping_group_range", "0 2147483647");
         }
         net
     }
@@ -102,6 +103,11 @@ impl Net {
     /// As `command`, which must succeed.
     pub(crate) fn within(&self, name: &str, argv: &[&str]) -> String {
         succeeded(&mut self.command(name, argv))
+    }
+
+    /// Sets a value of the kernel's for a namespace.
+    pub(crate) fn tune(&self, name: &str, key: &str, value: &str) {
+        self.within(name, &["sh", "-c", &format!("echo '{value}' > /proc/sys/net/{key}")]);
     }
 
     /// Joins two namespaces: an interface and an address of each family in each.
@@ -195,7 +201,12 @@ impl Said {
     /// Every way is closed, none merely silent, and the proxy works.
     pub(crate) fn assert_closed(&self, ways: usize, works: usize) {
         let nothing = Vec::<String>::new();
-        assert_eq!((self.code, self.with("open"), self.with("fails"), self.with("unanswered")), (Some(0), nothing.clone(), nothing.clone(), nothing), "{}", self.text);
+        assert_eq!(
+            (self.code, self.with("open"), self.with("fails"), self.with("unanswered")),
+            (Some(0), nothing.clone(), nothing.clone(), nothing),
+            "{}",
+            self.text
+        );
         assert_eq!((self.with("closed").len(), self.with("works").len()), (ways, works), "{}", self.text);
     }
 
