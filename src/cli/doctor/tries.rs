@@ -44,6 +44,7 @@ pub(super) async fn one(way: Way, within: Duration) -> Try {
             datagram(ping(*to), SocketAddr::new(*to, 0), &message, end).await
         }
         Way::AdminSocket(path) => admin_socket(path, end).await,
+        Way::Frames => frames(),
         Way::Uid(uid) => become_user(*uid, end).await,
     };
     let known = if result == Outcome::Unanswered { silence(within) } else { known };
@@ -154,6 +155,14 @@ async fn admin_socket(path: &Path, end: Instant) -> (Outcome, String) {
         Ok(Ok(_)) => (Outcome::Open, "it takes a connection, and whoever has the uid of exeat is answered".to_owned()),
         Ok(Err(error)) => closed(error.kind()),
         Err(_) => unanswered(),
+    }
+}
+
+/// Opens the socket and sends nothing.
+fn frames() -> (Outcome, String) {
+    match rustix::net::socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None) {
+        Ok(_) => (Outcome::Open, "a process of the agent's may send frames, and no rule here sees them".to_owned()),
+        Err(error) => closed(io::Error::from(error).kind()),
     }
 }
 

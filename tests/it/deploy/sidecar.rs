@@ -16,9 +16,11 @@ const AGENT: &[&str] =
     &["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"];
 /// One that was given the user of exeat.
 const AS_EXEAT: &[&str] = &["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"];
-/// One that was left a capability.
-const CAPABLE: &[&str] =
+/// Two that were left a capability.
+const SETUID: &[&str] =
     &["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--inh-caps=-all,+setuid", "--ambient-caps=-all,+setuid"];
+const NET_RAW: &[&str] =
+    &["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw"];
 
 fn network() -> Net {
     let mut net = Net::new(&[POD, OUTSIDE]);
@@ -76,8 +78,8 @@ fn an_agent_beside_exeat_reaches_listed_names_through_it_and_nothing_else() {
     doctor(&net, AGENT).assert_open(&ways.iter().map(String::as_str).collect::<Vec<_>>(), "no rules at all");
 
     net.rules(POD, "sidecar.nft", &[]);
-    // Three sockets and the user are closed beside the ways over the network.
-    doctor(&net, AGENT).assert_closed(28, 3);
+    // Three sockets, frames and the user are closed beside the ways over the network.
+    doctor(&net, AGENT).assert_closed(29, 3);
     let records = proxy.settled();
     assert!(decided(&records, "listed.test").iter().all(|record| record["decision"] == "allow"), "{records:?}");
     assert!(decided(&records, "unlisted.test").iter().all(|record| record["decision"] == "block"), "{records:?}");
@@ -146,7 +148,8 @@ fn each_hole_beside_the_agent_is_named() {
         doctor(&net, AGENT).assert_open(open, rules[0]);
     }
     net.rules(POD, "sidecar.nft", &[]);
-    doctor(&net, CAPABLE).assert_open(&["proxy-uid uid 65532"], "a capability");
+    doctor(&net, SETUID).assert_open(&["proxy-uid uid 65532"], "the capability to change users");
+    doctor(&net, NET_RAW).assert_open(&["frames packet socket"], "the capability to send frames");
 
     let socket = admin_socket(&net);
     let said = format!("admin-socket {}", socket.display());
