@@ -4,3 +4,4 @@ mod doctor;
 mod gateway;
 mod netns;
 mod sidecar;
+mod transparent;
