@@ -235,6 +235,7 @@ fn what_is_redirected_back_to_exeat_goes_round_once() {
         let mut bytes = talk("a", BACK, 22);
         bytes.send("SSH-2.0-x\r\n");
         assert_eq!(bytes.rest(), b"");
+        drop(bytes);
         for host in ["loop.test", BACK] {
             for two in attempts(&proxy, host).chunks(2) {
                 let seen: Vec<_> = two.iter().map(|(decided, _)| (decided["decision"].clone(), decided["reason"].clone())).collect();
@@ -323,6 +324,7 @@ fn a_hello_in_pieces_is_one_hello_and_what_follows_it_goes_where_it_goes() {
         let mut talk = talk("a", ELSEWHERE, p0.secure.port());
         talk.send(&two);
         talk.rest();
+        drop(talk);
         assert_eq!((attempts(&proxy, "api.allowed.test").len(), attempts(&proxy, "evil.wild.test").len()), (4, 0));
         assert!(!p0.site.dns.was_asked("evil.wild.test"));
     });
