@@ -5,3 +5,4 @@ mod gateway;
 mod netns;
 mod sidecar;
 mod transparent;
+mod user;
