@@ -1,3 +1,8 @@
-//! What stands around exeat where it is deployed.
+//! `deploy/`: what is shipped beside the program, as it is used.
 
+mod doctor;
+mod gateway;
+mod netns;
+mod sidecar;
 mod transparent;
+mod user;
