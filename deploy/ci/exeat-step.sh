@@ -73,12 +73,14 @@ give_up() {
 
 write_files() {
   mkdir "$folder/allowlists" || give_up "cannot write to $folder"
-  cp -- "$allowlist" "$folder/allowlists/step.toml" || give_up "cannot read $allowlist"
+  file="$(basename -- "$allowlist")"
+  case "$file" in floor.toml) give_up "$allowlist is a floor, and names no agent" ;; *.toml) ;; *) give_up "$allowlist is no .toml" ;; esac
+  cp -- "$allowlist" "$folder/allowlists/$file" || give_up "cannot read $allowlist"
   # What it includes lies beside it, and so may a floor; other agents are none of this step's.
   for beside in "$(dirname -- "$allowlist")"/*.toml; do
     [ -f "$beside" ] || continue
     name="$(basename -- "$beside")"
-    if [ "$name" = step.toml ] || { [ "$name" = floor.toml ] && [ -n "$floor" ]; }; then continue; fi
+    if [ "$name" = "$file" ] || { [ "$name" = floor.toml ] && [ -n "$floor" ]; }; then continue; fi
     if ! grep -Eq '^[[:space:]]*["'\'']?agent["'\'']?[[:space:]]*=' "$beside"; then
       cp -- "$beside" "$folder/allowlists/$name" || give_up "cannot read $beside"
     fi
@@ -96,8 +98,9 @@ write_files() {
 observe_or_not() {
   if [ "$mode" = observe ] && ! observes; then
     until="$(date -u -d tomorrow +%Y-%m-%d 2>/dev/null || date -u -v+1d +%Y-%m-%d)"
-    { printf 'observe_until = "%s"\n' "$until" && cat "$folder/allowlists/step.toml"; } >"$folder/observed" &&
-      mv "$folder/observed" "$folder/allowlists/step.toml"
+    # In the place of a comment, if there is one, so that the lines keep their numbers.
+    case "$(head -n 1 -- "$allowlist")" in '' | '#'*) from=2 ;; *) from=1 ;; esac
+    { printf 'observe_until = "%s"\n' "$until" && tail -n "+$from" -- "$allowlist"; } >"$folder/allowlists/$file"
     ask_exeat check >"$folder/checked" 2>&1 || { cat "$folder/checked" >&2; give_up "the allowlist cannot be observed"; }
     observes || give_up "agent $agent is not observed: the floor or the allowlist stands against it"
   fi

@@ -69,7 +69,7 @@ impl Job {
 
     fn allowlist(&self, keys: &str) -> String {
         let rule = format!("[[allow]]\nhost = \"listed.test\"\nport = {}\naddresses = [\"127.0.0.0/8\"]\n", self.origin.port());
-        format!("agent = \"coder\"\naddresses = [\"127.0.0.0/8\"]\n{keys}\n{rule}")
+        format!("# Read by whoever reviews it.\nagent = \"coder\"\naddresses = [\"127.0.0.0/8\"]\n{keys}\n{rule}")
     }
 
     fn put(&self, path: &str, text: &str) {
@@ -180,7 +180,8 @@ fn an_observed_step_passes_loudly_and_proposes_an_allowlist() {
     assert!(fs::read_to_string(&page).unwrap().contains("**Only observed: what is not listed passed.**"));
     assert_eq!(decided(&journal(&job.report()), "other.test")[0]["reason"], "observed");
     let proposed = job.reported("suggested.toml");
-    assert!(proposed.starts_with("agent = \"coder\"\n") && proposed.contains("#host = \"other.test\""), "{proposed}");
+    assert!(proposed.contains("last by coder.toml:5"), "the lines moved: {proposed}");
+    assert!(proposed.contains("\nagent = \"coder\"\n") && proposed.contains("#host = \"other.test\""), "{proposed}");
 }
 
 #[test]
@@ -222,8 +223,9 @@ fn what_cannot_be_right_is_refused_before_the_step_and_leaves_nothing() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for (arguments, code, words) in [
-        (vec!["--allowlist", ".exeat/broken.toml"], 1, "step.toml:3:1: found the unknown key \"hots\""),
+        (vec!["--allowlist", ".exeat/broken.toml"], 1, "broken.toml:3:1: found the unknown key \"hots\""),
         (vec!["--allowlist", ".exeat/none.toml"], 1, "cannot read .exeat/none.toml"),
+        (vec!["--allowlist", "floor.toml"], 1, "names no agent"),
         (vec!["--allowlist", ".exeat/observed.toml"], 1, "say --mode observe"),
         (vec!["--allowlist", ".exeat/coder.toml", "--mode", "observe", "--floor", "floor.toml"], 1, "is not observed: the floor"),
         (vec!["--allowlist", ".exeat/coder.toml", "--port", &port], 1, "exeat does not start"),
