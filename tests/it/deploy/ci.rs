@@ -79,8 +79,9 @@ impl Job {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let unset = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "TMPDIR"];
-        ours().for_each(|name| drop(command.env_remove(name)));
-        unset.iter().for_each(|name| drop(command.env_remove(name)));
+        for name in ours().chain(unset.map(Into::into)) {
+            command.env_remove(name);
+        }
         let path = format!("{}:{}", self.folder.path().join("bin").display(), std::env::var("PATH").unwrap());
         command.env("PATH", path).env("EXEAT_DNS_SERVERS", self.dns.address.to_string()).env("RUNNER_TEMP", self.folder.path());
         command.current_dir(self.folder.path()).stdin(Stdio::null());

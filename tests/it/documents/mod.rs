@@ -2,8 +2,11 @@
 //! A test file claims blocks by page and first words in a list of `Claim`s, gives that list to `play`, and adds it to `claimed` here.
 
 mod blocks;
+mod codex;
+mod complete;
 pub(crate) mod reader;
 mod reference;
+mod upgrade;
 
 pub(crate) use blocks::blocks;
 use blocks::{Block, pages};
@@ -18,6 +21,8 @@ fn claimed() -> Vec<(&'static str, &'static str)> {
         names(reference::COMMANDS),
         names(reference::AUTHORITIES),
         names(reference::ALERTS),
+        names(upgrade::CLAIMS),
+        names(codex::CLAIMS),
         names(crate::deploy::ci::CLAIMS),
     ]
     .concat()
