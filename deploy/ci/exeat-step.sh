@@ -71,20 +71,29 @@ give_up() {
   exit 1
 }
 
+is_named() { # is_named FILE: to be included, or as rules of the leak guard, by one that is there; an agent's own file never is
+  if grep -Eq '^[[:space:]]*["'\'']?agent["'\'']?[[:space:]]*=' "$allowlists/$1"; then return 1; fi
+  grep -qF -e "\"${1%.toml}\"" -e "'${1%.toml}'" -e "\"$1\"" -e "'$1'" "$folder"/allowlists/*.toml
+}
+
 write_files() {
   mkdir "$folder/allowlists" || give_up "cannot write to $folder"
-  file="$(basename -- "$allowlist")"
+  file="$(basename -- "$allowlist")" allowlists="$(dirname -- "$allowlist")"
   case "$file" in floor.toml) give_up "$allowlist is a floor, and names no agent" ;; *.toml) ;; *) give_up "$allowlist is no .toml" ;; esac
   cp -- "$allowlist" "$folder/allowlists/$file" || give_up "cannot read $allowlist"
-  # What it includes lies beside it, and so may a floor; other agents are none of this step's.
-  for beside in "$(dirname -- "$allowlist")"/*.toml; do
-    [ -f "$beside" ] || continue
-    name="$(basename -- "$beside")"
-    if [ "$name" = "$file" ] || { [ "$name" = floor.toml ] && [ -n "$floor" ]; }; then continue; fi
-    if ! grep -Eq '^[[:space:]]*["'\'']?agent["'\'']?[[:space:]]*=' "$beside"; then
+  # What it names lies beside it, and what that names.
+  more=yes
+  while [ -n "$more" ]; do
+    more=''
+    for beside in "$allowlists"/*.toml; do
+      name="$(basename -- "$beside")"
+      if [ ! -f "$beside" ] || [ -e "$folder/allowlists/$name" ] || ! is_named "$name"; then continue; fi
       cp -- "$beside" "$folder/allowlists/$name" || give_up "cannot read $beside"
-    fi
+      more=yes
+    done
   done
+  beside="$allowlists/floor.toml"
+  if [ -z "$floor" ] && [ -e "$beside" ]; then cp -- "$beside" "$folder/allowlists/floor.toml" || give_up "cannot read $beside"; fi
   {
     printf 'allowlists = "allowlists"\nstate = "state"\n'
     [ -z "$floor" ] || printf 'floor = "floor.toml"\n'

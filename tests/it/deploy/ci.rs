@@ -251,7 +251,8 @@ fn what_an_allowlist_includes_and_the_floor_beside_it_come_along() {
         ".exeat/team.toml",
         &format!("[[allow]]\nhost = \"other.test\"\nport = {}\naddresses = [\"127.0.0.0/8\"]\n", job.origin.port()),
     );
-    job.put(".exeat/reader.toml", "agent = \"reader\"\n");
+    job.put(".exeat/reader.toml", "agent = \"reader\"\ninclude = [\"readers\"]\n");
+    job.put(".exeat/readers.toml", "[[allow]]\nhost = \"other.test\"\n");
     job.put(".exeat/coder.toml", &job.allowlist("include = [\"team\"]"));
     let wrap = || job.script(&["wrap", "--allowlist", ".exeat/coder.toml", "--", "sh", "-c", &job.tries()], &[]);
     let ran = wrap();

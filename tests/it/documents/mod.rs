@@ -6,6 +6,7 @@ mod codex;
 mod complete;
 pub(crate) mod reader;
 mod reference;
+mod tables;
 mod upgrade;
 
 pub(crate) use blocks::blocks;
