@@ -43,7 +43,7 @@
 {{- if and (eq .Values.topology "gateway") (le (.Values.terminationGracePeriodSeconds | int64) $leaves) -}}
 {{- $wrong = append $wrong (printf "terminationGracePeriodSeconds is %v and drain.notice and drain.time take %vs: exeat would be killed before its journal is sealed; set it to %v or more, or drain less" .Values.terminationGracePeriodSeconds $leaves (add $leaves 10)) -}}
 {{- end -}}
-{{- $own := regexFindAll "(?m)^\\s*\\[\\s*(listen|admin|metrics|drain|journal|inspect|dns|guard)\\b" .Values.extraConfig -1 -}}
+{{- $own := regexFindAll "(?m)^\\s*\\[\\s*[\"']?(listen|admin|metrics|drain|journal|inspect|dns|guard)\\b" .Values.extraConfig -1 -}}
 {{- range $own -}}
 {{- $wrong = append $wrong (printf "extraConfig has a table %s…]: the chart writes it; use the value of that name, and admin.enabled with operators.namespaces for the admin port" (trim .)) -}}
 {{- end -}}
