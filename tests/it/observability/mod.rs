@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::proxy::of_kind;
+pub(crate) use prometheus::is_here as prometheus_is_here;
 use prometheus::{Prometheus, deployed, is_here};
 use traffic::Traffic;
 

@@ -1,0 +1,3 @@
+//! `deploy/`: what is shipped beside the program, as it is used.
+
+mod ci;
