@@ -122,7 +122,7 @@ enum Command {
     /// Write an allowlist from what an agent was seen to do
     #[command(after_help = AFTER_SUGGEST)]
     Suggest(suggest::SuggestArgs),
-    /// Say whether exeat is alive and ready
+    /// Say what is wrong with this set-up, whether exeat is ready, and whether anything leads around it
     Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::SchemaArgs),
@@ -222,7 +222,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
         Command::Preset(args) => preset::run(&args, out).map(|()| ExitCode::SUCCESS),
         Command::Diff(args) => diff::run(&args, out),
-        Command::Doctor(args) => wait_for(doctor::doctor(args, &config, out)),
+        Command::Doctor(args) => wait_for(doctor::doctor(&args, || Ok(config), out)),
         Command::Schema(args) => Ok(schema::write(&args, out).map(|()| ExitCode::SUCCESS)?),
         Command::Completions(args) => Ok(completions::completions(&args, Cli::command(), out).map(|()| ExitCode::SUCCESS)?),
     }
@@ -243,6 +243,10 @@ fn without_configuration(cli: &Cli, out: &mut impl Write) -> Option<anyhow::Resu
     }
     if let Command::Diff(args) = command {
         return Some(diff::run(args, out));
+    }
+    if let Command::Doctor(args) = command {
+        let config = || Config::load(cli.config.as_deref(), environment());
+        return Some(wait_for(doctor::doctor(args, config, out)));
     }
     if let Command::Schema(args) = command {
         return Some(schema::write(args, out).map(|()| ExitCode::SUCCESS).map_err(Into::into));
