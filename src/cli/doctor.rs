@@ -77,7 +77,11 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 /// Looks, and says what is found. Exit status 1 where something is not as it should be.
-pub async fn doctor(args: &DoctorArgs, config: impl FnOnce() -> Result<Config, Vec<Fault>>, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+pub async fn doctor(
+    args: &DoctorArgs,
+    config: impl FnOnce() -> Result<Config, Vec<Fault>>,
+    out: &mut impl Write,
+) -> anyhow::Result<ExitCode> {
     let DoctorArgs { mode: Mode { live, ready, from_agent }, proxy, listed, timeout, json, .. } = args;
     if *live || *ready {
         let config = config().map_err(|faults| super::loaded::refusal(&faults))?;

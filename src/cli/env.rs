@@ -111,7 +111,11 @@ impl Shell {
 
 /// Where a client on this machine reaches the first listener.
 pub(super) fn reachable(config: &Config) -> anyhow::Result<String> {
-    let address = config.proxies().flat_map(|listen| &listen.addresses).next().context("no listener takes requests to a proxy; add one without transparent = true")?;
+    let address = config
+        .proxies()
+        .flat_map(|listen| &listen.addresses)
+        .next()
+        .context("no listener takes requests to a proxy; add one without transparent = true")?;
     ensure!(address.port() != 0, "the first listener lets the system choose its port: say the address yourself");
     let mut address = *address;
     if address.ip().is_unspecified() {

@@ -360,7 +360,13 @@ file = "/var/log/ocsf.jsonl"
             floor: Some("/etc/x/floor.toml".into()),
             state: "/etc/x/var/state".into(),
             listen: vec![
-                Listen { name: "main".into(), addresses: vec!["127.0.0.1:0".parse().unwrap()], agent: None, known_as: Vec::new(), transparent: false },
+                Listen {
+                    name: "main".into(),
+                    addresses: vec!["127.0.0.1:0".parse().unwrap()],
+                    agent: None,
+                    known_as: Vec::new(),
+                    transparent: false,
+                },
                 Listen {
                     name: "side-car".into(),
                     addresses: vec!["10.0.0.1:8080".parse().unwrap(), "[fd00::1]:8080".parse().unwrap()],

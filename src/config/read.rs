@@ -138,7 +138,9 @@ fn listen(mut table: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
     }
     if let Some(item) = table.take("transparent") {
         match item.flag() {
-            Some(true) if !cfg!(target_os = "linux") => item.wrong("false", "leave it out: only Linux tells where a connection was redirected from"),
+            Some(true) if !cfg!(target_os = "linux") => {
+                item.wrong("false", "leave it out: only Linux tells where a connection was redirected from")
+            }
             flag => set(&mut listener.transparent, flag),
         }
     }

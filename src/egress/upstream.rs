@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
-use super::dialled::Dials;
 use super::dial::{Forbidden, Judged, is_of_this_machine};
+use super::dialled::Dials;
 use super::gate::{Asker, Permit};
 use super::inject::Injected;
 use super::interception::Speaks;

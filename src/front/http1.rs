@@ -206,12 +206,7 @@ pub(super) fn unreadable(error: &hyper::Error) -> bool {
     error.is_parse() || error.is_parse_too_large()
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    arrival: &Arrival,
-    (line, lane): (&Line<'_>, &Lane),
-    state: &State,
-) -> Reply {
+async fn answer(request: Request<Incoming>, arrival: &Arrival, (line, lane): (&Line<'_>, &Lane), state: &State) -> Reply {
     let claim = arrival.claim(&request, &line.ways.via);
     let (tunnel, upgrade) = (request.method() == Method::CONNECT, wants_upgrade(&request));
     let replied = if tunnel && arrival.redirected.is_none() {
@@ -232,4 +227,3 @@ pub(super) fn refused(refusal: &Refusal, upgrade: bool) -> Reply {
     }
     reply
 }
-

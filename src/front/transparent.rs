@@ -11,10 +11,10 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::Tunnel;
+use super::head;
 use super::http1::{self, Arrival, Line};
 use super::inside::Around;
 use super::listener::Seat;
-use super::head;
 use crate::egress::record::Front;
 use crate::egress::{AgentSide, Claim, Hello, Objection, Shown, Words};
 use crate::policy::attempt::Sight;
@@ -62,11 +62,7 @@ impl Redirected {
     fn of(stream: &TcpStream, is_own: impl FnOnce(SocketAddr) -> bool) -> Option<Self> {
         let here = stream.local_addr().ok().map(plain)?;
         let original = original(stream, here).map_or(here, plain);
-        let objection = if original == here {
-            Some(Objection::NotRedirected)
-        } else {
-            is_own(original).then_some(Objection::Loop)
-        };
+        let objection = if original == here { Some(Objection::NotRedirected) } else { is_own(original).then_some(Objection::Loop) };
         let to = Destination { host: Host::Address(original.ip()), port: Port(original.port().try_into().ok()?) };
         Some(Self { original, to, objection })
     }

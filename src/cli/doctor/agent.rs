@@ -35,7 +35,8 @@ pub(super) struct Report {
 /// Tries everything.
 pub(super) async fn look(args: &DoctorArgs, within: Duration) -> Result<Report, Usage> {
     let found = proxy::find(args.proxy.as_deref(), |name| std::env::var(name).ok())?;
-    let found = found.ok_or_else(|| Usage("there is no proxy to try; pass --proxy URL, or set HTTPS_PROXY as the agent has it".to_owned()))?;
+    let found =
+        found.ok_or_else(|| Usage("there is no proxy to try; pass --proxy URL, or set HTTPS_PROXY as the agent has it".to_owned()))?;
     let resolvers = resolvers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
     let ways = ways(args, &found, &resolvers)?;
     let targets = targets(args, &found)?;
@@ -179,12 +180,16 @@ mod tests {
         let tcp: Vec<String> = ways.iter().filter(|way| way.word() == "tcp").map(Way::to).collect();
         assert_eq!(tcp, ["203.0.113.7:8443", "kubernetes.default.svc:443"]);
         assert!(ways.contains(&Way::Tcp("admin-port", Place::Named("exeat.agents".into(), 3129))));
-        assert!(super::ways(&DoctorArgs { direct: vec!["203.0.113.7".into()], ..DoctorArgs::default() }, &proxy("http://a.test:1"), &[]).is_err());
+        assert!(
+            super::ways(&DoctorArgs { direct: vec!["203.0.113.7".into()], ..DoctorArgs::default() }, &proxy("http://a.test:1"), &[])
+                .is_err()
+        );
     }
 
     #[test]
     fn name_servers_are_read_as_resolvers_read_them() {
-        let text = "# x\nsearch a.test\nnameserver 10.0.0.2\n nameserver fe80::1%eth0\nnameserver ::1 # x\nnameserver 10.0.0.3\nnameserver x\n";
+        let text =
+            "# x\nsearch a.test\nnameserver 10.0.0.2\n nameserver fe80::1%eth0\nnameserver ::1 # x\nnameserver 10.0.0.3\nnameserver x\n";
         let expected: Vec<IpAddr> = ["10.0.0.2", "fe80::1", "::1"].map(|text| text.parse().unwrap()).to_vec();
         assert_eq!(resolvers(text), expected);
     }

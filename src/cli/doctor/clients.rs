@@ -67,7 +67,9 @@ async fn one(client: &Client, url: &str, proxy: Option<&str>, within: Duration) 
                 Finding::bad(ABOUT, format!("{program} does not reach {}: {}", plain(url, SHOWN), plain(last.trim(), SHOWN)), fix)
             }
         }
-        Ok(Err(error)) => Finding::warn(ABOUT, format!("{program} cannot be started: {}", crate::text::trouble(error.kind())), "mend its installation"),
+        Ok(Err(error)) => {
+            Finding::warn(ABOUT, format!("{program} cannot be started: {}", crate::text::trouble(error.kind())), "mend its installation")
+        }
         Err(_) => Finding::bad(ABOUT, format!("{program} does not reach {} within {within:?}", plain(url, SHOWN)), fix),
     }
 }

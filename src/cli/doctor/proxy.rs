@@ -22,7 +22,8 @@ impl std::fmt::Debug for ProxyUrl {
 impl ProxyUrl {
     /// Reads `http://[AGENT:TOKEN@]HOST:PORT`.
     pub(super) fn parse(url: &str) -> Result<Self, Usage> {
-        let wrong = || Usage("the proxy is no URL of one; pass --proxy http://AGENT:TOKEN@HOST:PORT, as `exeat token` prints it".to_owned());
+        let wrong =
+            || Usage("the proxy is no URL of one; pass --proxy http://AGENT:TOKEN@HOST:PORT, as `exeat token` prints it".to_owned());
         let rest = url.trim().strip_prefix("http://").ok_or_else(wrong)?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (credential, authority) = rest.rsplit_once('@').map_or((None, rest), |(credential, at)| (Some(credential.to_owned()), at));

@@ -35,7 +35,8 @@ pub(super) async fn look(config: Result<Config, Vec<Fault>>, proxy: Option<&str>
     let mut findings = Vec::new();
     let ours = match &config {
         Ok(config) => {
-            findings.push(Finding::ok("config", config.path.as_deref().map_or_else(|| NO_FILE.to_owned(), |path| path.display().to_string())));
+            findings
+                .push(Finding::ok("config", config.path.as_deref().map_or_else(|| NO_FILE.to_owned(), |path| path.display().to_string())));
             findings.extend(policy(config));
             findings.extend(kept(config));
             findings.extend(running(config, within).await);
@@ -63,7 +64,11 @@ fn policy(config: &Config) -> Vec<Finding> {
     findings.extend(loaded.standing.warnings.iter().map(|warning| Finding::of_warning("allowlists", warning)));
     findings.extend(loaded::second_looks(config).iter().map(|warning| Finding::of_warning("config", warning)));
     match loaded.agents().len() {
-        0 => findings.push(Finding::bad("allowlists", "no agent is in force: every attempt is refused", "write an allowlist: `exeat init` begins one")),
+        0 => findings.push(Finding::bad(
+            "allowlists",
+            "no agent is in force: every attempt is refused",
+            "write an allowlist: `exeat init` begins one",
+        )),
         agents => findings.push(Finding::ok("allowlists", format!("{agents} agents in force"))),
     }
     let faults = inspect::faults(config, SystemTime::now());
@@ -100,7 +105,9 @@ fn kept(config: &Config) -> Vec<Finding> {
         let (least, most) = (config.journal.segment.saturating_mul(2), config.journal.max);
         let text = format!("{} MiB are free for the journal", free >> 20);
         findings.push(match () {
-            () if free < least => Finding::bad("state", text, "make room: without it nothing is recorded, and what is not recorded does not pass"),
+            () if free < least => {
+                Finding::bad("state", text, "make room: without it nothing is recorded, and what is not recorded does not pass")
+            }
             () if free < most => Finding::warn("state", text, format!("make room for [journal] max ({} MiB), or lower it", most >> 20)),
             () => Finding::ok("state", text),
         });
@@ -115,7 +122,11 @@ fn clock(folder: &Path) -> Option<Finding> {
     let newest = reader.filter_map(Result::ok).map(|entry| entry.line.at).max()?;
     let behind = newest.duration_since(now) > CLOCK;
     Some(if behind {
-        Finding::bad("clock", format!("the journal tells of {newest}, and the clock says {now}"), "set the clock: approvals and `until` end by it")
+        Finding::bad(
+            "clock",
+            format!("the journal tells of {newest}, and the clock says {now}"),
+            "set the clock: approvals and `until` end by it",
+        )
     } else {
         Finding::ok("clock", "it is not behind the journal")
     })
@@ -136,16 +147,22 @@ async fn listeners(config: &Config, within: Duration) -> Vec<Finding> {
     join_all(all.filter(|(_, at)| at.port() != 0).map(async |(name, at)| match wire::connect(here(at), Instant::now() + within).await {
         Ok(_) => Finding::ok("listen", format!("listen.{name} takes connections at {at}")),
         Err(Silence::Late) => Finding::bad("listen", format!("listen.{name} at {at} takes no connection"), "see the log of `exeat serve`"),
-        Err(Silence::Error(kind)) => {
-            Finding::bad("listen", format!("listen.{name} at {at} takes no connection: {}", trouble(kind)), "start `exeat serve`, or correct the address")
-        }
+        Err(Silence::Error(kind)) => Finding::bad(
+            "listen",
+            format!("listen.{name} at {at} takes no connection: {}", trouble(kind)),
+            "start `exeat serve`, or correct the address",
+        ),
     }))
     .await
 }
 
 async fn ready(config: &Config, within: Duration) -> Vec<Finding> {
     let Some(address) = config.metrics else {
-        return vec![Finding::warn("ready", "there is no metrics listener, so nothing can ask whether exeat is ready", "write address under [metrics]")];
+        return vec![Finding::warn(
+            "ready",
+            "there is no metrics listener, so nothing can ask whether exeat is ready",
+            "write address under [metrics]",
+        )];
     };
     if address.port() == 0 {
         return Vec::new();
@@ -177,7 +194,9 @@ async fn names(config: &Config, within: Duration) -> Vec<Finding> {
         let (outcome, known) = tries::datagram(socket, server, &tries::ROOT, Instant::now() + within).await;
         match outcome {
             Outcome::Open => Finding::ok("dns", format!("{server} answers")),
-            Outcome::Closed => Finding::bad("dns", format!("{server} does not answer: {known}"), "correct [dns] servers, or let exeat reach it"),
+            Outcome::Closed => {
+                Finding::bad("dns", format!("{server} does not answer: {known}"), "correct [dns] servers, or let exeat reach it")
+            }
             Outcome::Unanswered | Outcome::Works | Outcome::Fails | Outcome::Untried => {
                 Finding::bad("dns", format!("{server} does not answer within {within:?}"), "correct [dns] servers, or let exeat reach it")
             }

@@ -29,7 +29,9 @@ pub(super) fn look(variable: impl Fn(&str) -> Option<String>, ours: &[String]) -
             findings.extend(leads_elsewhere(upper, &value, ours, fix));
         }
     }
-    findings.extend(["no_proxy", "NO_PROXY"].into_iter().filter_map(|name| Some((name, set(name)?))).flat_map(|(name, value)| past(name, &value)));
+    findings.extend(
+        ["no_proxy", "NO_PROXY"].into_iter().filter_map(|name| Some((name, set(name)?))).flat_map(|(name, value)| past(name, &value)),
+    );
     if set("NODE_USE_ENV_PROXY").is_none_or(|value| value != "1") {
         findings.push(Finding::warn(ABOUT, "NODE_USE_ENV_PROXY is not 1: Node reads no proxy variable without it", fix));
     }
@@ -101,7 +103,10 @@ mod tests {
     fn a_proxy_elsewhere_is_told_without_its_token() {
         let elsewhere = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"].map(|name| (name, "http://a:exeat_secret@10.0.0.1:1"));
         let told = said(&elsewhere);
-        assert!(told.iter().any(|(_, text)| text == "HTTPS_PROXY leads to 10.0.0.1:1, which is no listener of this configuration"), "{told:?}");
+        assert!(
+            told.iter().any(|(_, text)| text == "HTTPS_PROXY leads to 10.0.0.1:1, which is no listener of this configuration"),
+            "{told:?}"
+        );
         assert!(told.iter().all(|(_, text)| !text.contains("secret")), "{told:?}");
     }
 }

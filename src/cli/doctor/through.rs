@@ -126,12 +126,18 @@ fn judged(answer: &Answer, wanted: Wanted) -> (Outcome, String, Option<&'static 
         return (Outcome::Works, if wanted == Wanted::Listed { format!("{status} came back") } else { known }, None);
     }
     match wanted {
-        Wanted::Listed => (Outcome::Fails, known, Some("list the host in the agent's allowlist: `exeat explain AGENT URL` says what it gets")),
-        Wanted::Unlisted if passed => (Outcome::Open, known, Some("take the host out of the allowlist, or pass --unlisted with one that is in none")),
-        Wanted::Unproven if passed => (Outcome::Open, known, Some("this proxy asks nobody for a token: is it exeat?")),
-        Wanted::Unlisted | Wanted::Unproven => {
-            (Outcome::Fails, known, Some("the refusal is not the one of exeat that was wanted: see the token, the proxy's URL, and `exeat log`"))
+        Wanted::Listed => {
+            (Outcome::Fails, known, Some("list the host in the agent's allowlist: `exeat explain AGENT URL` says what it gets"))
         }
+        Wanted::Unlisted if passed => {
+            (Outcome::Open, known, Some("take the host out of the allowlist, or pass --unlisted with one that is in none"))
+        }
+        Wanted::Unproven if passed => (Outcome::Open, known, Some("this proxy asks nobody for a token: is it exeat?")),
+        Wanted::Unlisted | Wanted::Unproven => (
+            Outcome::Fails,
+            known,
+            Some("the refusal is not the one of exeat that was wanted: see the token, the proxy's URL, and `exeat log`"),
+        ),
     }
 }
 
@@ -139,7 +145,9 @@ impl Wanted {
     fn on_silence(self) -> &'static str {
         match self {
             Wanted::Listed => "let the agent reach the proxy's port; if it does, see `exeat holds` and `exeat log`",
-            Wanted::Unlisted => "let the agent reach the proxy's port; if what is not listed is held for a person, pass --unlisted with a host that is blocked",
+            Wanted::Unlisted => {
+                "let the agent reach the proxy's port; if what is not listed is held for a person, pass --unlisted with a host that is blocked"
+            }
             Wanted::Unproven => "let the agent reach the proxy's port",
         }
     }

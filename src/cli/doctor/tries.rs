@@ -117,8 +117,7 @@ async fn bound(like: IpAddr) -> io::Result<UdpSocket> {
 
 /// A socket that may send echoes and nothing else; the kernel gives it to the groups in `net.ipv4.ping_group_range`.
 fn ping(to: IpAddr) -> io::Result<UdpSocket> {
-    let (family, protocol) =
-        if to.is_ipv4() { (AddressFamily::INET, ipproto::ICMP) } else { (AddressFamily::INET6, ipproto::ICMPV6) };
+    let (family, protocol) = if to.is_ipv4() { (AddressFamily::INET, ipproto::ICMP) } else { (AddressFamily::INET6, ipproto::ICMPV6) };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, Some(protocol))?;
     UdpSocket::from_std(socket.into())

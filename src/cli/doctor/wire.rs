@@ -116,7 +116,12 @@ mod tests {
     #[test]
     fn an_answer_is_read_for_who_made_it() {
         let rows = [
-            ("HTTP/1.1 403 blocked by exeat\r\nProxy-Status: exeat; error=http_request_denied\r\n\r\nno", Some(403), "blocked by exeat", true),
+            (
+                "HTTP/1.1 403 blocked by exeat\r\nProxy-Status: exeat; error=http_request_denied\r\n\r\nno",
+                Some(403),
+                "blocked by exeat",
+                true,
+            ),
             ("HTTP/1.0 403 no\r\nproxy-status: corp; error=x\r\n\r\n", Some(403), "no", false),
             ("HTTP/1.1 200 OK\r\nX-Proxy-Status: exeat\r\n\r\n", Some(200), "OK", false),
             ("HTTP/1.1 200\r\nProxy-Status: exeat\r\n\r\n", Some(200), "", true),

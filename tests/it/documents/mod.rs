@@ -13,7 +13,14 @@ pub(crate) type Claim<S> = (&'static str, &'static str, fn(&mut S, &str));
 
 /// All there are. A list that is not here claims nothing.
 fn claimed() -> Vec<(&'static str, &'static str)> {
-    [names(crate::readme::CLAIMS), names(reference::COMMANDS), names(reference::AUTHORITIES), names(reference::ALERTS)].concat()
+    [
+        names(crate::readme::CLAIMS),
+        names(reference::COMMANDS),
+        names(reference::AUTHORITIES),
+        names(reference::ALERTS),
+        names(crate::deploy::kubernetes::page::CLAIMS),
+    ]
+    .concat()
 }
 
 fn names<S>(claims: &[Claim<S>]) -> Vec<(&'static str, &'static str)> {

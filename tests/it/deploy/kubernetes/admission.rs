@@ -107,7 +107,10 @@ fn assert_judged(tools: &Tools, manifests: &str, cases: Vec<Case>) {
 }
 
 fn cases(pod: &Value) -> Vec<Case> {
-    both().into_iter().map(|(at, value, expected)| if at.is_empty() { (pod.clone(), expected) } else { (with(pod.clone(), at, value), expected) }).collect()
+    both()
+        .into_iter()
+        .map(|(at, value, expected)| if at.is_empty() { (pod.clone(), expected) } else { (with(pod.clone(), at, value), expected) })
+        .collect()
 }
 
 #[test]
@@ -148,10 +151,7 @@ fn agents_that_could_go_round_a_sidecar_are_refused() {
         (with(pod.clone(), "/spec/initContainers/0/command", json!(["nft", "flush", "ruleset"])), &[USER, CAPABILITIES, MOUNTS, FIRST]),
         (with(pod.clone(), "/spec/containers/0/volumeMounts/0", json!({"name": "exeat-state", "mountPath": "/s"})), &[MOUNTS]),
         (with(pod.clone(), "/spec/containers/0/volumeMounts/0", json!({"name": "work", "mountPath": "/w"})), &[]),
-        (
-            with(pod.clone(), "/spec/ephemeralContainers/0", with(other("debug"), "/volumeMounts/0/name", json!("exeat-state"))),
-            &[MOUNTS],
-        ),
+        (with(pod.clone(), "/spec/ephemeralContainers/0", with(other("debug"), "/volumeMounts/0/name", json!("exeat-state"))), &[MOUNTS]),
     ];
     // Whoever is taken for an agent mounts what exeat mounts.
     let more = more.into_iter().map(|(pod, expected)| match expected {

@@ -24,7 +24,9 @@ const MATRIX: [(&str, &str, &[&str]); 5] = [
     (
         "sidecar-inspection",
         "sidecar",
-        &[r#"{"ipFamilies":["IPv4","IPv6"],"inspection":{"enabled":true,"caSecret":"exeat-ca"},"agents":{"namespaces":["agents","more-agents"]}}"#],
+        &[
+            r#"{"ipFamilies":["IPv4","IPv6"],"inspection":{"enabled":true,"caSecret":"exeat-ca"},"agents":{"namespaces":["agents","more-agents"]}}"#,
+        ],
     ),
 ];
 
@@ -82,7 +84,8 @@ fn without_helm(rendered: &str) -> BTreeMap<String, String> {
         let own = |line: &&str| !["helm.sh/", "app.kubernetes.io/managed-by", "checksum/config"].iter().any(|word| line.contains(word));
         let lines: Vec<&str> = text.lines().filter(own).map(str::trim_end).collect();
         let deep = |line: &str| line.len() - line.trim_start().len();
-        let is_empty = |at: usize| lines[at].ends_with("annotations:") && lines.get(at + 1).is_none_or(|next| deep(next) <= deep(lines[at]));
+        let is_empty =
+            |at: usize| lines[at].ends_with("annotations:") && lines.get(at + 1).is_none_or(|next| deep(next) <= deep(lines[at]));
         let kept: Vec<&str> = (0..lines.len()).filter(|at| !is_empty(*at)).map(|at| lines[at]).collect();
         let file = files.entry(template.to_owned()).or_default();
         *file += &format!("---\n{}\n", kept.join("\n").trim_end());
@@ -169,7 +172,9 @@ fn a_changed_exeat_toml_makes_the_pod_anew_and_a_changed_allowlist_does_not() {
 
 #[test]
 fn what_is_copied_into_the_chart_is_what_we_ship() {
-    for (copy, truth) in [("prometheus-rules.yaml", "deploy/observability/prometheus-rules.yaml"), ("sidecar.nft", "deploy/nft/sidecar.nft")] {
+    for (copy, truth) in
+        [("prometheus-rules.yaml", "deploy/observability/prometheus-rules.yaml"), ("sidecar.nft", "deploy/nft/sidecar.nft")]
+    {
         assert_kept(&format!("{CHART}/files/{copy}"), &read(truth));
     }
 }

@@ -118,7 +118,10 @@ fn the_overlay_changes_what_a_site_changes() {
     let lists: Vec<&String> = object(&built, "ConfigMap", "exeat-allowlists")["data"].as_object().unwrap().keys().collect();
     assert_eq!(lists, ["coder.toml", "tester.toml"]);
     let folder = format!("{FOLDER}/overlay");
-    let checked = Command::new(env!("CARGO_BIN_EXE_exeat")).env_clear().args(["check", "coder.toml", "tester.toml"]).current_dir(super::root().join(folder));
+    let checked = Command::new(env!("CARGO_BIN_EXE_exeat"))
+        .env_clear()
+        .args(["check", "coder.toml", "tester.toml"])
+        .current_dir(super::root().join(folder));
     let checked = { checked }.output().unwrap();
     assert!(checked.status.success(), "{checked:?}");
 }

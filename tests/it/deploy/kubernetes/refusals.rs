@@ -114,8 +114,15 @@ fn every_table_of_the_schema_is_closed_and_every_value_has_a_place_in_it() {
 }
 
 /// Labels, quantities and what is shared with other charts have names that nobody can know.
-const OPEN: [&str; 7] =
-    ["values.global", "values.nodeSelector", "podLabels", "monitoring.labels", "resources.limits", "resources.requests", "values.allowlists"];
+const OPEN: [&str; 7] = [
+    "values.global",
+    "values.nodeSelector",
+    "podLabels",
+    "monitoring.labels",
+    "resources.limits",
+    "resources.requests",
+    "values.allowlists",
+];
 
 fn assert_closed(place: &str, schema: &Value, values: &Value) {
     if schema["type"] != "object" || OPEN.iter().any(|open| place.ends_with(open)) {
