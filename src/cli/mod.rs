@@ -195,7 +195,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(CheckArgs { paths: _, json }) => match &config.allowlists {
             Some(folder) => {
                 let faults = inspect::faults(&config, SystemTime::now());
-                let beside = check::Beside { inspects: config.inspects(), faults, warnings: loaded::second_looks(&config) };
+                let beside = check::Beside {
+                    inspects: config.inspects(),
+                    faults,
+                    warnings: loaded::second_looks(&config),
+                    floor: config.floor.clone(),
+                };
                 check::run(std::slice::from_ref(folder), &beside, json, out)
             }
             None => anyhow::bail!("there is no configuration, so there are no allowlists to check; name a file or a folder"),

@@ -74,7 +74,7 @@ never = {{ include "exeat.strings" . }}
 {{- define "exeat.known" -}}
 {{- $name := include "exeat.name" . -}}
 {{- $all := list -}}
-{{- with .Values.service.clusterIP }}{{ $all = append $all . }}{{ end -}}
+{{- with .Values.service.clusterIP }}{{ $all = append $all (ternary (printf "[%s]" .) . (contains ":" .)) }}{{ end -}}
 {{- $services := list $name (printf "%s-pods" $name) -}}
 {{- if .Values.admin.enabled }}{{ $services = append $services (printf "%s-admin" $name) }}{{ end -}}
 {{- range $services -}}

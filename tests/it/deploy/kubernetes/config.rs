@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use super::chart::unhashed;
 use super::{Tools, object};
 
 /// A folder as a ConfigMap is mounted: each key a link into `..data`, which is a link to a folder of one version.
@@ -25,11 +26,11 @@ struct Pod {
 }
 
 impl Pod {
-    fn new(objects: &[Value], name: &str) -> Self {
+    fn new(objects: &[Value]) -> Self {
         let pod = Self { root: tempfile::tempdir().unwrap() };
-        let map = |part: &str| &object(objects, "ConfigMap", &format!("{name}-{part}"))["data"];
+        let map = |part: &str| &object(objects, "ConfigMap", &format!("exeat-{part}"))["data"];
         mounted(&pod.at("etc/exeat/allowlists"), map("allowlists"));
-        if objects.iter().any(|one| one["metadata"]["name"] == format!("{name}-floor")) {
+        if objects.iter().any(|one| one["metadata"]["name"] == "exeat-floor") {
             mounted(&pod.at("etc/exeat/floor"), map("floor"));
         }
         let toml = map("config")["exeat.toml"].as_str().unwrap();
@@ -69,11 +70,13 @@ fn every_rendered_configuration_is_one_that_exeat_takes() {
         ("sidecar", &[]),
         ("sidecar", &["ipFamilies={IPv4,IPv6}"]),
     ];
-    for (values, set) in variants {
-        let pod = Pod::new(&tools.objects(&tools.template(values, set)), "exeat");
-        let (code, said) = pod.checked();
-        assert_eq!(code, Some(0), "{values} {set:?}: {said}");
-        assert!(said.contains("agent coder, ") && said.contains("1 expectation"), "{said}");
+    let mut rendered: Vec<_> = variants.map(|(values, set)| (format!("{values} {set:?}"), tools.template(values, set))).into();
+    let overlay = tools.kustomize("deploy/kubernetes/examples/overlay");
+    rendered.push(("overlay".to_owned(), unhashed(&overlay)));
+    for (name, manifests) in rendered {
+        let (code, said) = Pod::new(&tools.objects(&manifests)).checked();
+        assert_eq!(code, Some(0), "{name}: {said}");
+        assert!(said.contains("agent coder, "), "{name}: {said}");
     }
 }
 
@@ -86,7 +89,7 @@ fn a_broken_allowlist_or_configuration_is_found() {
         (r#"{"extraConfig":"[telemetry]\nstdoud = true\n"}"#, "stdoud"),
         (r#"{"extraConfig":"[[hold.notify]]\nnothing = 1\n"}"#, "exeat.toml"),
     ] {
-        let pod = Pod::new(&tools.objects(&tools.template("gateway", &[set])), "exeat");
+        let pod = Pod::new(&tools.objects(&tools.template("gateway", &[set])));
         let (code, said) = pod.checked();
         assert_eq!(code, Some(1), "{set}: {said}");
         assert!(said.contains(words), "{set}: {said}");
@@ -96,7 +99,7 @@ fn a_broken_allowlist_or_configuration_is_found() {
 #[test]
 fn a_new_version_of_a_config_map_is_read_whole() {
     let Some(tools) = Tools::find() else { return };
-    let pod = Pod::new(&tools.objects(&tools.template("gateway", &[])), "exeat");
+    let pod = Pod::new(&tools.objects(&tools.template("gateway", &[])));
     let folder = pod.at("etc/exeat/allowlists");
     let next = folder.join("..2026_11_23_06_00_00.2");
     fs::create_dir(&next).unwrap();
@@ -111,7 +114,7 @@ fn a_new_version_of_a_config_map_is_read_whole() {
 #[test]
 fn a_state_that_cannot_be_written_stops_the_start_and_says_what_to_change() {
     let Some(tools) = Tools::find() else { return };
-    let pod = Pod::new(&tools.objects(&tools.template("gateway", &[])), "exeat");
+    let pod = Pod::new(&tools.objects(&tools.template("gateway", &[])));
     let file = pod.at("etc/exeat/exeat.toml");
     let text = fs::read_to_string(&file).unwrap();
     // A process may not make folders in /proc, root neither: as in a ConfigMap.
@@ -126,7 +129,7 @@ fn a_state_that_cannot_be_written_stops_the_start_and_says_what_to_change() {
 #[test]
 fn an_address_that_is_not_the_pods_stops_the_start_with_its_name() {
     let Some(tools) = Tools::find() else { return };
-    let pod = Pod::new(&tools.objects(&tools.template("gateway", &[])), "exeat");
+    let pod = Pod::new(&tools.objects(&tools.template("gateway", &[])));
     let file = pod.at("etc/exeat/exeat.toml");
     let text = fs::read_to_string(&file).unwrap();
     // As `[::]` in a pod without IPv6: an address that this machine does not have.

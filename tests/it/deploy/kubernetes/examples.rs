@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{MINORS, Tools, object, read, written};
+use super::{MINORS, Tools, object, read, root, written};
 
 const FOLDER: &str = "deploy/kubernetes/examples";
 
@@ -117,11 +117,8 @@ fn the_overlay_changes_what_a_site_changes() {
     assert_eq!(set["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"], "50Gi");
     let lists: Vec<&String> = object(&built, "ConfigMap", "exeat-allowlists")["data"].as_object().unwrap().keys().collect();
     assert_eq!(lists, ["coder.toml", "tester.toml"]);
-    let folder = format!("{FOLDER}/overlay");
-    let checked = Command::new(env!("CARGO_BIN_EXE_exeat"))
-        .env_clear()
-        .args(["check", "coder.toml", "tester.toml"])
-        .current_dir(super::root().join(folder));
-    let checked = { checked }.output().unwrap();
+    let mut check = Command::new(env!("CARGO_BIN_EXE_exeat"));
+    let checked =
+        check.env_clear().args(["check", "coder.toml", "tester.toml"]).current_dir(root().join(FOLDER).join("overlay")).output().unwrap();
     assert!(checked.status.success(), "{checked:?}");
 }
