@@ -158,7 +158,7 @@ impl Bound {
         for listen in &config.listen {
             for address in &listen.addresses {
                 let listener = bind(&format!("listen.{}", listen.name), *address).await?;
-                doors.push(Door { listener, name: Arc::clone(&listen.name) });
+                doors.push(Door { listener, name: Arc::clone(&listen.name), transparent: listen.transparent });
             }
         }
         let metrics = match config.metrics {

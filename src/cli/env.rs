@@ -67,7 +67,7 @@ pub fn env<O: Write, E: Write>(args: &EnvArgs, config: &Config, streams: Streams
         }
         Some(url) => checked(url)?.to_owned(),
         None => {
-            if config.listen.iter().find(|listen| !listen.addresses.is_empty()).is_some_and(|listen| listen.agent.is_none()) {
+            if config.proxies().find(|listen| !listen.addresses.is_empty()).is_some_and(|listen| listen.agent.is_none()) {
                 writeln!(err, "{NO_TOKEN}")?;
             }
             format!("http://{}", reachable(config)?)
@@ -111,7 +111,11 @@ impl Shell {
 
 /// Where a client on this machine reaches the first listener.
 pub(super) fn reachable(config: &Config) -> anyhow::Result<String> {
-    let address = config.listen.iter().flat_map(|listen| &listen.addresses).next().context("no listener has an address")?;
+    let address = config
+        .proxies()
+        .flat_map(|listen| &listen.addresses)
+        .next()
+        .context("no listener takes requests to a proxy; add one without transparent = true")?;
     ensure!(address.port() != 0, "the first listener lets the system choose its port: say the address yourself");
     let mut address = *address;
     if address.ip().is_unspecified() {

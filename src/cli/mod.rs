@@ -26,6 +26,7 @@ pub mod check;
 pub mod completions;
 pub mod deny;
 pub mod diff;
+pub mod doctor;
 pub mod env;
 pub mod freeze;
 pub mod holds;
@@ -121,6 +122,8 @@ enum Command {
     /// Write an allowlist from what an agent was seen to do
     #[command(after_help = AFTER_SUGGEST)]
     Suggest(suggest::SuggestArgs),
+    /// Say what is wrong with this set-up, whether exeat is ready, and whether anything leads around it
+    Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::SchemaArgs),
     /// Print what a shell completes
@@ -192,7 +195,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(CheckArgs { paths: _, json }) => match &config.allowlists {
             Some(folder) => {
                 let faults = inspect::faults(&config, SystemTime::now());
-                let beside = check::Beside { inspects: config.inspects(), faults, warnings: loaded::second_looks(&config) };
+                let beside = check::Beside {
+                    inspects: config.inspects(),
+                    faults,
+                    warnings: loaded::second_looks(&config),
+                    floor: config.floor.clone(),
+                };
                 check::run(std::slice::from_ref(folder), &beside, json, out)
             }
             None => anyhow::bail!("there is no configuration, so there are no allowlists to check; name a file or a folder"),
@@ -219,6 +227,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
         Command::Preset(args) => preset::run(&args, out).map(|()| ExitCode::SUCCESS),
         Command::Diff(args) => diff::run(&args, out),
+        Command::Doctor(args) => wait_for(doctor::doctor(&args, || Ok(config), out)),
         Command::Schema(args) => Ok(schema::write(&args, out).map(|()| ExitCode::SUCCESS)?),
         Command::Completions(args) => Ok(completions::completions(&args, Cli::command(), out).map(|()| ExitCode::SUCCESS)?),
     }
@@ -239,6 +248,10 @@ fn without_configuration(cli: &Cli, out: &mut impl Write) -> Option<anyhow::Resu
     }
     if let Command::Diff(args) = command {
         return Some(diff::run(args, out));
+    }
+    if let Command::Doctor(args) = command {
+        let config = || Config::load(cli.config.as_deref(), environment());
+        return Some(wait_for(doctor::doctor(args, config, out)));
     }
     if let Command::Schema(args) = command {
         return Some(schema::write(args, out).map(|()| ExitCode::SUCCESS).map_err(Into::into));

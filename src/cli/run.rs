@@ -202,7 +202,7 @@ fn frozen(stopped: &BTreeMap<AgentId, Vec<FrozenBy>>, agent: &AgentId) -> Option
 
 fn own_listener() -> Listen {
     let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-    Listen { name: "run".into(), addresses: vec![address], agent: None, known_as: Vec::new() }
+    Listen { name: "run".into(), addresses: vec![address], agent: None, known_as: Vec::new(), transparent: false }
 }
 
 /// The agent's own allowlist, or one made of the arguments alone.

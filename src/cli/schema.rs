@@ -333,6 +333,7 @@ fn exeat() -> Value {
         ("address", some(&text()), "Where it listens: ip:port."),
         ("agent", agent(), "Everyone here is this agent."),
         ("known_as", any(&text()), "Other names and addresses of this listener: never dialled."),
+        ("transparent", flag(), "It takes connections that were redirected to it, and no others. Linux only."),
     ];
     let listen = json!({ "type": "object", "additionalProperties": false, "patternProperties": { "^[a-z0-9-]{1,63}$": table(&["address"], listener) } });
     let hold = vec![

@@ -90,7 +90,12 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
 fn addresses(bound: &Bound) -> anyhow::Result<String> {
     let mut text = String::new();
     for door in &bound.doors {
-        writeln!(text, "proxy {} http://{}", door.name, door.listener.local_addr()?)?;
+        let (name, address) = (&door.name, door.listener.local_addr()?);
+        if door.transparent {
+            writeln!(text, "transparent {name} {address}")?;
+        } else {
+            writeln!(text, "proxy {name} http://{address}")?;
+        }
     }
     if let Some(metrics) = &bound.metrics {
         writeln!(text, "metrics http://{}/metrics", metrics.local_addr()?)?;

@@ -42,6 +42,7 @@ pub(super) struct DraftListen {
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) agent: Option<AgentId>,
     pub(super) known_as: Vec<Host>,
+    pub(super) transparent: bool,
 }
 
 /// Everything said so far, defaults where nothing was.
@@ -109,8 +110,8 @@ impl Draft {
     /// The listener of that name, made where it is not there yet.
     pub(super) fn listener(&mut self, name: &str, place: Place) -> &mut DraftListen {
         let at = self.listen.iter().position(|listen| *listen.name == *name).unwrap_or_else(|| {
-            let (addressed, addresses, agent, known_as) = (false, Vec::new(), None, Vec::new());
-            self.listen.push(DraftListen { name: name.into(), place, addressed, addresses, agent, known_as });
+            let (addressed, addresses, agent, known_as, transparent) = (false, Vec::new(), None, Vec::new(), false);
+            self.listen.push(DraftListen { name: name.into(), place, addressed, addresses, agent, known_as, transparent });
             self.listen.len() - 1
         });
         &mut self.listen[at]
@@ -147,8 +148,8 @@ impl Draft {
         faults.extend(lacking.into_iter().map(|[found, wanted, fix]| Fault::whole("inspect", found, wanted, fix)));
         let state = state.filter(|_| faults.is_empty()).ok_or(faults)?;
         let listen = self.listen.into_iter().map(|listen| {
-            let DraftListen { name, place: _, addressed: _, addresses, agent, known_as } = listen;
-            Listen { name, addresses, agent, known_as }
+            let DraftListen { name, place: _, addressed: _, addresses, agent, known_as, transparent } = listen;
+            Listen { name, addresses, agent, known_as, transparent }
         });
         Ok(Config {
             path,

@@ -20,7 +20,8 @@ pub fn second_looks(config: &Config, policy: &Policy) -> Vec<Warning> {
     let file = config.path.as_deref().map_or_else(|| "the embedded default".to_owned(), |path| path.display().to_string());
     let warning = |code, text| Warning { file: file.as_str().into(), line: 0, column: 0, code, text };
     let mut warnings = Vec::new();
-    for listen in &config.listen {
+    // To one that is transparent no token is sent.
+    for listen in config.listen.iter().filter(|listen| !listen.transparent) {
         for address in listen.addresses.iter().filter(|address| !address.ip().to_canonical().is_loopback()) {
             let words = format!(
                 "listen.{} at {address} is not loopback and has no TLS: tokens and plain requests cross the network readable; bind it to loopback, or to a network that only agents are on",

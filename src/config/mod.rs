@@ -89,6 +89,8 @@ pub struct Listen {
     pub agent: Option<AgentId>,
     /// Other names and addresses of this listener: never dialled.
     pub known_as: Vec<Host>,
+    /// It takes connections that were redirected to it, and no requests to a proxy.
+    pub transparent: bool,
 }
 
 /// `[admin]`.
@@ -167,6 +169,11 @@ impl Config {
         Self::read(found, &surroundings)
     }
 
+    /// The listeners that clients can be pointed at.
+    pub fn proxies(&self) -> impl Iterator<Item = &Listen> {
+        self.listen.iter().filter(|listen| !listen.transparent)
+    }
+
     /// Whether there is a CA, so that requests inside TLS can be seen.
     pub fn inspects(&self) -> bool {
         self.inspect.is_some()
@@ -221,7 +228,7 @@ mod tests {
         assert!(find::find(None, &surroundings, &folder.path().join("none.toml")).unwrap().is_none());
         let config = Config::read(None, &surroundings).unwrap();
         let addresses = vec!["127.0.0.1:3128".parse().unwrap(), "[::1]:3128".parse().unwrap()];
-        let main = Listen { name: "main".into(), addresses, agent: Some(agent("local")), known_as: Vec::new() };
+        let main = Listen { name: "main".into(), addresses, agent: Some(agent("local")), known_as: Vec::new(), transparent: false };
         assert_eq!((&config.path, &config.allowlists, &config.listen), (&None, &None, &vec![main]));
         assert_eq!(config.state, folder.path().join(".local/state/exeat"));
     }
@@ -240,6 +247,7 @@ mod tests {
                 addresses: vec!["127.0.0.1:3128".parse().unwrap(), "[::1]:3128".parse().unwrap()],
                 agent: None,
                 known_as: Vec::new(),
+                transparent: false,
             }],
             admin: Admin::default(),
             metrics: None,
@@ -352,12 +360,19 @@ file = "/var/log/ocsf.jsonl"
             floor: Some("/etc/x/floor.toml".into()),
             state: "/etc/x/var/state".into(),
             listen: vec![
-                Listen { name: "main".into(), addresses: vec!["127.0.0.1:0".parse().unwrap()], agent: None, known_as: Vec::new() },
+                Listen {
+                    name: "main".into(),
+                    addresses: vec!["127.0.0.1:0".parse().unwrap()],
+                    agent: None,
+                    known_as: Vec::new(),
+                    transparent: false,
+                },
                 Listen {
                     name: "side-car".into(),
                     addresses: vec!["10.0.0.1:8080".parse().unwrap(), "[fd00::1]:8080".parse().unwrap()],
                     agent: Some(agent("coder")),
                     known_as: vec![Host::parse("egress.corp.example").unwrap(), Host::parse("10.0.0.9").unwrap()],
+                    transparent: true,
                 },
             ],
             admin: Admin {
@@ -424,7 +439,6 @@ file = "/var/log/ocsf.jsonl"
             "[upstream]\nresolve = \"parent\"",
             "[listen.main]\naddress = \"127.0.0.1:1\"\ntls = {}",
             "[listen.main]\naddress = \"127.0.0.1:1\"\nproxy_protocol = []",
-            "[listen.main]\naddress = \"127.0.0.1:1\"\ntransparent = false",
             "[listen.main]\naddress = \"127.0.0.1:1\"\ndns = \"127.0.0.1:5353\"",
             "[listen.main]\naddress = \"unix:/run/exeat.sock\"",
             "[[hold.notify]]",

@@ -118,7 +118,7 @@ pub(super) fn read(mut root: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) 
 }
 
 fn listen(mut table: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
-    table.not_yet(&["tls", "proxy_protocol", "transparent", "dns"]);
+    table.not_yet(&["tls", "proxy_protocol", "dns"]);
     let name = table.key();
     // The name stands in rules (`listener`) and in variables, where `_` is its `-`.
     if AgentId::parse(name).is_err() {
@@ -135,6 +135,14 @@ fn listen(mut table: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) {
     }
     if let Some(item) = table.take("known_as") {
         listener.known_as = item.list().into_iter().filter_map(|item| item.parse("a host", Host::parse)).collect();
+    }
+    if let Some(item) = table.take("transparent") {
+        match item.flag() {
+            Some(true) if !cfg!(target_os = "linux") => {
+                item.wrong("false", "leave it out: only Linux tells where a connection was redirected from")
+            }
+            flag => set(&mut listener.transparent, flag),
+        }
     }
 }
 

@@ -50,6 +50,15 @@ pub fn make(folder: &Path) -> Result<(), StateError> {
     judge(folder, found.mode() & 0o7777, found.uid(), rustix::process::geteuid().as_raw())
 }
 
+/// Judges the folder as [`make`] does, if it is there; whether it is.
+pub fn look(folder: &Path) -> Result<bool, StateError> {
+    match fs::metadata(folder) {
+        Ok(found) => judge(folder, found.mode() & 0o7777, found.uid(), rustix::process::geteuid().as_raw()).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StateError::Io { folder: folder.to_owned(), kind: error.kind() }),
+    }
+}
+
 fn judge(folder: &Path, mode: u32, owner: u32, user: u32) -> Result<(), StateError> {
     if owner != user {
         Err(StateError::Foreign { folder: folder.to_owned(), owner })

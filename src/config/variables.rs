@@ -14,10 +14,10 @@ const NUMBERS: &[&str] = &["per_agent", "total", "connections", "per_source"];
 /// Keys that hold lists, by their section; a variable separates their elements by commas.
 const LISTS: &[(&str, &str)] = &[("listen", "address"), ("listen", "known_as"), ("dns", "servers"), ("guard", "never")];
 /// Keys that are true or false.
-const FLAGS: &[(&str, &str)] = &[("telemetry", "stdout")];
+const FLAGS: &[(&str, &str)] = &[("telemetry", "stdout"), ("listen", "transparent")];
 /// Tables within `[telemetry]`.
 const OF_TELEMETRY: &[&str] = &["webhook", "ocsf"];
-const OF_LISTENERS: &[&str] = &["address", "agent", "known_as"];
+const OF_LISTENERS: &[&str] = &["address", "agent", "known_as", "transparent"];
 
 /// Lays every variable over the draft; the faults name the variable.
 pub(super) fn apply(surroundings: &Surroundings, draft: &mut Draft) -> Vec<Fault> {

@@ -37,6 +37,8 @@ pub struct Claim {
     pub on_this_machine: bool,
     /// The agent's trace context, where it sent one that is valid.
     pub trace: Option<TraceParent>,
+    /// What was seen of TLS before it was claimed.
+    pub tls: Option<TlsSeen>,
     /// What exeat needs for the request and cannot have.
     pub(super) unready: Option<Unready>,
     /// Its agent's, taken before it was read further than its head.
@@ -60,6 +62,8 @@ pub enum Objection {
     Loop,
     /// The request in a tunnel names another host than the tunnel.
     OtherHost,
+    /// It came straight to a listener that takes what is redirected to it.
+    NotRedirected,
 }
 
 /// Who asks: evidence, judged again whenever the attempt is, and the tunnel the request was found in.
@@ -68,6 +72,8 @@ pub(super) struct Who {
     pub(super) evidence: Evidence,
     /// Both ends of the connection, where it is from this machine.
     pub(super) ends: Option<Ends>,
+    /// Where the agent's socket is connected to, where it was redirected.
+    pub(super) towards: Option<SocketAddr>,
     pub(super) tunnel: Option<Tunnel>,
     /// What the request was searched for.
     pub(super) searched: Option<Arc<Leaks>>,
@@ -115,16 +121,25 @@ impl Claim {
             objection: None,
             on_this_machine: peer.ip().to_canonical().is_loopback(),
             trace: None,
+            tls: None,
             unready: None,
             seat: None,
-            who: Who { evidence, ends: None, tunnel: None, searched: None },
+            who: Who { evidence, ends: None, towards: None, tunnel: None, searched: None },
         }
     }
 
-    /// Says at which address of ours the connection came in: one from that very address is from this machine.
+    /// Says at which address of ours the connection came in: one from that very address is from this machine, and so is one to loopback,
+    /// which may have another source where it was redirected.
     pub fn came_in_at(&mut self, local: SocketAddr) {
-        self.on_this_machine |= local.ip() == self.peer.ip();
+        let ip = local.ip().to_canonical();
+        self.on_this_machine |= ip.is_loopback() || ip == self.peer.ip().to_canonical();
+        let local = self.who.towards.unwrap_or(local);
         self.who.ends = self.on_this_machine.then_some(Ends { peer: self.peer, local });
+    }
+
+    /// Says where the agent's own socket is connected to, where that is not us.
+    pub fn was_redirected_from(&mut self, original: SocketAddr) {
+        self.who.towards = Some(original);
     }
 
     /// The scheme of a request that is in sight: the tunnel's where it was found in one.

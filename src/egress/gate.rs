@@ -143,6 +143,7 @@ impl Gate {
                 let misdirected = claim.scheme() == Some(Scheme::Https);
                 return Err(open.refuse(Reason::NameMismatch, if misdirected { Cause::Misdirected } else { Cause::Plain }));
             }
+            Some(Objection::NotRedirected) => return Err(open.refuse(Reason::OwnAddress, Cause::NotRedirected)),
             None => {}
         }
         let policy = self.policy.load_full();
@@ -199,7 +200,7 @@ impl Gate {
             on_end: Arc::clone(self) as Arc<dyn OnEnd>,
         };
         let mut open = Open::new(draft, claim.wanted.as_ref().ok().cloned(), claim.neighbourhood(), backing);
-        if let Some(seen) = claim.who.tunnel.as_ref().and_then(|tunnel| tunnel.tls.clone()) {
+        if let Some(seen) = claim.who.tunnel.as_ref().map_or(&claim.tls, |tunnel| &tunnel.tls).clone() {
             open.saw_tls(seen);
         }
         open

@@ -7,7 +7,7 @@ use super::gate::Asker;
 use super::live::Live;
 use super::open::Open;
 use super::over::Over;
-use super::record::{Front, Outcome, TlsSeen};
+use super::record::{Outcome, TlsSeen};
 use super::tunnel::Receipt;
 use crate::policy::attempt::{Scheme, Sight};
 use crate::policy::destination::Destination;
@@ -90,12 +90,12 @@ impl Interception {
         };
         let (agent, instance) = (attempt.agent.clone(), attempt.instance.clone());
         let tunnel = Tunnel { id: attempt.id, agent, instance, scheme: self.scheme(), speaks, tls, over: self.over.clone() };
-        let who = Who { evidence: who.evidence.clone(), ends: who.ends, tunnel: Some(tunnel), searched: None };
+        let who = Who { evidence: who.evidence.clone(), ends: who.ends, towards: who.towards, tunnel: Some(tunnel), searched: None };
         let objection = named.as_ref().is_ok_and(|named| *named != attempt.destination).then_some(Objection::OtherHost);
         let wanted = named.map(|_same| attempt.destination.clone());
         let on_this_machine = peer.ip().to_canonical().is_loopback();
         Claim {
-            front: Front::Connect,
+            front: self.open.front(),
             peer,
             instance: None,
             wanted,
@@ -103,6 +103,7 @@ impl Interception {
             objection,
             on_this_machine,
             trace: None,
+            tls: None,
             unready: None,
             seat: None,
             who,

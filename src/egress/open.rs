@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::budget::{BYTES_PER_DAY, Exhausted, Share};
 use super::carried::Carried;
+use super::dialled::Dialling;
 use super::flood::{Refusals, Refused, Source};
 use super::hold::HoldInfo;
-use super::record::{Decided, Durable, Ended, Millis, Outcome, Record, Recorder, Ruling, TlsSeen, Unwritable, Would};
+use super::record::{Decided, Durable, Ended, Front, Millis, Outcome, Record, Recorder, Ruling, TlsSeen, Unwritable, Would};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seat;
 use super::tunnels::Tunnels;
@@ -43,6 +44,8 @@ pub(super) struct Open {
     pub(super) dns: Option<Duration>,
     pub(super) dial: Option<Duration>,
     pub(super) address: Option<SocketAddr>,
+    /// Its connection to the origin, for as long as it may come back to us.
+    pub(super) dialling: Option<Dialling>,
     pub(super) status: Option<u16>,
     tls: Option<TlsSeen>,
     /// Until the first bytes of a tunnel were judged, or the handshake with the origin was done.
@@ -100,6 +103,7 @@ impl Open {
             dns: None,
             dial: None,
             address: None,
+            dialling: None,
             status: None,
             tls: None,
             tls_took: None,
@@ -190,6 +194,11 @@ impl Open {
         }
     }
 
+    /// The way in it took.
+    pub(super) fn front(&self) -> Front {
+        self.draft.front
+    }
+
     /// Hash of the policy it was last judged by.
     pub(super) fn policy(&self) -> &str {
         &self.draft.policy
@@ -233,6 +242,7 @@ impl Open {
         Refusal {
             id: self.draft.id,
             reason,
+            front: self.draft.front,
             agent: self.draft.agent.clone(),
             destination: self.destination.clone(),
             method: self.draft.request.as_ref().map(|request| request.method.clone()),

@@ -125,6 +125,8 @@ pub enum Front {
     Forward,
     /// A CONNECT tunnel.
     Connect,
+    /// A connection that was redirected to exeat: its first bytes say where to.
+    Transparent,
 }
 
 impl Front {
@@ -133,6 +135,7 @@ impl Front {
         match self {
             Front::Forward => "forward",
             Front::Connect => "connect",
+            Front::Transparent => "transparent",
         }
     }
 }

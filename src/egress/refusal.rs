@@ -7,6 +7,7 @@ use super::budget::Exhausted;
 use super::claim::Unready;
 use super::hold::HoldInfo;
 use super::leaking::Leak;
+use super::record::Front;
 use crate::policy::address::AddressRefusal;
 use crate::policy::approvals::Echo;
 use crate::policy::attempt::{AgentId, AttemptId};
@@ -23,6 +24,8 @@ pub struct Refusal {
     pub id: AttemptId,
     /// The code.
     pub reason: Reason,
+    /// The way in it took.
+    pub front: Front,
     /// Who asked, where identified.
     pub agent: Option<AgentId>,
     /// Where to, where it could be read.
@@ -89,6 +92,8 @@ pub enum Cause {
     Limit(&'static str),
     /// The request came back to the process that sent it.
     Loop,
+    /// It came straight to a listener that takes what is redirected to it.
+    NotRedirected,
     /// A secret that exeat needs cannot be had.
     Secret(Unready),
     /// The agent's leak guard changed since the request was searched.

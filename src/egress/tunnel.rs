@@ -29,6 +29,13 @@ pub struct AgentSide {
     pub stream: Arc<TcpStream>,
 }
 
+impl AgentSide {
+    /// A connection of which nothing is read yet.
+    pub fn new(stream: TcpStream) -> Self {
+        Self { early: Bytes::new(), stream: Arc::new(stream) }
+    }
+}
+
 /// What a tunnel turned out to be.
 #[derive(Debug)]
 pub enum Carried {
@@ -155,7 +162,7 @@ fn names(hello: &ClientHello, host: &Host) -> bool {
     }
 }
 
-fn seen(hello: ClientHello) -> TlsSeen {
+pub(super) fn seen(hello: ClientHello) -> TlsSeen {
     let word =
         |bytes: &[u8]| -> String { bytes.iter().take(255).flat_map(|byte| std::ascii::escape_default(*byte)).map(char::from).collect() };
     TlsSeen {

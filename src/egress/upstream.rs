@@ -13,6 +13,7 @@ use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::dial::{Forbidden, Judged, is_of_this_machine};
+use super::dialled::Dials;
 use super::gate::{Asker, Permit};
 use super::inject::Injected;
 use super::interception::Speaks;
@@ -79,6 +80,7 @@ impl UpstreamSettings {
 pub struct Upstream {
     resolver: Resolver,
     pub(super) pool: Arc<Pool>,
+    dials: Dials,
     pub(super) settings: UpstreamSettings,
     pub(super) known: KnownHttp1,
 }
@@ -145,13 +147,18 @@ pub(super) struct Way<'a> {
 impl Upstream {
     /// The way out over `resolver`. Call it inside a runtime: the pool keeps a task.
     pub fn new(resolver: Resolver, settings: UpstreamSettings) -> Arc<Self> {
-        Arc::new(Self { resolver, pool: Pool::new(), settings, known: KnownHttp1::new() })
+        Arc::new(Self { resolver, pool: Pool::new(), dials: Dials::default(), settings, known: KnownHttp1::new() })
     }
 
     /// How a tunnel that is not dialled waits for its first bytes.
     pub fn peek(&self) -> Peek {
-        let Self { resolver: _, pool: _, settings, known } = self;
+        let Self { resolver: _, pool: _, dials: _, settings, known } = self;
         Peek { within: settings.peek, stop: settings.stop.clone(), authority: Arc::clone(&settings.authority), known: known.clone() }
+    }
+
+    /// Whether a connection that was redirected to us is one of our own to an origin.
+    pub fn is_own(&self, peer: SocketAddr, original: SocketAddr) -> bool {
+        self.dials.holds(peer, original)
     }
 
     /// Spends a permit: takes a parked connection whose peer the grant covers, or resolves, judges and dials.
@@ -248,6 +255,8 @@ impl Upstream {
         open.dial = Some(began.elapsed());
         let (stream, peer) = dialled.map_err(broken)?;
         open.address = Some(peer);
+        // Before the first byte: should it have been redirected back to us, that is how it is known.
+        open.dialling = stream.local_addr().ok().map(|from| self.dials.begun(from, peer));
         let Some(offer) = offer else { return Ok(Dialled { stream: Either::Left(stream), peer, speaks: Speaks::Http1 }) };
         let began = Instant::now();
         let shaken = secured(stream, &destination.host, self.config(offer, identity)?, self.settings.connect_timeout).await;

@@ -2,18 +2,14 @@
 //!
 //! Where rules look at requests no way out is opened: the 200 says only that exeat listens.
 
-use std::net::SocketAddr;
-
 use http::{Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Parts};
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
 
 use super::http1::{Line, Reply};
 use super::inside::{self, Around};
-use super::listener::Seat;
 use super::wire::Wire;
 use crate::egress::{Admission, AgentSide, Carried, Claim, Connected, Refusal, Unseen};
 
@@ -24,10 +20,42 @@ pub(super) struct Handoff {
     upgrade: OnUpgrade,
 }
 
+/// A tunnel that is admitted and of which no byte has passed.
 #[derive(Debug)]
-enum Tunnel {
+pub(super) enum Tunnel {
     Open(Box<Connected>),
     Unseen(Box<Unseen>),
+}
+
+impl Tunnel {
+    /// Asks the gate, and opens the way out where it may be dialled.
+    pub(super) async fn open(claim: Claim, line: &Line<'_>) -> Result<Self, Refusal> {
+        Ok(match line.admit(claim).await? {
+            Admission::Pass(permit) => Tunnel::Open(Box::new(line.ways.upstream.connect(permit).await?)),
+            Admission::Look(unseen) => Tunnel::Unseen(Box::new(unseen)),
+        })
+    }
+
+    /// Carries it until it is over.
+    pub(super) async fn carry(self, agent: AgentSide, around: Around<'_>) {
+        let carried = match self {
+            Tunnel::Open(connected) => connected.tunnel(agent).await,
+            Tunnel::Unseen(unseen) => unseen.tunnel(agent, &around.seat.ways().upstream.peek()).await,
+        };
+        match carried {
+            Carried::Over(receipt) => tracing::debug!(attempt = %receipt.id, "a tunnel is over"),
+            Carried::Http(interception, agent) => inside::plain(*interception, agent, around).await,
+            Carried::Tls(interception, agent, config) => inside::tls(*interception, (agent, config), around).await,
+        }
+    }
+
+    /// Gives it up before a byte of it is seen.
+    fn close(self) {
+        match self {
+            Tunnel::Open(connected) => connected.close(),
+            Tunnel::Unseen(unseen) => unseen.close(),
+        }
+    }
 }
 
 /// Opens the way out and says 200; the connection becomes the tunnel once that is written.
@@ -37,29 +65,18 @@ pub(super) async fn open(
     line: &Line<'_>,
     handoff: &Mutex<Option<Handoff>>,
 ) -> Result<Reply, Refusal> {
-    let tunnel = match line.admit(claim).await? {
-        Admission::Pass(permit) => Tunnel::Open(Box::new(line.ways.upstream.connect(permit).await?)),
-        Admission::Look(unseen) => Tunnel::Unseen(Box::new(unseen)),
-    };
+    let tunnel = Tunnel::open(claim, line).await?;
     let upgrade = hyper::upgrade::on(&mut request);
     *handoff.lock() = Some(Handoff { tunnel, upgrade });
     Ok(Response::new(Either::Right(Full::default())))
 }
 
 /// Carries the tunnel in the task of its connection.
-pub(super) async fn carry(handoff: Handoff, peer: SocketAddr, seat: &Seat, stop: CancellationToken) {
+pub(super) async fn carry(handoff: Handoff, around: Around<'_>) {
     let Handoff { tunnel, upgrade } = handoff;
-    let agent = agent_side(upgrade).await;
-    let carried = match (tunnel, agent) {
-        (Tunnel::Open(connected), Some(agent)) => connected.tunnel(agent).await,
-        (Tunnel::Unseen(unseen), Some(agent)) => unseen.tunnel(agent, &seat.ways().upstream.peek()).await,
-        (Tunnel::Open(connected), None) => return connected.close(),
-        (Tunnel::Unseen(unseen), None) => return unseen.close(),
-    };
-    match carried {
-        Carried::Over(receipt) => tracing::debug!(attempt = %receipt.id, "a tunnel is over"),
-        Carried::Http(interception, agent) => inside::plain(*interception, agent, Around { peer, seat, stop }).await,
-        Carried::Tls(interception, agent, config) => inside::tls(*interception, (agent, config), Around { peer, seat, stop }).await,
+    match agent_side(upgrade).await {
+        Some(agent) => tunnel.carry(agent, around).await,
+        None => tunnel.close(),
     }
 }
 

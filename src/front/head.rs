@@ -51,11 +51,10 @@ const METHOD_PARAMETER: &str = "_method";
 /// What the head of a request to the proxy says of its attempt.
 pub fn claim<B>(request: &Request<B>, peer: SocketAddr, door: Arc<str>, via: &str) -> Claim {
     let evidence = Evidence { listener: door, source: peer.ip(), offered: offered(request.headers()) };
-    let (front, sight) =
-        if request.method() == Method::CONNECT { (Front::Connect, Sight::NotYet) } else { (Front::Forward, sight(request, false)) };
-    let wanted = match front {
-        Front::Connect => tunnel_target(request),
-        Front::Forward => absolute_target(request),
+    let (front, sight, wanted) = if request.method() == Method::CONNECT {
+        (Front::Connect, Sight::NotYet, tunnel_target(request))
+    } else {
+        (Front::Forward, sight(request, false), absolute_target(request))
     };
     let mut claim = Claim::new(front, peer, evidence, wanted, sight);
     claim.objection = came_back(request.headers(), via).then_some(Objection::Loop);
@@ -180,6 +179,23 @@ fn passable_method(method: &Method) -> Result<(), Malformed> {
     let name = method.as_str();
     let refused = name.len() > LONGEST_METHOD || [Method::TRACE, Method::CONNECT].contains(method) || ["TRACK", "DEBUG"].contains(&name);
     if refused { Err(Malformed::Method) } else { Ok(()) }
+}
+
+/// The destination of a request on a redirected connection: the host that it names, at the port its connection was made to.
+/// Only HTTP/1.0 may name none, and is for the address then.
+pub(super) fn redirected_target<B>(request: &Request<B>, original: &Destination) -> Result<Destination, Malformed> {
+    passable_method(request.method())?;
+    framing(request.headers())?;
+    let host = host_field(request, original.port)?.unwrap_or_else(|| original.clone());
+    let uri = request.uri();
+    if uri.scheme().is_none() && uri.authority().is_none() {
+        if !uri.path().starts_with('/') && request.method() != Method::OPTIONS {
+            return Err(Malformed::TargetForm);
+        }
+    } else if Destination::parse_with_default_port(absolute_authority(uri)?, HTTP_PORT)? != host {
+        return Err(Malformed::HostField);
+    }
+    if host.port == original.port { Ok(host) } else { Err(Malformed::HostPort) }
 }
 
 /// Refuses what two parsers could frame in two ways (RFC 9112 section 6.3).

@@ -20,12 +20,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::connect::{self, Handoff};
 use super::head;
+use super::inside::Around;
 use super::listener::{FrontSettings, Seat, Ways};
+use super::transparent::Redirected;
 use super::websocket::{Socket, wants_upgrade};
 use super::wire::{Heard, Wire, hung_up};
 use super::{forward, refusal};
 use crate::egress::record::Front;
-use crate::egress::{self, Admission, Cause, Claim, NetworkFault, RecordedBody, Refusal, Watch};
+use crate::egress::{self, Admission, AgentSide, Cause, Claim, NetworkFault, RecordedBody, Refusal, Watch};
 use crate::policy::attempt::{Evidence, Offered, Sight};
 use crate::policy::malformed::Malformed;
 
@@ -89,17 +91,15 @@ impl Lane {
 }
 
 /// Serves a connection to its end, and the tunnel it may become.
-pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, seat: &Seat, door: Arc<str>, stop: CancellationToken) {
-    let (ways, stream) = (seat.ways(), Arc::new(stream));
+pub(super) async fn connection(agent: AgentSide, arrival: Arrival, seat: &Seat, stop: CancellationToken) {
+    let AgentSide { early, stream } = agent;
+    let ways = seat.ways();
     let (watch, watching) = egress::watch();
     let (line, lane) = (Line::new(ways, &stream, seat), Lane::new(watch));
     let state = State::default();
     let served = {
-        let service = service_fn(|request| {
-            let door = Arc::clone(&door);
-            async { Ok::<Reply, Infallible>(answer(request, (peer, door), (&line, &lane), &state).await) }
-        });
-        let wire = Wire::new(Bytes::new(), Arc::clone(&stream), state.heard.clone(), ways.settings.idle);
+        let service = service_fn(|request| async { Ok::<Reply, Infallible>(answer(request, &arrival, (&line, &lane), &state).await) });
+        let wire = Wire::new(early, Arc::clone(&stream), state.heard.clone(), ways.settings.idle);
         let mut connection = pin!(builder(&ways.settings).serve_connection(wire, service).with_upgrades());
         let mut over = pin!(async {
             tokio::select! {
@@ -129,14 +129,47 @@ pub(super) async fn connection(stream: TcpStream, peer: SocketAddr, seat: &Seat,
         }
         // What follows a refused CONNECT was meant for the tunnel: it is discarded, and no attempt of its own.
         if unreadable(&error) && !state.refused_tunnel.load(Ordering::Relaxed) {
-            record_unreadable(ways, peer, door).await;
+            let _answered_by_hyper = ways.gate.admit(arrival.unreadable()).await;
         }
     }
     let (tunnel, socket) = (state.handoff.lock().take(), lane.socket.lock().take());
     if let Some(tunnel) = tunnel {
-        connect::carry(tunnel, peer, seat, stop).await;
+        connect::carry(tunnel, Around { peer: arrival.peer, seat, stop }).await;
     } else if let Some(socket) = socket {
         socket.carry(std::future::pending()).await;
+    }
+}
+
+/// A connection as it came in.
+#[derive(Clone, Debug)]
+pub(super) struct Arrival {
+    pub(super) peer: SocketAddr,
+    /// The listener's name.
+    pub(super) door: Arc<str>,
+    /// What is known where its agent did not mean to talk to a proxy.
+    pub(super) redirected: Option<Redirected>,
+}
+
+impl Arrival {
+    pub(super) fn new(peer: SocketAddr, door: &Arc<str>) -> Self {
+        Self { peer, door: Arc::clone(door), redirected: None }
+    }
+
+    /// All that speaks for who asks, where nothing is offered.
+    pub(super) fn evidence(&self) -> Evidence {
+        Evidence { listener: Arc::clone(&self.door), source: self.peer.ip(), offered: Offered::Nothing }
+    }
+
+    fn claim<B>(&self, request: &Request<B>, via: &str) -> Claim {
+        match &self.redirected {
+            None => head::claim(request, self.peer, Arc::clone(&self.door), via),
+            Some(redirected) => redirected.request(request, self, via),
+        }
+    }
+
+    fn unreadable(&self) -> Claim {
+        let front = if self.redirected.is_none() { Front::Forward } else { Front::Transparent };
+        Claim::new(front, self.peer, self.evidence(), Err(Malformed::Head), Sight::NotYet)
     }
 }
 
@@ -173,15 +206,10 @@ pub(super) fn unreadable(error: &hyper::Error) -> bool {
     error.is_parse() || error.is_parse_too_large()
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    (peer, door): (SocketAddr, Arc<str>),
-    (line, lane): (&Line<'_>, &Lane),
-    state: &State,
-) -> Reply {
-    let claim = head::claim(&request, peer, door, &line.ways.via);
+async fn answer(request: Request<Incoming>, arrival: &Arrival, (line, lane): (&Line<'_>, &Lane), state: &State) -> Reply {
+    let claim = arrival.claim(&request, &line.ways.via);
     let (tunnel, upgrade) = (request.method() == Method::CONNECT, wants_upgrade(&request));
-    let replied = if tunnel {
+    let replied = if tunnel && arrival.redirected.is_none() {
         connect::open(request, claim, line, &state.handoff).await
     } else {
         forward::exchange(request, claim, (line, lane)).await
@@ -198,10 +226,4 @@ pub(super) fn refused(refusal: &Refusal, upgrade: bool) -> Reply {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     reply
-}
-
-async fn record_unreadable(ways: &Ways, peer: SocketAddr, door: Arc<str>) {
-    let evidence = Evidence { listener: door, source: peer.ip(), offered: Offered::Nothing };
-    let claim = Claim::new(Front::Forward, peer, evidence, Err(Malformed::Head), Sight::NotYet);
-    let _answered_by_hyper = ways.gate.admit(claim).await;
 }

@@ -12,9 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::http1;
+use super::http1::{self, Arrival};
+use super::transparent;
 use crate::egress::record::Recorder;
-use crate::egress::{Gate, Upstream, neighbourhood};
+use crate::egress::{AgentSide, Gate, Upstream, neighbourhood};
 
 /// How long accepting pauses when the machine is out of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(50);
@@ -77,6 +78,8 @@ pub struct Door {
     pub listener: TcpListener,
     /// `listen.NAME`.
     pub name: Arc<str>,
+    /// It takes connections that were redirected to it, and no others.
+    pub transparent: bool,
 }
 
 impl Ways {
@@ -94,18 +97,20 @@ impl Ways {
                 () = self.stop.drain.cancelled() => return,
             };
             match accepted {
-                Ok((stream, peer)) => self.clone().admit(stream, peer, &door.name, &tasks),
+                Ok((stream, peer)) => self.clone().admit(stream, peer, &door, &tasks),
                 Err(error) => pause(&error).await,
             }
         }
     }
 
-    fn admit(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, door: &Arc<str>, tasks: &TaskTracker) {
+    fn admit(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, door: &Door, tasks: &TaskTracker) {
         let seat = match self.seat(peer.ip()) {
             Ok(seat) => seat,
             Err(limit) => {
                 self.recorder.limit_hit(limit);
-                let _ = stream.try_write(FULL);
+                if !door.transparent {
+                    let _ = stream.try_write(FULL);
+                }
                 return;
             }
         };
@@ -113,13 +118,13 @@ impl Ways {
             tracing::debug!(%error, "a connection ended before it began");
             return;
         }
-        let door = Arc::clone(door);
+        let (arrival, transparent) = (Arrival::new(peer, &door.name), door.transparent);
         tasks.spawn(async move {
             let Stop { drain, now } = self.stop.clone();
             tokio::select! {
                 // First, so that what is cut is recorded as cut.
                 biased;
-                () = http1::connection(stream, peer, &seat, door, drain) => {}
+                () = entered(stream, (arrival, transparent), &seat, drain) => {}
                 () = now.cancelled() => {}
             }
         });
@@ -147,6 +152,15 @@ impl Ways {
         *of_source += 1;
         open.all += 1;
         Ok(Seat { ways: Arc::clone(self), unidentified: AtomicBool::new(true), source })
+    }
+}
+
+/// Serves a connection in the way of its door.
+async fn entered(stream: TcpStream, (arrival, transparent): (Arrival, bool), seat: &Seat, stop: CancellationToken) {
+    if transparent {
+        transparent::connection(stream, arrival, seat, stop).await;
+    } else {
+        http1::connection(AgentSide::new(stream), arrival, seat, stop).await;
     }
 }
 

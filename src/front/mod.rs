@@ -9,6 +9,7 @@ mod http2;
 mod inside;
 mod listener;
 mod refusal;
+mod transparent;
 mod websocket;
 mod wire;
 pub mod words;

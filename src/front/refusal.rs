@@ -107,6 +107,7 @@ impl<'a> Problem<'a> {
             | Cause::Budget(Exhausted { by: LimitedBy::Floor | LimitedBy::Agent, limit: _ })
             | Cause::Limit(_)
             | Cause::Loop
+            | Cause::NotRedirected
             | Cause::Journal => (None, None),
         };
         let destination = refusal.destination.as_ref();

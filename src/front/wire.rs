@@ -67,6 +67,7 @@ impl Read for Wire {
             let taken = self.early.len().min(buf.remaining());
             buf.put_slice(&self.early[..taken]);
             self.early.advance(taken);
+            self.heard.0.store(true, Ordering::Relaxed);
             return Poll::Ready(Ok(()));
         }
         let mut read = [0; BUFFER];

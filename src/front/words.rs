@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use http::StatusCode;
 
+use crate::egress::record::Front;
 use crate::egress::{Budget, Cause, CertificateFault, Exhausted, Leak, NetworkFault, Refusal, Unready};
 use crate::policy::address::{AddressClass, AddressRefusal};
 use crate::policy::approvals::Echo;
@@ -89,6 +90,9 @@ const UNSAFE: &str = "Nothing was sent. exeat verifies every origin and cannot b
 const SECRET: &str = "exeat refuses what it cannot equip or search as its policy says. It is not for the agent to mend: \
     do not look for the secret, retry later, and tell the person who runs exeat.";
 const AGAIN: &str = "Nothing was sent. The same request is searched and judged anew when it is sent again.";
+const NO_PROXY: &str = "Connect to the destination itself, without proxy variables: what may pass is redirected by itself.";
+const NOBODY: &str = "No credentials can be sent on a redirected connection. Tell the person who runs exeat: a listener with transparent = true \
+    needs agent = \"NAME\", or an allowlist that names the source.";
 const OURS: &str = "The fault is exeat's own, and it refuses what it cannot record. Retry later, and tell the person who runs it.";
 
 fn kind(refusal: &Refusal, host: &str) -> Kind {
@@ -267,10 +271,24 @@ fn own(refusal: &Refusal, own: Kind) -> Kind {
         let why = "the request came back to the exeat that sent it".to_owned();
         return Kind { status: StatusCode::LOOP_DETECTED, proxy_error: "proxy_loop_detected", title: "Loop", why, ..own };
     }
+    if refusal.cause == Cause::NotRedirected {
+        let why = "this listener takes only connections that are redirected to it, and this one was made to it".to_owned();
+        return Kind { title: "Not a proxy", why, advice: NO_PROXY, ..own };
+    }
     own
 }
 
 fn unknown_agent(refusal: &Refusal) -> Kind {
+    if refusal.front == Front::Transparent {
+        return Kind {
+            status: StatusCode::FORBIDDEN,
+            proxy_error: "http_request_denied",
+            title: "Not identified",
+            why: "nobody is known by where this connection comes from".to_owned(),
+            advice: NOBODY,
+            retry_after: None,
+        };
+    }
     let offered = refusal.cause == Cause::Unidentified { offered: true };
     let why = if offered {
         "the proxy credentials sent prove no agent here"

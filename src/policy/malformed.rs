@@ -17,6 +17,12 @@ pub enum Malformed {
     /// A Host field that is missing, repeated, or no authority (RFC 9112 section 3.2).
     #[error("the Host field is missing, repeated or not a host; send exactly one")]
     HostField,
+    /// A redirected request whose Host says a port that its connection was not made to.
+    #[error("the Host field names another port than the connection was made to; send that one, or none")]
+    HostPort,
+    /// A server name in TLS that is no name (RFC 6066 section 3).
+    #[error("the server name in TLS is no host name; send the name of the host, or none for an address")]
+    ServerName,
     /// CONNECT with Content-Length or Transfer-Encoding (RFC 9110 section 9.3.6).
     #[error("a CONNECT carries no content; send neither Content-Length nor Transfer-Encoding")]
     ConnectContent,

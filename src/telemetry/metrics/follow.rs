@@ -50,7 +50,7 @@ impl Metrics {
                 false
             }
         };
-        let tunnel = carried && (decided.front, decided.within) == (Front::Connect, None);
+        let tunnel = carried && decided.within.is_none() && is_tunnel(decided);
         let open = Open { ruling: decided.decision, reason: decided.reason, tunnel, up: 0, down: 0 };
         if self.open.lock().insert(decided.id, open).is_none() {
             self.attempts_open.inc();
@@ -141,6 +141,14 @@ impl Open {
 }
 
 /// What waiting led to: the decision's reason, or that the agent went away first.
+/// Whether it carries bytes rather than one request; requests found in it are no tunnels of their own.
+fn is_tunnel(decided: &Decided) -> bool {
+    match decided.front {
+        Front::Forward => false,
+        Front::Connect | Front::Transparent => decided.request.is_none(),
+    }
+}
+
 fn hold_outcome(open: Option<&Open>, ended: &Ended) -> &'static str {
     match open {
         Some(open) if open.ruling == Ruling::Block && ended.outcome == Outcome::Abandoned => Outcome::Abandoned.as_str(),

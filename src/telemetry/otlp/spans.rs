@@ -117,7 +117,7 @@ fn name(begun: &Begun) -> String {
     let method = begun.decided.as_ref().and_then(|(_, decided)| match (&decided.request, decided.front) {
         (Some(request), _) => Some(known_method(&request.method)),
         (None, Front::Connect) => Some("CONNECT"),
-        (None, Front::Forward) => None,
+        (None, Front::Forward | Front::Transparent) => None,
     });
     match method {
         None | Some("_OTHER") => "HTTP".to_owned(),

@@ -1,0 +1,211 @@
+//! `exeat doctor --from-agent`: every direct way out of where an agent sits is tried, and then the proxy. All at once, each bounded in time.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde::Serialize;
+
+use super::proxy::ProxyUrl;
+use super::through::{self, Target, Wanted};
+use super::way::{CLOSED_PORTS, METADATA, Outcome, PUBLIC, Place, RESOLVERS, SOCKETS, Try, Way};
+use super::{DoctorArgs, proxy, tries};
+use crate::cli::Usage;
+use crate::policy::destination::Destination;
+use crate::policy::host::Host;
+use crate::text::{ascii_json, plain};
+
+/// A name in a domain that nobody can have (RFC 2606): no allowlist of anybody's lists it by its domain.
+const UNLISTED: &str = "https://unlisted.exeat-doctor.example/";
+
+/// Name servers of the system that are tried; resolvers read no more (resolv.conf(5)).
+const SYSTEM_RESOLVERS: usize = 3;
+
+/// What came of it.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    /// No way is open, and the proxy works.
+    pub ok: bool,
+    proxy: String,
+    tries: Vec<Try>,
+}
+
+/// Tries everything.
+pub(super) async fn look(args: &DoctorArgs, within: Duration) -> Result<Report, Usage> {
+    let found = proxy::find(args.proxy.as_deref(), |name| std::env::var(name).ok())?;
+    let found =
+        found.ok_or_else(|| Usage("there is no proxy to try; pass --proxy URL, or set HTTPS_PROXY as the agent has it".to_owned()))?;
+    let resolvers = resolvers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
+    let ways = ways(args, &found, &resolvers)?;
+    let targets = targets(args, &found)?;
+    let direct = join_all(ways.into_iter().map(|way| tries::one(way, within)));
+    let through = join_all(targets.iter().map(|(target, wanted)| through::one(&found, target, *wanted, within)));
+    let (mut tries, through) = tokio::join!(direct, through);
+    tries.extend(through);
+    tries.extend(untried(args, &found));
+    Ok(Report { ok: tries.iter().all(|one| one.result.is_good()), proxy: found.shown(), tries })
+}
+
+/// The name servers of `resolv.conf`; a scope of an interface is left off.
+pub(super) fn resolvers(text: &str) -> Vec<IpAddr> {
+    let servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    let addresses = servers.filter_map(|rest| rest.split_whitespace().next()?.split('%').next()?.parse().ok());
+    addresses.take(SYSTEM_RESOLVERS).collect()
+}
+
+fn literals<const N: usize>(texts: [&str; N]) -> impl Iterator<Item = IpAddr> {
+    texts.into_iter().filter_map(|text| text.parse().ok())
+}
+
+fn place(at: &Destination, port: u16) -> Place {
+    match &at.host {
+        Host::Address(address) => Place::At(SocketAddr::new(*address, port)),
+        Host::Name(name) => Place::Named(name.as_str().to_owned(), port),
+    }
+}
+
+fn ways(args: &DoctorArgs, proxy: &ProxyUrl, resolvers: &[IpAddr]) -> Result<Vec<Way>, Usage> {
+    let at = |port: u16| move |address: IpAddr| SocketAddr::new(address, port);
+    let mut ways = Vec::new();
+    for text in &args.direct {
+        let wrong = |_| Usage(format!("{} is not HOST:PORT; write one like 203.0.113.7:443", plain(text, 200)));
+        let to = Destination::parse(text).map_err(wrong)?;
+        ways.push(Way::Tcp("tcp", place(&to, to.port.number())));
+    }
+    if args.direct.is_empty() {
+        let public = literals(PUBLIC).flat_map(|address| [443, 80].map(|port| SocketAddr::new(address, port)));
+        ways.extend(public.map(|to| Way::Tcp("tcp", Place::At(to))));
+    }
+    ways.extend(literals(PUBLIC).map(at(443)).map(Way::Quic));
+    let mut servers: Vec<SocketAddr> = Vec::new();
+    for server in resolvers.iter().copied().chain(literals(RESOLVERS)).map(at(53)) {
+        if !servers.contains(&server) {
+            servers.push(server);
+        }
+    }
+    ways.extend(servers.into_iter().flat_map(|server| [Way::DnsUdp(server), Way::Tcp("dns-tcp", Place::At(server))]));
+    ways.extend(literals(PUBLIC).map(Way::Echo));
+    ways.extend(literals(METADATA).map(at(80)).map(|to| Way::Tcp("metadata", Place::At(to))));
+    ways.extend(CLOSED_PORTS.map(|(port, word)| Way::Tcp(word, place(&proxy.at, port))));
+    ways.extend(SOCKETS.map(PathBuf::from).into_iter().chain(args.socket.iter().cloned()).map(Way::AdminSocket));
+    ways.extend(args.uid.map(Way::Uid));
+    Ok(ways)
+}
+
+fn targets(args: &DoctorArgs, proxy: &ProxyUrl) -> Result<Vec<(Target, Wanted)>, Usage> {
+    let mut targets = Vec::new();
+    for url in &args.listed {
+        targets.push((Target::parse(url)?, Wanted::Listed));
+    }
+    let unlisted = Target::parse(args.unlisted.as_deref().unwrap_or(UNLISTED))?;
+    if proxy.proves() {
+        targets.push((unlisted.clone(), Wanted::Unproven));
+    }
+    targets.push((unlisted, Wanted::Unlisted));
+    Ok(targets)
+}
+
+/// What was left out for want of an argument.
+fn untried(args: &DoctorArgs, proxy: &ProxyUrl) -> Vec<Try> {
+    let row = |way, to: &str, known: &str| Try { way, to: to.to_owned(), result: Outcome::Untried, known: known.to_owned(), fix: None };
+    let beside = matches!(&proxy.at.host, Host::Address(address) if address.is_loopback());
+    let mut rows = Vec::new();
+    if args.listed.is_empty() {
+        rows.push(row("listed", "-", "pass --listed URL with one that the agent may reach"));
+    }
+    if beside && args.uid.is_none() {
+        rows.push(row("proxy-uid", "-", "the proxy is beside the agent: pass --uid with the user it runs as"));
+    }
+    rows
+}
+
+impl Report {
+    /// A table for people, or one JSON object.
+    pub(super) fn write(&self, out: &mut impl Write, json: bool) -> io::Result<()> {
+        if json {
+            return writeln!(out, "{}", ascii_json(&serde_json::to_string(self)?));
+        }
+        let width = self.tries.iter().map(|one| one.to.len()).max().unwrap_or_default();
+        for Try { way, to, result, known, fix } in &self.tries {
+            writeln!(out, "{:<10}  {way:<12}  {:<width$}  {}", result.word(), plain(to, 200), plain(known, 300))?;
+            if let Some(fix) = fix {
+                writeln!(out, "            fix: {}", plain(fix, 500))?;
+            }
+        }
+        writeln!(out, "{}", self.sum())
+    }
+
+    fn sum(&self) -> String {
+        let count = |result: Outcome| self.tries.iter().filter(|one| one.result == result).count();
+        let proxy = plain(&self.proxy, 300);
+        match (count(Outcome::Open), count(Outcome::Fails)) {
+            (0, 0) => format!("Every direct way that was tried is closed, and {proxy} does what it should."),
+            (0, _) => format!("Every direct way that was tried is closed, but {proxy} does not do what it should."),
+            (1, _) => format!("A way around {proxy} is open."),
+            (open, _) => format!("{open} ways around {proxy} are open."),
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn proxy(url: &str) -> ProxyUrl {
+        ProxyUrl::parse(url).unwrap()
+    }
+
+    #[test]
+    fn every_kind_of_way_is_tried_over_both_families() {
+        let servers = ["10.96.0.10", "8.8.8.8"].map(|text| text.parse().unwrap());
+        let ways = ways(&DoctorArgs { uid: Some(65532), ..DoctorArgs::default() }, &proxy("http://10.0.0.1:3128"), &servers).unwrap();
+        let tried: Vec<String> = ways.iter().map(|way| format!("{} {}", way.word(), way.to())).collect();
+        let expected = "tcp 1.1.1.1:443|tcp 1.1.1.1:80|tcp 8.8.8.8:443|tcp 8.8.8.8:80|tcp [2606:4700:4700::1111]:443|\
+            tcp [2606:4700:4700::1111]:80|tcp [2001:4860:4860::8888]:443|tcp [2001:4860:4860::8888]:80|quic 1.1.1.1:443|quic 8.8.8.8:443|\
+            quic [2606:4700:4700::1111]:443|quic [2001:4860:4860::8888]:443|dns-udp 10.96.0.10:53|dns-tcp 10.96.0.10:53|dns-udp 8.8.8.8:53|\
+            dns-tcp 8.8.8.8:53|dns-udp [2001:4860:4860::8888]:53|dns-tcp [2001:4860:4860::8888]:53|icmp 1.1.1.1|icmp 8.8.8.8|\
+            icmp 2606:4700:4700::1111|icmp 2001:4860:4860::8888|metadata 169.254.169.254:80|metadata [fd00:ec2::254]:80|\
+            admin-port 10.0.0.1:3129|metrics-port 10.0.0.1:9464|admin-socket /var/lib/exeat/admin.sock|admin-socket /run/exeat/admin.sock|\
+            proxy-uid uid 65532";
+        assert_eq!(tried.join("|"), expected);
+    }
+
+    #[test]
+    fn addresses_that_are_given_stand_in_for_the_public_ones() {
+        let args = DoctorArgs { direct: vec!["203.0.113.7:8443".into(), "kubernetes.default.svc:443".into()], ..DoctorArgs::default() };
+        let ways = ways(&args, &proxy("http://exeat.agents:3128"), &[]).unwrap();
+        let tcp: Vec<String> = ways.iter().filter(|way| way.word() == "tcp").map(Way::to).collect();
+        assert_eq!(tcp, ["203.0.113.7:8443", "kubernetes.default.svc:443"]);
+        assert!(ways.contains(&Way::Tcp("admin-port", Place::Named("exeat.agents".into(), 3129))));
+        assert!(
+            super::ways(&DoctorArgs { direct: vec!["203.0.113.7".into()], ..DoctorArgs::default() }, &proxy("http://a.test:1"), &[])
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn name_servers_are_read_as_resolvers_read_them() {
+        let text =
+            "# x\nsearch a.test\nnameserver 10.0.0.2\n nameserver fe80::1%eth0\nnameserver ::1 # x\nnameserver 10.0.0.3\nnameserver x\n";
+        let expected: Vec<IpAddr> = ["10.0.0.2", "fe80::1", "::1"].map(|text| text.parse().unwrap()).to_vec();
+        assert_eq!(resolvers(text), expected);
+    }
+
+    #[test]
+    fn a_report_names_what_is_open_and_how_to_close_it() {
+        let open = Way::Quic("1.1.1.1:443".parse().unwrap()).tried(Outcome::Open, "28 bytes came back");
+        let closed = Way::Echo("1.1.1.1".parse().unwrap()).tried(Outcome::Closed, "not permitted");
+        let report = Report { ok: false, proxy: "http://10.0.0.1:3128".into(), tries: vec![open, closed] };
+        let mut said = Vec::new();
+        report.write(&mut said, false).unwrap();
+        let expected = "OPEN        quic          1.1.1.1:443  28 bytes came back\n            fix: the agent's NetworkPolicy \
+            (policyTypes: [Egress]) or the rules of gateway.nft or sidecar.nft let UDP 443 (QUIC) to 1.1.1.1:443 out: remove that rule, \
+            and let nothing but the proxy's port be reached\nclosed      icmp          1.1.1.1      not permitted\n\
+            A way around http://10.0.0.1:3128 is open.\n";
+        assert_eq!(String::from_utf8(said).unwrap(), expected);
+        assert!(report.tries.iter().filter(|one| one.fix.is_some()).count() == 1);
+    }
+}

@@ -1,0 +1,91 @@
+//! What `exeat doctor` says of a set-up: a line each, good or not, with what to do.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::policy::fault::{Fault, Warning};
+use crate::text::{ascii_json, plain};
+
+/// How it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Level {
+    /// As it should be.
+    Ok,
+    /// It deserves a look.
+    Warn,
+    /// Something does not work, or will not.
+    Bad,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Finding {
+    pub level: Level,
+    /// What it is about, one word.
+    pub about: &'static str,
+    pub text: String,
+    pub fix: Option<String>,
+}
+
+/// All of them.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    /// Nothing is bad.
+    ok: bool,
+    findings: Vec<Finding>,
+}
+
+impl Finding {
+    pub(super) fn ok(about: &'static str, text: impl Into<String>) -> Self {
+        Self { level: Level::Ok, about, text: text.into(), fix: None }
+    }
+
+    pub(super) fn warn(about: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { level: Level::Warn, about, text: text.into(), fix: Some(fix.into()) }
+    }
+
+    pub(super) fn bad(about: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { level: Level::Bad, about, text: text.into(), fix: Some(fix.into()) }
+    }
+
+    pub(super) fn of_fault(about: &'static str, fault: &Fault) -> Self {
+        let Fault { file, line, column: _, found, wanted, fix } = fault;
+        let at = if *line == 0 { file.to_string() } else { format!("{file}:{line}") };
+        Self::bad(about, format!("{at}: found {found}; wanted {wanted}"), fix.clone())
+    }
+
+    pub(super) fn of_warning(about: &'static str, warning: &Warning) -> Self {
+        Self { level: Level::Warn, about, text: warning.to_string(), fix: None }
+    }
+}
+
+impl Report {
+    pub(super) fn new(findings: Vec<Finding>) -> Self {
+        Self { ok: findings.iter().all(|one| one.level != Level::Bad), findings }
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        self.ok
+    }
+
+    /// Lines for people, or one JSON object.
+    pub(super) fn write(&self, out: &mut impl Write, json: bool) -> io::Result<()> {
+        if json {
+            return writeln!(out, "{}", ascii_json(&serde_json::to_string(self)?));
+        }
+        for Finding { level, about, text, fix } in &self.findings {
+            let word = match level {
+                Level::Ok => "ok",
+                Level::Warn => "warn",
+                Level::Bad => "BAD",
+            };
+            writeln!(out, "{word:<4}  {about:<10}  {}", plain(text, 1000))?;
+            if let Some(fix) = fix {
+                writeln!(out, "      {:<10}  fix: {}", "", plain(fix, 1000))?;
+            }
+        }
+        Ok(())
+    }
+}

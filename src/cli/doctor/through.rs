@@ -1,0 +1,192 @@
+//! What the proxy does for an agent: what is listed passes, what is not is refused by exeat itself, and nobody passes unproven.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::proxy::ProxyUrl;
+use super::tries::addresses;
+use super::way::{Outcome, Place, Try, silence};
+use super::wire::{self, Answer, Silence};
+use crate::cli::Usage;
+use crate::policy::destination::{Destination, Port};
+use crate::policy::host::Host;
+use crate::text::{plain, trouble};
+
+/// Of what others say no more is shown.
+const SHOWN: usize = 200;
+
+/// What is tried through the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// As it was written.
+    url: String,
+    tls: bool,
+    at: Destination,
+}
+
+/// What the answer should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// It passes.
+    Listed,
+    /// Exeat refuses it.
+    Unlisted,
+    /// Exeat asks who is there.
+    Unproven,
+}
+
+impl Target {
+    /// Reads an `http` or `https` URL.
+    pub(super) fn parse(url: &str) -> Result<Self, Usage> {
+        let wrong = || Usage(format!("{} is no URL to try; pass http://HOST/ or https://HOST/", plain(url, SHOWN)));
+        let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+        let tls = match scheme {
+            "http" => false,
+            "https" => true,
+            _ => return Err(wrong()),
+        };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let port = Port::parse(if tls { "443" } else { "80" }).map_err(|_| wrong())?;
+        let at = Destination::parse_with_default_port(authority, port).map_err(|_| wrong())?;
+        if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(wrong());
+        }
+        Ok(Self { url: url.to_owned(), tls, at })
+    }
+
+    fn question(&self, authorization: &str) -> String {
+        let Self { url, tls, at } = self;
+        if *tls {
+            format!("CONNECT {at} HTTP/1.1\r\nHost: {at}\r\n{authorization}\r\n")
+        } else {
+            let url = url.split('#').next().unwrap_or_default();
+            format!("GET {url} HTTP/1.1\r\nHost: {at}\r\n{authorization}Connection: close\r\n\r\n")
+        }
+    }
+}
+
+/// Where the proxy is.
+pub(super) fn place(proxy: &ProxyUrl) -> Place {
+    let Destination { host, port } = &proxy.at;
+    match host {
+        Host::Address(address) => Place::At((*address, port.number()).into()),
+        Host::Name(name) => Place::Named(name.as_str().to_owned(), port.number()),
+    }
+}
+
+/// Asks the proxy for a target, and judges what it answers.
+pub(super) async fn one(proxy: &ProxyUrl, target: &Target, wanted: Wanted, within: Duration) -> Try {
+    let authorization = if wanted == Wanted::Unproven { String::new() } else { proxy.authorization() };
+    let asked = ask(proxy, &target.question(&authorization), Instant::now() + within).await;
+    let (result, known, fix) = match asked {
+        Ok(answer) => judged(&answer, wanted),
+        Err(words) => (Outcome::Fails, words.unwrap_or_else(|| silence(within)), Some(wanted.on_silence())),
+    };
+    let way = match wanted {
+        Wanted::Listed => "listed",
+        Wanted::Unlisted => "unlisted",
+        Wanted::Unproven => "no-token",
+    };
+    Try { way, to: target.url.clone(), result, known, fix: fix.map(str::to_owned) }
+}
+
+async fn ask(proxy: &ProxyUrl, question: &str, end: Instant) -> Result<Answer, Option<String>> {
+    let mut last = "the proxy's name has no address".to_owned();
+    for address in addresses(&place(proxy), end).await? {
+        let mut stream = match wire::connect(address, end).await {
+            Ok(stream) => stream,
+            Err(Silence::Late) => return Err(None),
+            Err(Silence::Error(kind)) => {
+                last = format!("the proxy cannot be reached: {}", trouble(kind));
+                continue;
+            }
+        };
+        return wire::ask(&mut stream, question, end).await.map_err(|silence| match silence {
+            Silence::Late => None,
+            Silence::Error(kind) => Some(format!("the proxy did not answer: {}", trouble(kind))),
+        });
+    }
+    Err(Some(last))
+}
+
+fn judged(answer: &Answer, wanted: Wanted) -> (Outcome, String, Option<&'static str>) {
+    let Some(status) = answer.status else {
+        return (Outcome::Fails, "what answers is no HTTP proxy".to_owned(), Some("correct the proxy's URL"));
+    };
+    let by = if answer.by_exeat { "exeat" } else { "somebody who is not exeat" };
+    let known = format!("{status} {} (by {by})", plain(&answer.phrase, SHOWN));
+    let passed = !answer.by_exeat && status < 500;
+    let good = match wanted {
+        Wanted::Listed => passed && status != 407,
+        Wanted::Unlisted => answer.by_exeat && status == 403,
+        Wanted::Unproven => answer.by_exeat && status == 407,
+    };
+    if good {
+        return (Outcome::Works, if wanted == Wanted::Listed { format!("{status} came back") } else { known }, None);
+    }
+    match wanted {
+        Wanted::Listed => {
+            (Outcome::Fails, known, Some("list the host in the agent's allowlist: `exeat explain AGENT URL` says what it gets"))
+        }
+        Wanted::Unlisted if passed => {
+            (Outcome::Open, known, Some("take the host out of the allowlist, or pass --unlisted with one that is in none"))
+        }
+        Wanted::Unproven if passed => (Outcome::Open, known, Some("this proxy asks nobody for a token: is it exeat?")),
+        Wanted::Unlisted | Wanted::Unproven => (
+            Outcome::Fails,
+            known,
+            Some("the refusal is not the one of exeat that was wanted: see the token, the proxy's URL, and `exeat log`"),
+        ),
+    }
+}
+
+impl Wanted {
+    fn on_silence(self) -> &'static str {
+        match self {
+            Wanted::Listed => "let the agent reach the proxy's port; if it does, see `exeat holds` and `exeat log`",
+            Wanted::Unlisted => {
+                "let the agent reach the proxy's port; if what is not listed is held for a person, pass --unlisted with a host that is blocked"
+            }
+            Wanted::Unproven => "let the agent reach the proxy's port",
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_judged_by_what_was_wanted_and_by_who_gave_it() {
+        use Outcome::{Fails, Open, Works};
+        use Wanted::{Listed, Unlisted, Unproven};
+        let rows = [
+            (Some(200), false, [Works, Open, Open]),
+            (Some(404), false, [Works, Open, Open]),
+            (Some(407), false, [Fails, Open, Open]),
+            (Some(502), false, [Fails, Fails, Fails]),
+            (Some(403), true, [Fails, Works, Fails]),
+            (Some(407), true, [Fails, Fails, Works]),
+            (Some(502), true, [Fails, Fails, Fails]),
+            (None, false, [Fails, Fails, Fails]),
+        ];
+        for (status, by_exeat, expected) in rows {
+            let answer = Answer { status, phrase: "x".into(), by_exeat, body: String::new() };
+            assert_eq!([Listed, Unlisted, Unproven].map(|wanted| judged(&answer, wanted).0), expected, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_asked_for_as_a_client_does() {
+        let https = Target::parse("https://api.example/x").unwrap();
+        assert_eq!(https.question("A: b\r\n"), "CONNECT api.example:443 HTTP/1.1\r\nHost: api.example:443\r\nA: b\r\n\r\n");
+        let http = Target::parse("http://api.example:8080/x?y#z").unwrap();
+        let expected = "GET http://api.example:8080/x?y HTTP/1.1\r\nHost: api.example:8080\r\nConnection: close\r\n\r\n";
+        assert_eq!(http.question(""), expected);
+        for url in ["api.example", "ftp://a/", "http://", "https://a b/", "http://a/\r\nx"] {
+            assert!(Target::parse(url).is_err(), "{url:?}");
+        }
+    }
+}
