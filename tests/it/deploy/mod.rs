@@ -1,0 +1,4 @@
+//! `deploy/`: what is shipped beside the program, as it is used.
+
+mod image;
+mod shipped;
