@@ -26,6 +26,7 @@ pub mod check;
 pub mod completions;
 pub mod deny;
 pub mod diff;
+pub mod doctor;
 pub mod env;
 pub mod freeze;
 pub mod holds;
@@ -121,6 +122,8 @@ enum Command {
     /// Write an allowlist from what an agent was seen to do
     #[command(after_help = AFTER_SUGGEST)]
     Suggest(suggest::SuggestArgs),
+    /// Say whether exeat is alive and ready
+    Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::SchemaArgs),
     /// Print what a shell completes
@@ -219,6 +222,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
         Command::Preset(args) => preset::run(&args, out).map(|()| ExitCode::SUCCESS),
         Command::Diff(args) => diff::run(&args, out),
+        Command::Doctor(args) => wait_for(doctor::doctor(args, &config, out)),
         Command::Schema(args) => Ok(schema::write(&args, out).map(|()| ExitCode::SUCCESS)?),
         Command::Completions(args) => Ok(completions::completions(&args, Cli::command(), out).map(|()| ExitCode::SUCCESS)?),
     }
