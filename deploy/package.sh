@@ -18,6 +18,7 @@ made="$release/package"
 rm -rf "$made"
 mkdir -p "$made/man" "$made/completions"
 "$exeat" man "$made/man"
+gzip -9n "$made"/man/*.1
 "$exeat" completions bash >"$made/completions/exeat.bash"
 "$exeat" completions zsh >"$made/completions/_exeat"
 "$exeat" completions fish >"$made/completions/exeat.fish"
