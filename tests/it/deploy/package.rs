@@ -159,7 +159,7 @@ fn the_package_holds_what_it_says_and_installs_a_user_a_service_and_their_folder
     assert_eq!(fs::read_to_string(control.join("conffiles")).unwrap(), "/etc/exeat/exeat.toml\n/etc/exeat/floor.toml\n");
     let after = fs::read_to_string(control.join("postinst")).unwrap();
     let places: Vec<Option<usize>> =
-        ["systemd-sysusers", "systemd-tmpfiles --create exeat.conf", "deb-systemd-helper enable 'exeat.service'"].map(|step| after.find(step)).to_vec();
+        ["systemd-sysusers", "systemd-tmpfiles --create exeat.conf", "deb-systemd-helper enable exeat.service"].map(|step| after.find(step)).to_vec();
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "user, folders, service, in this order: {after}");
     assert!(!after.contains("exeat-main.socket"), "the socket is the administrator's choice: {after}");
 

@@ -102,12 +102,18 @@ fn units_say_what_exeat_does() {
         // The name of the table [listen.main].
         assert_eq!(values(&socket, "FileDescriptorName"), ["main"]);
         assert_eq!(values(&socket, "Service"), ["exeat.service"]);
-        assert_eq!(values(&socket, "ListenStream"), listened);
+        let wanted: Vec<&str> = if folder.is_empty() { listened.clone() } else { vec!["127.0.0.1:3128", "[::1]:3128"] };
+        assert_eq!(values(&socket, "ListenStream"), wanted);
     }
     let service = text("deploy/systemd/exeat.service");
     assert_eq!(values(&service, "ExecStart"), ["/usr/bin/exeat --config /etc/exeat/exeat.toml serve"]);
     assert_eq!(configured["state"].as_str().unwrap(), format!("/var/lib/{}", values(&service, "StateDirectory")[0]));
     assert_eq!((values(&service, "User"), values(&service, "CapabilityBoundingSet")), (vec!["exeat"], vec![""]));
+    // The one address that an agent's unit lets it reach is listened to, and nothing else of exeat's is there.
+    let agent = text("deploy/systemd/agent.conf");
+    let [reached] = values(&agent, "IPAddressAllow")[..] else { panic!("{agent}") };
+    assert!(listened.contains(&format!("{reached}:3128").as_str()) && !configured["metrics"]["address"].as_str().unwrap().starts_with(reached));
+    assert_eq!((values(&agent, "IPAddressDeny"), values(&agent, "TemporaryFileSystem")), (vec!["any"], vec!["/run:ro"]));
     assert!(text("deploy/systemd/exeat.sysusers").contains("\nu exeat - "), "the user is made");
     assert!(text("deploy/systemd/exeat.tmpfile").contains("\nd /var/lib/exeat        0700 exeat exeat -\n"), "its state is there");
 }
