@@ -4,6 +4,7 @@
 mod blocks;
 mod codex;
 mod complete;
+mod links;
 pub(crate) mod reader;
 mod reference;
 mod tables;
