@@ -27,8 +27,6 @@ pub struct Report {
     pub faults: Vec<Fault>,
     /// Second looks.
     pub warnings: Vec<Warning>,
-    /// Where the floor of a folder is, if not in it.
-    pub floor: Option<PathBuf>,
 }
 
 /// One good file.
@@ -62,6 +60,8 @@ pub struct Beside {
     pub faults: Vec<Fault>,
     /// Second looks.
     pub warnings: Vec<Warning>,
+    /// Where the floor of a folder is, if not in it.
+    pub floor: Option<PathBuf>,
 }
 
 /// Loads files and folders together.

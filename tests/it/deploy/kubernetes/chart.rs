@@ -10,7 +10,13 @@ use super::{CHART, MINORS, Tools, assert_kept, object, read, written};
 /// Values beyond those of `ci/`, each with the name of its golden file.
 const MATRIX: [(&str, &str, &[&str]); 5] = [
     ("gateway-replicas", "gateway", &["replicas=3", "approvals.enabled=false"]),
-    ("gateway-admin", "gateway", &[r#"{"admin":{"enabled":true,"hosts":["exeat.corp.example"]},"operators":{"namespaces":["ingress"]}}"#]),
+    (
+        "gateway-admin",
+        "gateway",
+        &[
+            r#"{"admin":{"enabled":true,"hosts":["exeat.corp.example"]},"operators":{"namespaces":["ingress"]},"agents":{"namespaces":["agents","more-agents"]}}"#,
+        ],
+    ),
     (
         "gateway-inspection",
         "gateway",
@@ -21,13 +27,7 @@ const MATRIX: [(&str, &str, &[&str]); 5] = [
         ],
     ),
     ("gateway-ipv6", "gateway", &[r#"{"ipFamilies":["IPv6","IPv4"],"service":{"clusterIP":"fd00:10:96::1f1c"}}"#]),
-    (
-        "sidecar-inspection",
-        "sidecar",
-        &[
-            r#"{"ipFamilies":["IPv4","IPv6"],"inspection":{"enabled":true,"caSecret":"exeat-ca"},"agents":{"namespaces":["agents","more-agents"]}}"#,
-        ],
-    ),
+    ("sidecar-inspection", "sidecar", &[r#"{"ipFamilies":["IPv4","IPv6"],"inspection":{"enabled":true,"caSecret":"exeat-ca"}}"#]),
 ];
 
 /// Objects that Kubernetes itself has no schema of.

@@ -8,6 +8,7 @@ mod chart;
 mod config;
 mod examples;
 pub(crate) mod page;
+mod pods;
 mod refusals;
 
 use std::fs;
