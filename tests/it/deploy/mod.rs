@@ -2,8 +2,13 @@
 
 pub(crate) mod ci;
 mod compose;
+mod doctor;
+mod gateway;
 mod image;
 pub(crate) mod kubernetes;
+mod netns;
 mod package;
 mod shipped;
+mod sidecar;
+mod transparent;
 mod units;
