@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::config::allowlists::load_paths;
+use crate::config::allowlists::{Source, load_paths, load_source};
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::attempt::AgentId;
@@ -60,11 +60,16 @@ pub struct Beside {
     pub faults: Vec<Fault>,
     /// Second looks.
     pub warnings: Vec<Warning>,
+    /// Where the floor of a folder is, if not in it.
+    pub floor: Option<PathBuf>,
 }
 
 /// Loads files and folders together.
 pub fn check(paths: &[PathBuf], beside: &Beside) -> Report {
-    let loaded = load_paths(paths, beside.inspects);
+    let loaded = match (paths, &beside.floor) {
+        ([folder], Some(floor)) => load_source(&Source { folder: folder.clone(), floor: Some(floor.clone()), inspects: beside.inspects }),
+        (_, None | Some(_)) => load_paths(paths, beside.inspects),
+    };
     let (mut faults, mut warnings) = (loaded.faults, loaded.warnings);
     faults.splice(0..0, beside.faults.iter().cloned());
     warnings.splice(0..0, beside.warnings.iter().cloned());
@@ -145,6 +150,23 @@ mod tests {
             said(&files, false),
             (0, "a.toml: agent a, 1 rule\nb.toml: agent b, 0 rules\n2 agents, 0 errors, 0 warnings\n".to_owned())
         );
+    }
+
+    #[test]
+    fn a_floor_that_is_named_elsewhere_is_checked_too() {
+        let place = tempfile::tempdir().unwrap();
+        let (folder, floor) = (place.path().join("allowlists"), place.path().join("floor.toml"));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("a.toml"), "agent = \"a\"\n").unwrap();
+        let faults = || {
+            let beside = Beside { floor: Some(floor.clone()), ..Beside::default() };
+            check(std::slice::from_ref(&folder), &beside).faults.iter().map(|fault| fault.found.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(faults().len(), 1, "it is not there: {:?}", faults());
+        std::fs::write(&floor, "forbid = [\"opaque\"]\n").unwrap();
+        assert_eq!(faults(), [""; 0]);
+        std::fs::write(&floor, "forbids = [\"opaque\"]\n").unwrap();
+        assert!(faults()[0].contains("forbids"), "{:?}", faults());
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub mod holds;
 pub mod init;
 mod loaded;
 pub mod log;
+pub mod man;
 pub mod preset;
 pub mod prove;
 mod recorded;
@@ -128,6 +129,9 @@ enum Command {
     Schema(schema::SchemaArgs),
     /// Print what a shell completes
     Completions(completions::CompletionsArgs),
+    /// Write the manual pages, for packages
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -195,7 +199,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(CheckArgs { paths: _, json }) => match &config.allowlists {
             Some(folder) => {
                 let faults = inspect::faults(&config, SystemTime::now());
-                let beside = check::Beside { inspects: config.inspects(), faults, warnings: loaded::second_looks(&config) };
+                let beside = check::Beside {
+                    inspects: config.inspects(),
+                    faults,
+                    warnings: loaded::second_looks(&config),
+                    floor: config.floor.clone(),
+                };
                 check::run(std::slice::from_ref(folder), &beside, json, out)
             }
             None => anyhow::bail!("there is no configuration, so there are no allowlists to check; name a file or a folder"),
@@ -225,6 +234,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => wait_for(doctor::doctor(&args, || Ok(config), out)),
         Command::Schema(args) => Ok(schema::write(&args, out).map(|()| ExitCode::SUCCESS)?),
         Command::Completions(args) => Ok(completions::completions(&args, Cli::command(), out).map(|()| ExitCode::SUCCESS)?),
+        Command::Man(args) => man::man(&args, Cli::command()).map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -253,6 +263,9 @@ fn without_configuration(cli: &Cli, out: &mut impl Write) -> Option<anyhow::Resu
     }
     if let Command::Completions(args) = command {
         return Some(completions::completions(args, Cli::command(), out).map(|()| ExitCode::SUCCESS).map_err(Into::into));
+    }
+    if let Command::Man(args) = command {
+        return Some(man::man(args, Cli::command()).map(|()| ExitCode::SUCCESS));
     }
     if let Command::Verify(args) = command
         && let Some(path) = &args.path

@@ -16,6 +16,7 @@ mod conformance;
 mod corpus;
 mod deploy;
 mod differential;
+mod documents;
 mod every_front;
 mod floods;
 mod forgery;

@@ -109,37 +109,53 @@ impl Bound {
 /// Loads files, and every allowlist of folders, with the floor that stands beside them. Rules cite the path as given. `inspects` is as in [`Source`].
 pub fn load_paths(paths: &[PathBuf], inspects: bool) -> LoadedAllowlists {
     let now = SystemTime::now();
-    let as_given = |path: &Path| path.display().to_string();
-    let mut loaded = LoadedAllowlists::default();
-    for path in paths {
-        let found = if path.is_dir() {
+    let found = paths.iter().map(|path| {
+        if path.is_dir() {
             folder::read(&Source { folder: path.clone(), floor: None, inspects }, &Bound::Start, now, &as_given)
         } else {
             folder::one(path, inspects, now, &as_given)
-        };
-        match found {
-            Ok(Found { binding, frozen: _, units, faults, warnings, included, stamp: _ }) => {
-                if let Binding::Read(floor) = binding
-                    && *floor != Floor::none()
-                {
-                    loaded.floor = Some(floor);
-                }
-                loaded.faults.extend(faults);
-                loaded.warnings.extend(warnings);
-                loaded.included.extend(included);
-                for unit in units {
-                    match unit.read {
-                        Ok(allowlist) => loaded.allowlists.push(allowlist),
-                        Err(faults) => loaded.faults.extend(faults),
+        }
+    });
+    LoadedAllowlists::of(found)
+}
+
+/// Loads what a configuration names, with its floor, wherever that is. Rules cite the path as given.
+pub fn load_source(source: &Source) -> LoadedAllowlists {
+    LoadedAllowlists::of([folder::read(source, &Bound::Start, SystemTime::now(), &as_given)])
+}
+
+fn as_given(path: &Path) -> String {
+    path.display().to_string()
+}
+
+impl LoadedAllowlists {
+    fn of(all: impl IntoIterator<Item = Result<Found, Fault>>) -> Self {
+        let mut loaded = Self::default();
+        for found in all {
+            match found {
+                Ok(Found { binding, frozen: _, units, faults, warnings, included, stamp: _ }) => {
+                    if let Binding::Read(floor) = binding
+                        && *floor != Floor::none()
+                    {
+                        loaded.floor = Some(floor);
+                    }
+                    loaded.faults.extend(faults);
+                    loaded.warnings.extend(warnings);
+                    loaded.included.extend(included);
+                    for unit in units {
+                        match unit.read {
+                            Ok(allowlist) => loaded.allowlists.push(allowlist),
+                            Err(faults) => loaded.faults.extend(faults),
+                        }
                     }
                 }
+                Err(fault) => loaded.faults.push(fault),
             }
-            Err(fault) => loaded.faults.push(fault),
         }
+        loaded.faults.sort();
+        loaded.faults.dedup();
+        loaded
     }
-    loaded.faults.sort();
-    loaded.faults.dedup();
-    loaded
 }
 
 fn bare(file: &Path) -> String {

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::support::proxy::of_kind;
 use crate::support::wait::until;
+pub(crate) use prometheus::is_here as prometheus_is_here;
 use prometheus::{Prometheus, deployed, is_here};
 use traffic::Traffic;
 

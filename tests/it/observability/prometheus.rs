@@ -27,7 +27,7 @@ pub(super) fn deployed(name: &str) -> PathBuf {
 }
 
 /// Whether both programs are here; says so if not, and fails if they must be.
-pub(super) fn is_here() -> bool {
+pub(crate) fn is_here() -> bool {
     let is_run =
         |name| Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|run| run.success());
     let here = is_run("prometheus") && is_run("promtool");
