@@ -72,6 +72,8 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn written(text: &str, mode: u32) -> (tempfile::TempDir, Result<HeaderMap, String>) {
