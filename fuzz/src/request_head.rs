@@ -99,7 +99,7 @@ fn assert_plain(read: &Read, alone: bool, bytes: &[u8]) {
     assert!(hosts.iter().all(|host| Destination::parse_with_default_port(host, http).is_ok()), "{hosts:?} in {shown:?}");
     match (read.front, lengths.as_slice(), codings.as_slice()) {
         (_, [], []) => {}
-        (Front::Connect, ..) => panic!("a tunnel with content: {shown:?}"),
+        (Front::Connect | Front::Transparent, ..) => panic!("a tunnel with content: {shown:?}"),
         // Equal lengths are one length to hyper.
         (Front::Forward, [first, others @ ..], []) => {
             let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();

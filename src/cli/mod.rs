@@ -122,7 +122,7 @@ enum Command {
     /// Write an allowlist from what an agent was seen to do
     #[command(after_help = AFTER_SUGGEST)]
     Suggest(suggest::SuggestArgs),
-    /// Say what is wrong with this set-up, whether exeat is ready, and whether anything leads around it
+    /// Say what is wrong with this set-up, or whether anything leads around it
     Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::SchemaArgs),

@@ -299,6 +299,7 @@ address = "127.0.0.1:0"
 address = ["10.0.0.1:8080", "[fd00::1]:8080"]
 agent = "coder"
 known_as = ["Egress.corp.example.", "10.0.0.9"]
+transparent = true
 [admin]
 address = "127.0.0.1:3129"
 hosts = ["Exeat.corp.example", "other.example:8443", "[FD00::1]:3129"]
@@ -447,6 +448,22 @@ file = "/var/log/ocsf.jsonl"
             let said = faults(text, &[]);
             assert!(said.len() == 1 && said[0].contains("comes with a later version"), "{text}: {said:?}");
         }
+    }
+
+    #[test]
+    fn a_transparent_listener_is_no_proxy_that_clients_are_pointed_at() {
+        let text =
+            "[listen.side]\naddress = \"127.0.0.1:1\"\ntransparent = true\n[listen.main]\naddress = \"127.0.0.1:2\"\ntransparent = false";
+        let config = load(text, &[]).unwrap();
+        assert_eq!(
+            config.listen.iter().map(|listen| (&*listen.name, listen.transparent)).collect::<Vec<_>>(),
+            [("side", true), ("main", false)]
+        );
+        assert_eq!(config.proxies().map(|listen| &*listen.name).collect::<Vec<_>>(), ["main"]);
+        let config = load(text, &[("EXEAT_LISTEN_MAIN_TRANSPARENT", "true")]).unwrap();
+        assert_eq!(config.proxies().count(), 0);
+        let said = faults("[listen.main]\naddress = \"127.0.0.1:1\"\ntransparent = \"yes\"", &[]);
+        assert!(said.len() == 1 && said[0].contains("transparent"), "{said:?}");
     }
 
     #[test]

@@ -12,9 +12,11 @@ use super::refusal::Cause;
 use super::seats::Seat;
 use super::trace::TraceParent;
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Evidence, Instance, Offered, Scheme, Sight};
+use crate::policy::decide::Decision;
 use crate::policy::destination::Destination;
 use crate::policy::leaks::Leaks;
 use crate::policy::malformed::Malformed;
+use crate::policy::reason::Reason;
 use crate::policy::rule::RuleRef;
 use crate::secrets::Unavailable;
 
@@ -74,6 +76,8 @@ pub(super) struct Who {
     pub(super) ends: Option<Ends>,
     /// Where the agent's socket is connected to, where it was redirected.
     pub(super) towards: Option<SocketAddr>,
+    /// Its first bytes were seen, and are neither TLS nor HTTP.
+    pub(super) neither: bool,
     pub(super) tunnel: Option<Tunnel>,
     /// What the request was searched for.
     pub(super) searched: Option<Arc<Leaks>>,
@@ -100,6 +104,16 @@ impl Who {
         Cause::Unidentified { offered: self.evidence.offered != Offered::Nothing }
     }
 
+    /// Why a decision cannot be for what was already seen: what is neither TLS nor HTTP passes by an opaque rule alone, and nobody is asked in vain.
+    pub(super) fn in_vain(&self, decision: &Decision) -> Option<Reason> {
+        match decision {
+            Decision::Block(_) => None,
+            Decision::Hold(terms) => (self.neither && terms.rule.is_none()).then_some(Reason::Unlisted),
+            Decision::Allow(grant) => (self.neither && !grant.opaque()).then_some(Reason::NotTls),
+            Decision::Look(_) => self.neither.then_some(Reason::NotTls),
+        }
+    }
+
     /// Whether a request in sight was searched for all that it is to be searched for by the guard in force.
     pub(super) fn was_searched(&self, sight: &Sight, in_force: Option<&Arc<Leaks>>) -> bool {
         match (sight, in_force) {
@@ -124,7 +138,7 @@ impl Claim {
             tls: None,
             unready: None,
             seat: None,
-            who: Who { evidence, ends: None, towards: None, tunnel: None, searched: None },
+            who: Who { evidence, ends: None, towards: None, neither: false, tunnel: None, searched: None },
         }
     }
 
@@ -135,6 +149,11 @@ impl Claim {
         self.on_this_machine |= ip.is_loopback() || ip == self.peer.ip().to_canonical();
         let local = self.who.towards.unwrap_or(local);
         self.who.ends = self.on_this_machine.then_some(Ends { peer: self.peer, local });
+    }
+
+    /// Says that its first bytes were seen, and are neither TLS nor HTTP.
+    pub fn is_neither(&mut self) {
+        self.who.neither = true;
     }
 
     /// Says where the agent's own socket is connected to, where that is not us.

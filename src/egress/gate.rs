@@ -221,6 +221,9 @@ impl Gate {
             let decision = policy.decide(&attempt, &self.approvals.read(), now);
             self.recorder.decision_took(began.elapsed());
             open.judged_by(policy.hash());
+            if let Some(reason) = who.in_vain(&decision) {
+                return Err(open.refuse(reason, Cause::Plain));
+            }
             match decision {
                 Decision::Block(block) => return Err(open.blocked(block)),
                 Decision::Look(look) => return self.look(open, look, Asker { attempt, who }, changed).await.map(Admission::Look),

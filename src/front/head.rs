@@ -245,6 +245,7 @@ mod tests {
 
     const API: Field = ("host", "api.allowed.test:443");
     const HOST: Field = ("host", "plain.allowed.test");
+    const NAMED: Field = ("host", "plain.allowed.test:8080");
 
     #[test]
     fn a_forward_target_is_read_in_exactly_one_way() {
@@ -308,6 +309,33 @@ mod tests {
             assert_eq!(named_inside(&request("GET", uri, headers), &tunnel, Scheme::Http), wanted, "{uri} {headers:?}");
         }
         assert_eq!(named_inside(&request("CONNECT", "evil.test:443", &[HOST]), &tunnel, Scheme::Http), Err(Malformed::Method));
+    }
+
+    #[test]
+    fn a_redirected_request_is_for_the_host_it_names_at_the_port_of_its_connection() {
+        let original = Destination::parse("192.0.2.1:8080").unwrap();
+        let table: [Row<&str>; 12] = [
+            ("/", &[NAMED], Ok("plain.allowed.test:8080")),
+            ("/", &[HOST], Ok("plain.allowed.test:8080")),
+            ("/", &[("host", "PLAIN.allowed.test.")], Ok("plain.allowed.test:8080")),
+            ("/", &[("host", "198.51.100.1:8080")], Ok("198.51.100.1:8080")),
+            ("/", &[("host", "plain.allowed.test:80")], Err(Malformed::HostPort)),
+            ("http://plain.allowed.test:8080/", &[NAMED], Ok("plain.allowed.test:8080")),
+            ("http://plain.allowed.test/", &[NAMED], Err(Malformed::HostField)),
+            ("http://evil.test:8080/", &[NAMED], Err(Malformed::HostField)),
+            ("https://plain.allowed.test:8080/", &[NAMED], Err(Malformed::Scheme)),
+            ("/", &[NAMED, NAMED], Err(Malformed::HostField)),
+            ("/", &[], Err(Malformed::HostField)),
+            ("*", &[NAMED], Err(Malformed::TargetForm)),
+        ];
+        for (uri, headers, wanted) in table {
+            let wanted = wanted.map(|text| Destination::parse(text).unwrap());
+            assert_eq!(redirected_target(&request("GET", uri, headers), &original), wanted, "{uri} {headers:?}");
+        }
+        let mut old = request("GET", "/", &[]);
+        *old.version_mut() = Version::HTTP_10;
+        assert_eq!(redirected_target(&old, &original), Ok(original.clone()));
+        assert_eq!(redirected_target(&request("CONNECT", "evil.test:443", &[HOST]), &original), Err(Malformed::Method));
     }
 
     #[test]

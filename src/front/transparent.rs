@@ -87,6 +87,9 @@ impl Redirected {
         let wanted = if astray { Ok(self.to.clone()) } else { wanted };
         let mut claim = Claim::new(Front::Transparent, arrival.peer, arrival.evidence(), wanted, Sight::NotYet);
         claim.was_redirected_from(self.original);
+        if tls.is_none() {
+            claim.is_neither();
+        }
         (claim.objection, claim.tls) = (self.objection, tls);
         (claim, words)
     }

@@ -85,7 +85,6 @@ fn a_configuration_with_unknown_or_later_keys_does_not_start() {
         ("telemetry", "otlp", "\"collector:4317\"", "begin it with"),
         ("hold.reviewer", "url", "\"http://reviewer.test\"", "later version"),
         ("upstream", "proxy", "\"http://corp:3128\"", "later version"),
-        ("listen.main", "transparent", "true", "later version"),
     ] {
         let mut site = Site::new();
         site.agent("a", "", "");

@@ -90,7 +90,8 @@ fn ways(args: &DoctorArgs, proxy: &ProxyUrl, resolvers: &[IpAddr]) -> Result<Vec
     ways.extend(literals(METADATA).map(at(80)).map(|to| Way::Tcp("metadata", Place::At(to))));
     ways.extend(CLOSED_PORTS.map(|(port, word)| Way::Tcp(word, place(&proxy.at, port))));
     ways.extend(SOCKETS.map(PathBuf::from).into_iter().chain(args.socket.iter().cloned()).map(Way::AdminSocket));
-    ways.extend(args.uid.map(Way::Uid));
+    // Both matter where the rules are beside the agent and tell users apart.
+    ways.extend(args.uid.into_iter().flat_map(|uid| [Way::Frames, Way::Uid(uid)]));
     Ok(ways)
 }
 
@@ -169,7 +170,7 @@ mod tests {
             dns-tcp 8.8.8.8:53|dns-udp [2001:4860:4860::8888]:53|dns-tcp [2001:4860:4860::8888]:53|icmp 1.1.1.1|icmp 8.8.8.8|\
             icmp 2606:4700:4700::1111|icmp 2001:4860:4860::8888|metadata 169.254.169.254:80|metadata [fd00:ec2::254]:80|\
             admin-port 10.0.0.1:3129|metrics-port 10.0.0.1:9464|admin-socket /var/lib/exeat/admin.sock|admin-socket /run/exeat/admin.sock|\
-            proxy-uid uid 65532";
+            frames packet socket|proxy-uid uid 65532";
         assert_eq!(tried.join("|"), expected);
     }
 
@@ -202,7 +203,7 @@ mod tests {
         let mut said = Vec::new();
         report.write(&mut said, false).unwrap();
         let expected = "OPEN        quic          1.1.1.1:443  28 bytes came back\n            fix: the agent's NetworkPolicy \
-            (policyTypes: [Egress]) or the rules of gateway.nft or sidecar.nft let UDP 443 (QUIC) to 1.1.1.1:443 out: remove that rule, \
+            (exeat-agents) or the rules of gateway.nft or sidecar.nft let UDP 443 (QUIC) to 1.1.1.1:443 out: remove that rule, \
             and let nothing but the proxy's port be reached\nclosed      icmp          1.1.1.1      not permitted\n\
             A way around http://10.0.0.1:3128 is open.\n";
         assert_eq!(String::from_utf8(said).unwrap(), expected);

@@ -18,6 +18,9 @@ const SHOWN: usize = 300;
 
 const PYTHON: &str = "import sys, urllib.request, urllib.error\ntry:\n urllib.request.urlopen(sys.argv[1])\nexcept urllib.error.HTTPError as e:\n \
                       sys.exit(0 if e.headers.get('proxy-status') is None else str(e))";
+/// Programs take longer to start than a connection takes.
+const TIME: Duration = Duration::from_secs(30);
+
 const NODE: &str = "fetch(process.argv[1]).then(r => { if (r.headers.get('proxy-status')) throw new Error(r.status + ' ' + r.statusText) })\
                     .catch(e => { console.error(String(e.cause ?? e)); process.exit(1) })";
 
@@ -36,11 +39,11 @@ const CLIENTS: [Client; 4] = [
 ];
 
 /// Tries each with each URL, through the proxy that is passed or else the one in the environment.
-pub(super) async fn look(listed: &[String], proxy: Option<&str>, within: Duration) -> Vec<Finding> {
+pub(super) async fn look(listed: &[String], proxy: Option<&str>) -> Vec<Finding> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_here = |client: &&Client| std::env::split_paths(&path).any(|folder| is_program(&folder.join(client.program)));
     let here: Vec<&Client> = CLIENTS.iter().filter(is_here).collect();
-    let tries = here.iter().flat_map(|client| listed.iter().map(move |url| one(client, url, proxy, within)));
+    let tries = here.iter().flat_map(|client| listed.iter().map(move |url| one(client, url, proxy)));
     join_all(tries).await
 }
 
@@ -48,7 +51,7 @@ fn is_program(path: &Path) -> bool {
     path.is_file()
 }
 
-async fn one(client: &Client, url: &str, proxy: Option<&str>, within: Duration) -> Finding {
+async fn one(client: &Client, url: &str, proxy: Option<&str>) -> Finding {
     let Client { program, arguments, harmless } = client;
     let mut command = Command::new(program);
     command.args(*arguments).arg(url).env("GIT_TERMINAL_PROMPT", "0").kill_on_drop(true);
@@ -56,8 +59,11 @@ async fn one(client: &Client, url: &str, proxy: Option<&str>, within: Duration) 
     if let Some(proxy) = proxy {
         command.envs(env::variables(proxy));
     }
-    let fix = "see `exeat log` for what became of it; `exeat env` sets the variables and the certificates that clients read";
-    match tokio::time::timeout(within, command.output()).await {
+    let fix = match *program {
+        "node" => "Node reads proxy variables from 22.21 and 24 on, with NODE_USE_ENV_PROXY=1; see docs/clients.md, and `exeat log`",
+        _ => "see `exeat log` for what became of it; `exeat env` sets the variables and the certificates that clients read",
+    };
+    match tokio::time::timeout(TIME, command.output()).await {
         Ok(Ok(output)) => {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             if output.status.success() || harmless.iter().any(|words| said.contains(words)) {
@@ -70,6 +76,6 @@ async fn one(client: &Client, url: &str, proxy: Option<&str>, within: Duration) 
         Ok(Err(error)) => {
             Finding::warn(ABOUT, format!("{program} cannot be started: {}", crate::text::trouble(error.kind())), "mend its installation")
         }
-        Err(_) => Finding::bad(ABOUT, format!("{program} does not reach {} within {within:?}", plain(url, SHOWN)), fix),
+        Err(_) => Finding::bad(ABOUT, format!("{program} does not reach {} within {TIME:?}", plain(url, SHOWN)), fix),
     }
 }

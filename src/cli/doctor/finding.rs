@@ -39,7 +39,7 @@ pub(super) struct Report {
 
 impl Finding {
     pub(super) fn ok(about: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Ok, about, text: text.into(), fix: None }
+        Self::said(Level::Ok, about, text)
     }
 
     pub(super) fn warn(about: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
@@ -50,6 +50,11 @@ impl Finding {
         Self { level: Level::Bad, about, text: text.into(), fix: Some(fix.into()) }
     }
 
+    /// What says itself how it is mended.
+    pub(super) fn said(level: Level, about: &'static str, text: impl Into<String>) -> Self {
+        Self { level, about, text: text.into(), fix: None }
+    }
+
     pub(super) fn of_fault(about: &'static str, fault: &Fault) -> Self {
         let Fault { file, line, column: _, found, wanted, fix } = fault;
         let at = if *line == 0 { file.to_string() } else { format!("{file}:{line}") };
@@ -57,7 +62,7 @@ impl Finding {
     }
 
     pub(super) fn of_warning(about: &'static str, warning: &Warning) -> Self {
-        Self { level: Level::Warn, about, text: warning.to_string(), fix: None }
+        Self::said(Level::Warn, about, warning.to_string())
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
 use super::agent::resolvers;
-use super::finding::{Finding, Report};
+use super::finding::{Finding, Level, Report};
 use super::health::here;
 use super::way::Outcome;
 use super::wire::{self, Silence};
@@ -53,7 +53,7 @@ pub(super) async fn look(config: Result<Config, Vec<Fault>>, proxy: Option<&str>
     if proxy.is_none() {
         findings.extend(shell::look(|name| std::env::var(name).ok(), &ours));
     }
-    findings.extend(clients::look(listed, proxy, within).await);
+    findings.extend(clients::look(listed, proxy).await);
     Report::new(findings)
 }
 
@@ -69,7 +69,7 @@ fn policy(config: &Config) -> Vec<Finding> {
             "no agent is in force: every attempt is refused",
             "write an allowlist: `exeat init` begins one",
         )),
-        agents => findings.push(Finding::ok("allowlists", format!("{agents} agents in force"))),
+        agents => findings.push(Finding::ok("allowlists", format!("agents in force: {agents}"))),
     }
     let faults = inspect::faults(config, SystemTime::now());
     findings.extend(faults.iter().map(|fault| Finding::of_fault("ca", fault)));
@@ -98,18 +98,18 @@ fn kept(config: &Config) -> Vec<Finding> {
     match state::look(folder) {
         Ok(true) => findings.push(Finding::ok("state", format!("{shown} is private"))),
         Ok(false) => findings.push(Finding::ok("state", format!("{shown} is not there yet: `exeat serve` makes it"))),
-        Err(error) => findings.push(Finding::bad("state", error.to_string(), "as it says")),
+        Err(error) => findings.push(Finding::said(Level::Bad, "state", error.to_string())),
     }
     if let Some(room) = folder.ancestors().find_map(|folder| rustix::fs::statvfs(folder).ok()) {
         let free = room.f_bavail.saturating_mul(room.f_frsize);
         let (least, most) = (config.journal.segment.saturating_mul(2), config.journal.max);
         let text = format!("{} MiB are free for the journal", free >> 20);
-        findings.push(match () {
-            () if free < least => {
-                Finding::bad("state", text, "make room: without it nothing is recorded, and what is not recorded does not pass")
-            }
-            () if free < most => Finding::warn("state", text, format!("make room for [journal] max ({} MiB), or lower it", most >> 20)),
-            () => Finding::ok("state", text),
+        findings.push(if free < least {
+            Finding::bad("state", text, "make room: without it nothing is recorded, and what is not recorded does not pass")
+        } else if free < most {
+            Finding::warn("state", text, format!("make room for [journal] max ({} MiB), or lower it", most >> 20))
+        } else {
+            Finding::ok("state", text)
         });
     }
     findings.extend(clock(folder));
@@ -169,10 +169,10 @@ async fn ready(config: &Config, within: Duration) -> Vec<Finding> {
     }
     match wire::get(here(address), "/readyz", within).await {
         Ok(answer) if answer.status == Some(200) => {
-            let notes = answer.body.lines().filter(|line| *line != "ready").map(|line| Finding::warn("ready", line, "as it says"));
+            let notes = answer.body.lines().filter(|line| *line != "ready").map(|line| Finding::said(Level::Warn, "ready", line));
             std::iter::once(Finding::ok("ready", "exeat is ready")).chain(notes).collect()
         }
-        Ok(answer) if answer.status == Some(503) => answer.body.lines().map(|line| Finding::bad("ready", line, "as it says")).collect(),
+        Ok(answer) if answer.status == Some(503) => answer.body.lines().map(|line| Finding::said(Level::Bad, "ready", line)).collect(),
         Ok(_) => vec![Finding::bad("ready", format!("what answers at {address} is not exeat"), "correct [metrics] address")],
         Err(_) => vec![Finding::bad("ready", format!("nothing answers at {address}"), "start `exeat serve`, or correct [metrics] address")],
     }

@@ -44,6 +44,7 @@ pub(super) async fn one(way: Way, within: Duration) -> Try {
             datagram(ping(*to), SocketAddr::new(*to, 0), &message, end).await
         }
         Way::AdminSocket(path) => admin_socket(path, end).await,
+        Way::Frames => frames(),
         Way::Uid(uid) => become_user(*uid, end).await,
     };
     let known = if result == Outcome::Unanswered { silence(within) } else { known };
@@ -51,14 +52,14 @@ pub(super) async fn one(way: Way, within: Duration) -> Try {
 }
 
 fn closed(kind: io::ErrorKind) -> (Outcome, String) {
-    let words = match kind {
-        io::ErrorKind::ConnectionRefused => "refused: by a rule, or because nothing listens there".to_owned(),
-        io::ErrorKind::NetworkUnreachable => "there is no route".to_owned(),
-        io::ErrorKind::HostUnreachable => "unreachable: a rule or a router says so".to_owned(),
-        io::ErrorKind::PermissionDenied => "not permitted".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "there is no address of that kind here".to_owned(),
-        kind => trouble(kind),
-    };
+    let known = [
+        (io::ErrorKind::ConnectionRefused, "refused: by a rule, or because nothing listens there"),
+        (io::ErrorKind::NetworkUnreachable, "there is no route"),
+        (io::ErrorKind::HostUnreachable, "unreachable: a rule or a router says so"),
+        (io::ErrorKind::PermissionDenied, "not permitted"),
+        (io::ErrorKind::AddrNotAvailable, "there is no address of that kind here"),
+    ];
+    let words = known.into_iter().find(|(of, _)| *of == kind).map_or_else(|| trouble(kind), |(_, words)| words.to_owned());
     (Outcome::Closed, words)
 }
 
@@ -154,6 +155,14 @@ async fn admin_socket(path: &Path, end: Instant) -> (Outcome, String) {
         Ok(Ok(_)) => (Outcome::Open, "it takes a connection, and whoever has the uid of exeat is answered".to_owned()),
         Ok(Err(error)) => closed(error.kind()),
         Err(_) => unanswered(),
+    }
+}
+
+/// Opens the socket and sends nothing.
+fn frames() -> (Outcome, String) {
+    match rustix::net::socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None) {
+        Ok(_) => (Outcome::Open, "a process of the agent's may send frames, and no rule here sees them".to_owned()),
+        Err(error) => closed(io::Error::from(error).kind()),
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) enum Way {
     Echo(IpAddr),
     /// Exeat's admin socket as a file.
     AdminSocket(PathBuf),
+    /// Frames of one's own making, which rules for what leaves this machine do not see.
+    Frames,
     /// Becoming the user whom the rules let pass.
     Uid(u32),
 }
@@ -115,6 +117,7 @@ impl Way {
             Way::DnsUdp(_) => "dns-udp",
             Way::Echo(_) => "icmp",
             Way::AdminSocket(_) => "admin-socket",
+            Way::Frames => "frames",
             Way::Uid(_) => "proxy-uid",
         }
     }
@@ -126,6 +129,7 @@ impl Way {
             Way::Quic(address) | Way::DnsUdp(address) => address.to_string(),
             Way::Echo(address) => address.to_string(),
             Way::AdminSocket(path) => path.display().to_string(),
+            Way::Frames => "packet socket".to_owned(),
             Way::Uid(uid) => format!("uid {uid}"),
         }
     }
@@ -139,11 +143,12 @@ impl Way {
                  in $closed_ports of sidecar.nft"
             ),
             Way::AdminSocket(_) => "mount exeat's state folder into no container but exeat's, and run the agent as another user".to_owned(),
+            Way::Frames => "drop every capability of the agent: whoever has NET_RAW sends past the rules".to_owned(),
             Way::Uid(uid) => format!(
                 "run the agent as another user than {uid}, with runAsNonRoot, allowPrivilegeEscalation: false and every capability dropped"
             ),
             Way::Tcp(..) | Way::Quic(_) | Way::DnsUdp(_) | Way::Echo(_) => format!(
-                "the agent's NetworkPolicy (policyTypes: [Egress]) or the rules of gateway.nft or sidecar.nft let {what} to {to} out: remove \
+                "the agent's NetworkPolicy (exeat-agents) or the rules of gateway.nft or sidecar.nft let {what} to {to} out: remove \
                  that rule, and let nothing but the proxy's port be reached"
             ),
         }
@@ -156,6 +161,7 @@ impl Way {
             Way::DnsUdp(_) => "DNS over UDP",
             Way::Echo(_) => "ICMP echo",
             Way::AdminSocket(_) => "the admin socket",
+            Way::Frames => "frames",
             Way::Uid(_) => "the proxy's uid",
         }
     }

@@ -3,6 +3,7 @@
 pub(crate) mod ahead;
 pub(crate) mod dns;
 pub(crate) mod origin;
+pub(crate) mod own_network;
 pub(crate) mod p0;
 pub(crate) mod proxy;
 pub(crate) mod pty;
