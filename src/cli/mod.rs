@@ -33,6 +33,7 @@ pub mod holds;
 pub mod init;
 mod loaded;
 pub mod log;
+pub mod man;
 pub mod preset;
 pub mod prove;
 mod recorded;
@@ -128,6 +129,9 @@ enum Command {
     Schema(schema::SchemaArgs),
     /// Print what a shell completes
     Completions(completions::CompletionsArgs),
+    /// Write the manual pages, for packages
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -230,6 +234,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => wait_for(doctor::doctor(&args, || Ok(config), out)),
         Command::Schema(args) => Ok(schema::write(&args, out).map(|()| ExitCode::SUCCESS)?),
         Command::Completions(args) => Ok(completions::completions(&args, Cli::command(), out).map(|()| ExitCode::SUCCESS)?),
+        Command::Man(args) => man::man(&args, Cli::command()).map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -258,6 +263,9 @@ fn without_configuration(cli: &Cli, out: &mut impl Write) -> Option<anyhow::Resu
     }
     if let Command::Completions(args) = command {
         return Some(completions::completions(args, Cli::command(), out).map(|()| ExitCode::SUCCESS).map_err(Into::into));
+    }
+    if let Command::Man(args) = command {
+        return Some(man::man(args, Cli::command()).map(|()| ExitCode::SUCCESS));
     }
     if let Command::Verify(args) = command
         && let Some(path) = &args.path

@@ -2,8 +2,13 @@
 //! A test file claims blocks by page and first words in a list of `Claim`s, gives that list to `play`, and adds it to `claimed` here.
 
 mod blocks;
+mod codex;
+mod complete;
+mod links;
 pub(crate) mod reader;
 mod reference;
+mod tables;
+mod upgrade;
 
 pub(crate) use blocks::blocks;
 use blocks::{Block, pages};
@@ -18,6 +23,9 @@ fn claimed() -> Vec<(&'static str, &'static str)> {
         names(reference::COMMANDS),
         names(reference::AUTHORITIES),
         names(reference::ALERTS),
+        names(upgrade::CLAIMS),
+        names(codex::CLAIMS),
+        names(crate::deploy::ci::CLAIMS),
         names(crate::deploy::kubernetes::page::CLAIMS),
     ]
     .concat()

@@ -125,6 +125,12 @@ impl Background {
             }
         }
     }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap();
+    }
 }
 
 impl Drop for Background {

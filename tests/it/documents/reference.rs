@@ -94,6 +94,11 @@ pub(super) const COMMANDS: &[Claim<Afternoon>] = &[
         let said = day.reader.said(text);
         assert!(said.starts_with("coder: ") && said.contains("refused most: ") && said.contains("yes for  release.example:"), "{said}");
     }),
+    ("docs/operations.md", "exeat check", |day, text| {
+        let said = day.reader.said(text);
+        let seen = ["1 agent, 0 errors", "AGENT ", "paste.example:", "refused most: ", "proxy-1: "];
+        assert!(seen.iter().all(|word| said.contains(word)), "{said}");
+    }),
     (PAGE, "exeat --config exeat.toml replay", |day, text| {
         let said = day.reader.said_with(text, 10);
         assert!(said.starts_with("NEWLY ALLOWED: ") && said.contains("release.example:"), "{said}");

@@ -1,0 +1,100 @@
+//! Pages that promise to name all of something do: metrics, alerts, limits; and tests that are cited are there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::p0::{P0, a};
+use crate::support::proxy::exeat;
+
+fn page(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The first cells of the table under a heading, of rows whose other cells say something.
+fn rows(text: &str, heading: &str) -> BTreeSet<String> {
+    let text = text.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no {heading}")).1;
+    let text = text.split("\n## ").next().unwrap();
+    let cell = |line: &str| Some(line.strip_prefix("| `")?.split_once("` |")?.0.to_owned());
+    text.lines().filter_map(cell).collect()
+}
+
+fn set(names: impl IntoIterator<Item = impl Into<String>>) -> BTreeSet<String> {
+    names.into_iter().map(Into::into).collect()
+}
+
+#[test]
+fn operations_names_every_metric_and_no_other() {
+    let (operations, mut reference) = (rows(&page("docs/operations.md"), "Metrics"), rows(&page("docs/reference/metrics.md"), "Metrics"));
+    // The page goes on with a table of labels.
+    reference.retain(|name| name.contains('_'));
+    assert_eq!(operations, reference);
+    let p0 = P0::new();
+    let proxy = p0.start();
+    proxy.get(&p0.url("plain.allowed.test", "/"), &a());
+    proxy.get(&p0.url("held.test", "/"), &a());
+    proxy.settled();
+    let exported = set(proxy.metrics().lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()));
+    assert!(exported.len() > 20, "{exported:?}");
+    assert_eq!(exported.difference(&operations).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn operations_names_every_alert_and_no_other() {
+    let rules = page("deploy/observability/prometheus-rules.yaml");
+    let alerts = set(rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")));
+    assert!(alerts.len() > 15, "{alerts:?}");
+    assert_eq!(rows(&page("docs/operations.md"), "Alerts"), alerts);
+}
+
+#[test]
+fn operations_names_every_limit_of_the_configuration_and_of_policies() {
+    let told = rows(&page("docs/operations.md"), "Limits");
+    let schema = |of: &str| serde_json::from_slice::<Value>(&exeat(None).args(["schema", of]).output().unwrap().stdout).unwrap();
+    let mut limits = BTreeSet::new();
+    for (table, keys) in schema("exeat")["properties"].as_object().unwrap() {
+        for (key, value) in keys["properties"].as_object().into_iter().flatten() {
+            let bound = value["pattern"].as_str().is_some_and(|pattern| pattern.starts_with("^[0-9]+"));
+            if bound || value["type"] == "integer" {
+                limits.insert(format!("{table}.{key}"));
+            }
+        }
+    }
+    assert!(limits.len() > 15, "{limits:?}");
+    let of_policies = schema("floor");
+    let of_policies = of_policies["properties"]["limits"]["properties"].as_object().unwrap_or_else(|| panic!("{of_policies}"));
+    limits.extend(of_policies.keys().map(|key| format!("policy.{key}")));
+    assert_eq!(limits.difference(&told).collect::<Vec<_>>(), [""; 0]);
+    let counted = page("docs/reference/metrics.md");
+    let counted = counted.split_once("\n`limit` is a name").unwrap().1.split("\n\n").next().unwrap();
+    let names = counted.split('`').filter(|word| word.contains('.') && !word.contains(' ') && *word != "exeat.toml");
+    assert_eq!(set(names).difference(&told).collect::<Vec<_>>(), [""; 0]);
+}
+
+/// `file::test` or `folder::file::test` in code spans.
+fn cited(text: &str) -> BTreeSet<String> {
+    let words = text.split('`').skip(1).step_by(2);
+    let is_path = |word: &&str| {
+        word.contains("::") && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_:".contains(&byte))
+    };
+    set(words.filter(is_path))
+}
+
+/// Whether `tests/it` has the file, and the file the test.
+fn is_there(test: &str) -> bool {
+    let (file, name) = test.rsplit_once("::").unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(file.replace("::", "/"));
+    let text = [path.with_extension("rs"), path.join("mod.rs")].iter().find_map(|path| fs::read_to_string(path).ok());
+    text.is_some_and(|text| text.contains(&format!("fn {name}(")))
+}
+
+#[test]
+fn every_test_that_the_threat_model_cites_is_there() {
+    let tests = cited(&page("docs/threat-model.md"));
+    assert!(tests.len() > 30, "{tests:?}");
+    let missing: Vec<&String> = tests.iter().filter(|test| !is_there(test)).collect();
+    assert_eq!(missing, [""; 0]);
+    assert!(!is_there("records::no_such_test"));
+}
