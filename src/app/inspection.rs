@@ -14,7 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::inspect::{self, Inspect};
 use crate::config::{Config, trust};
+use crate::policy::Policy;
+use crate::policy::allowlist::Allowlist;
 use crate::policy::fault::Fault;
+use crate::policy::rule::RuleRef;
+use crate::secrets::Secrets;
 use crate::telemetry::Metrics;
 use crate::telemetry::serve::Readiness;
 use crate::tls::authority::{Authority, LeafTally};
@@ -34,6 +38,7 @@ pub struct Inspection {
     files: Option<Inspect>,
     extra: Vec<CertificateDer<'static>>,
     trust: PathBuf,
+    secrets: Arc<Secrets>,
     held: Mutex<Held>,
     /// Counts of authorities that are in force no more.
     past: Arc<Mutex<LeafTally>>,
@@ -54,7 +59,8 @@ impl Inspection {
     pub fn start(config: &Config, now: SystemTime) -> Result<Arc<Self>, Fault> {
         let extra = config.upstream_ca.as_deref().map(inspect::roots).transpose()?.unwrap_or_default();
         let (authority, held, past) = (Arc::default(), Mutex::default(), Arc::default());
-        let inspection = Self { authority, files: config.inspect.clone(), extra, trust: trust::folder(&config.state), held, past };
+        let (files, trust, secrets) = (config.inspect.clone(), trust::folder(&config.state), Secrets::new(config.allowlists.clone()));
+        let inspection = Self { authority, files, extra, trust, secrets, held, past };
         inspection.read_again(now);
         Ok(Arc::new(inspection))
     }
@@ -70,6 +76,20 @@ impl Inspection {
     /// The authority in force, as it is from moment to moment.
     pub fn authority(&self) -> Arc<ArcSwapOption<Authority>> {
         Arc::clone(&self.authority)
+    }
+
+    /// Where credentials are had from, and what of them could not be had.
+    pub fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.secrets)
+    }
+
+    /// Forgets which secrets could not be had that are named no longer.
+    pub fn policy_changed(&self, policy: &Policy) {
+        let files: Vec<_> = policy.agents().filter_map(|agent| policy.allowlist(agent)).collect();
+        let named = |file: &Allowlist, place: &RuleRef| {
+            file.injects.iter().any(|inject| inject.place == *place) || file.leaks.iter().any(|leaks| leaks.place == *place)
+        };
+        self.secrets.forget_but(|place| files.iter().any(|file| named(file, place)));
     }
 
     /// Reads the files again if they changed. What cannot be used is told, and changes nothing.
@@ -122,7 +142,7 @@ impl Inspection {
 
     /// Not ready is an exeat that is to inspect and cannot; one whose authority ends soon, or that keeps one, serves and says so.
     pub fn readiness(&self, now: SystemTime) -> Readiness {
-        let mut readiness = Readiness::default();
+        let mut readiness = Readiness { notes: self.secrets.missing(), ..Readiness::default() };
         let faults = self.faults().into_iter().map(|fault| fault.to_string());
         match self.authority.load_full() {
             None => readiness.problems.extend(faults),
@@ -148,8 +168,10 @@ impl Inspection {
         }
     }
 
-    /// Shows when the authority ends.
+    /// Shows when the authority ends, and how many secrets cannot be had.
     pub fn watch(&self, metrics: &Metrics) {
+        let secrets = self.secrets();
+        metrics.watch_secrets(move || secrets.missing_count());
         if self.files.is_none() {
             return;
         }

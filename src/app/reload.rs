@@ -210,6 +210,7 @@ impl Reloader {
         let policy = held.policy();
         let hash = Arc::clone(policy.hash());
         self.in_force.replace(policy, Change { who, unread: next.told(), even_if_same: result != Reloaded::Unchanged });
+        self.in_force.inspection.policy_changed(&self.in_force.policy.load());
         self.in_force.recording.metrics.policy_reloaded(result.as_str(), &next.broken_agents());
         Told { result, hash, faults: next.faults() }
     }

@@ -199,8 +199,8 @@ impl Gate {
             on_end: Arc::clone(self) as Arc<dyn OnEnd>,
         };
         let mut open = Open::new(draft, claim.wanted.as_ref().ok().cloned(), claim.neighbourhood(), backing);
-        if let Some(seen) = claim.who.tunnel.as_ref().and_then(|tunnel| tunnel.tls.clone()) {
-            open.saw_tls(seen);
+        if let Some(tunnel) = &claim.who.tunnel {
+            open.within(tunnel);
         }
         open
     }

@@ -58,40 +58,6 @@ fn a_freeze_cuts_the_requests_and_then_the_tunnel() {
 }
 
 #[test]
-fn a_request_that_waits_for_its_answer_is_cut_with_its_tunnel() {
-    for alpn in [H1, H2] {
-        let world = World::new(super::RULES);
-        let proxy = world.start();
-        let _watcher = proxy.watch();
-        let visit = world.visit(&proxy, alpn);
-        run(async {
-            let asked = visit.send(super::post(&visit, "/held", "body"));
-            let frozen = async {
-                while proxy.holds().is_empty() {
-                    tokio::task::yield_now().await;
-                }
-                proxy.said(&["freeze", "c"]);
-                std::future::pending::<()>().await;
-            };
-            tokio::select! {
-                answer = asked => {
-                    // Whoever is refused before the end of his tunnel is told why.
-                    if let Ok(answer) = answer {
-                        assert_eq!(answer.status(), 403);
-                    }
-                }
-                () = frozen => unreachable!(),
-            }
-        });
-        let records = proxy.settled();
-        let [(decided, end)] = inner(&records)[..] else { panic!("{records:?}") };
-        assert_eq!(json!([decided["decision"], decided["reason"]]), json!(["block", "frozen"]), "{decided}");
-        assert_eq!(json!([end["outcome"], end["reason"]]), json!(["cut", "frozen"]), "{alpn:?} {end}");
-        assert!(end["ms"]["hold"].is_number() && seq(end) < seq(tunnels(&records)[0].1), "{end}");
-    }
-}
-
-#[test]
 fn a_reload_that_takes_the_rule_away_cuts_what_rests_on_it() {
     for (agent, origin) in SPOKEN {
         let world = World::speaking(OPEN, origin);
