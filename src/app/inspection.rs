@@ -54,14 +54,14 @@ struct Held {
 type Stamp = [Option<(u64, u64, i64, i64)>; 2];
 
 impl Inspection {
-    /// Reads the authority for the first time. One that is broken leaves no authority, so that nothing is inspected; extra roots that are
+    /// Reads the authority for the first time. One that is broken leaves no authority, so that nothing is inspected, and its faults are the caller's to tell; extra roots that are
     /// broken are the error.
     pub fn start(config: &Config, now: SystemTime) -> Result<Arc<Self>, Fault> {
         let extra = config.upstream_ca.as_deref().map(inspect::roots).transpose()?.unwrap_or_default();
         let (authority, held, past) = (Arc::default(), Mutex::default(), Arc::default());
         let (files, trust, secrets) = (config.inspect.clone(), trust::folder(&config.state), Secrets::new(config.allowlists.clone()));
         let inspection = Self { authority, files, extra, trust, secrets, held, past };
-        inspection.read_again(now);
+        inspection.take(now);
         Ok(Arc::new(inspection))
     }
 
@@ -94,10 +94,21 @@ impl Inspection {
 
     /// Reads the files again if they changed. What cannot be used is told, and changes nothing.
     pub fn read_again(&self, now: SystemTime) {
-        let Some(files) = &self.files else { return };
+        if !self.take(now) {
+            return;
+        }
+        let kept = if self.authority.load().is_some() { "the last good one stays" } else { "nothing is inspected" };
+        for fault in self.faults() {
+            tracing::warn!(%fault, kept, "the certificate authority is not in force");
+        }
+    }
+
+    /// As `read_again`, and tells nobody. `false`: nothing changed.
+    fn take(&self, now: SystemTime) -> bool {
+        let Some(files) = &self.files else { return false };
         let stamp = stamp(files);
         if self.held.lock().stamp.as_ref() == Some(&stamp) {
-            return;
+            return false;
         }
         let read = inspect::authority(files, now);
         let faults = match read {
@@ -110,15 +121,10 @@ impl Inspection {
                 }
                 Vec::new()
             }
-            Err(faults) => {
-                let kept = if self.authority.load().is_some() { "the last good one stays" } else { "nothing is inspected" };
-                for fault in &faults {
-                    tracing::warn!(%fault, kept, "the certificate authority is not in force");
-                }
-                faults
-            }
+            Err(faults) => faults,
         };
         *self.held.lock() = Held { stamp: Some(stamp), faults };
+        true
     }
 
     /// Writes what clients are pointed at.

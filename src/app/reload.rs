@@ -146,6 +146,11 @@ impl Reloader {
         readiness
     }
 
+    /// Whether there is a certificate authority to look inside TLS with.
+    pub fn inspects(&self) -> bool {
+        self.in_force.inspection.authority().load().is_some()
+    }
+
     /// Stops somebody at once, and for as long as nobody thaws him. `false`: that was so before.
     pub fn freeze(&self, freeze: Freeze) -> Result<bool, NotFrozen> {
         let mut held = self.held.lock();

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::budget::{BYTES_PER_DAY, Exhausted, Share};
 use super::carried::Carried;
-use super::flood::{Refusals, Refused, Source};
 use super::claim::{Tunnel, Unready};
+use super::flood::{Refusals, Refused, Source};
 use super::hold::HoldInfo;
 use super::over::Over;
 use super::record::{Decided, Durable, Ended, Millis, Outcome, Record, Recorder, Ruling, SecretMissing, TlsSeen, Unwritable, Would};

@@ -21,6 +21,13 @@ struct Kept {
     masker: Arc<Masker>,
 }
 
+impl Maskers {
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.0.lock().len()
+    }
+}
+
 impl Secrets {
     /// What masks the values of these, which stand side by side in one request.
     pub fn masker(&self, masked: &[(Arc<Inject>, Arc<Secret>)]) -> Result<Arc<Masker>, Unavailable> {

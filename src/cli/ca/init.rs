@@ -86,7 +86,9 @@ fn nothing_is_there(inspect: &Inspect) -> anyhow::Result<()> {
             shown(key),
             shown(cert)
         ),
-        (true, false) => bail!("{} is there without {}; put the key back, or move the certificate away to make both anew", shown(cert), shown(key)),
+        (true, false) => {
+            bail!("{} is there without {}; put the key back, or move the certificate away to make both anew", shown(cert), shown(key))
+        }
     }
 }
 

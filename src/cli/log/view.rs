@@ -262,7 +262,10 @@ impl Row {
         let why = ended.reason.as_str();
         let leak = ended.leak.as_ref().map(found);
         let secret = ended.secret.as_ref().map(|SecretMissing { rule, why }| format!("{}: {},", shown(rule), shown(why)));
-        Self { rest: join([from, secret, status, Some(bytes), leak]), ..Self::of(agent(ended.agent.as_ref()), ended.outcome.as_str(), why, place) }
+        Self {
+            rest: join([from, secret, status, Some(bytes), leak]),
+            ..Self::of(agent(ended.agent.as_ref()), ended.outcome.as_str(), why, place)
+        }
     }
 }
 

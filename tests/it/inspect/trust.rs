@@ -68,7 +68,9 @@ fn an_origin_that_is_not_to_be_trusted_is_sent_nothing_and_said_why() {
 fn a_self_signed_certificate_is_believed_once_it_is_made_as_a_servers_and_named() {
     let folder = tempfile::TempDir::with_prefix("exeat-it-").unwrap();
     let made = |more: &str| {
-        let script = format!("openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=x -addext subjectAltName=DNS:{HOST} {more} -keyout key.pem -out cert.pem");
+        let script = format!(
+            "openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=x -addext subjectAltName=DNS:{HOST} {more} -keyout key.pem -out cert.pem"
+        );
         let output = std::process::Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output();
         output.is_ok_and(|output| output.status.success())
     };
