@@ -33,7 +33,8 @@ impl Secrets {
     /// What masks the values of these, which stand side by side in one request.
     pub fn masker(&self, masked: &[(Arc<Inject>, Arc<Secret>)]) -> Result<Arc<Masker>, Unavailable> {
         let of_these = |kept: &Kept| {
-            kept.injects.len() == masked.len() && kept.injects.iter().zip(masked).all(|(kept, (inject, _))| kept.as_ptr() == Arc::as_ptr(inject))
+            kept.injects.len() == masked.len()
+                && kept.injects.iter().zip(masked).all(|(kept, (inject, _))| kept.as_ptr() == Arc::as_ptr(inject))
         };
         let says = |kept: &Kept| kept.secrets.iter().zip(masked).all(|(kept, (_, secret))| kept == secret);
         if let Some(kept) = self.maskers.0.lock().iter().find(|one| of_these(one) && says(one)) {

@@ -170,13 +170,14 @@ fn a_broken_authority_is_told_with_a_fix_that_works() {
         fs::write(file, text).unwrap();
         let (code, said) = ran(&site, &["check"]);
         assert!(code == 1 && said.contains("move it and its key away") && said.contains("`exeat ca init`"), "{said}");
+        let away = |file: &Path| site.path().join(file.file_name().unwrap());
         for file in [&cert, &key] {
-            fs::rename(file, file.with_extension("away")).unwrap();
+            fs::rename(file, away(file)).unwrap();
         }
         did(&site, &["ca", "init"]);
         did(&site, &["check"]);
         for file in [&cert, &key] {
-            fs::rename(file.with_extension("away"), file).unwrap();
+            fs::rename(away(file), file).unwrap();
         }
         fs::write(file, kept).unwrap();
     }

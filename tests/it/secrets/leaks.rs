@@ -186,7 +186,9 @@ fn the_log_for_people_shows_finds_and_which_guard_lacks_its_secret() {
     drop(visit);
     let records = proxy.settled();
     let log = proxy.said(&["log"]);
-    for wanted in ["found leak rule pat in the header", "found leak rule secret-1 in the body", "its file cannot be read (not found)"] {
+    for wanted in
+        ["found leak rule pat in the header", "found leak rule secret-1 in the body", "its file cannot be read (no such file or folder)"]
+    {
         assert!(log.lines().any(|line| line.contains("web.test") && line.contains(wanted)), "{wanted} in {log}");
     }
     let (decided, ended) = *inner(&records).last().unwrap();

@@ -228,7 +228,7 @@ fn whoever_runs_exeat_is_told_which_secret_cannot_be_had_until_it_can() {
     fs::remove_file(world.allowlists().join("token")).unwrap();
     assert_eq!([get(&visit, "/page", &[]).status, get(&visit, "/page", &[]).status], [503, 503]);
     let place = "c.toml:12";
-    let why = "its file cannot be read (not found)";
+    let why = "its file cannot be read (no such file or folder)";
     let told = |text: &str| text.matches(&format!("{place}: a secret that it names cannot be had: {why}")).count();
     let ready = proxy.readyz();
     assert_eq!((ready.status, told(&ready.text())), (200, 1), "{}", ready.text());
