@@ -58,7 +58,6 @@ fn a_rule_about_requests_beside_a_plain_one_narrows_nothing_and_is_told() {
         ("[[allow]]\nhost = \"a.example.com\"\n", false),
         ("[[allow]]\nhost = \"b.example.com\"\nport = 8080\n", false),
         ("[[allow]]\nhost = \"a.example.com\"\nport = 8080\nuntil = \"2030-01-01\"\n", false),
-        ("[[allow]]\nhost = \"a.example.com\"\nport = 8080\naddresses = [\"10.1.0.0/16\"]\n", false),
         ("[[allow]]\nhost = \"a.example.com\"\nport = 8080\npath = \"/x\"\n", false),
         ("[[hold]]\nhost = \"a.example.com\"\nport = 8080\n", false),
     ] {
