@@ -27,6 +27,9 @@ impl AdminHooks for Hooks {
     fn policy(&self) -> Value {
         serde_json::json!({"files": ["coder.toml"], "warnings": [], "faults": []})
     }
+    fn inspects(&self) -> bool {
+        true
+    }
     fn agents(&self) -> Value {
         serde_json::json!([{"agent": "coder"}])
     }

@@ -200,8 +200,9 @@ impl Gate {
             on_end: Arc::clone(self) as Arc<dyn OnEnd>,
         };
         let mut open = Open::new(draft, claim.wanted.as_ref().ok().cloned(), claim.neighbourhood(), backing);
-        if let Some(seen) = claim.who.tunnel.as_ref().map_or(&claim.tls, |tunnel| &tunnel.tls).clone() {
-            open.saw_tls(seen);
+        match &claim.who.tunnel {
+            Some(tunnel) => open.within(tunnel),
+            None => claim.tls.clone().into_iter().for_each(|seen| open.saw_tls(seen)),
         }
         open
     }
