@@ -1,5 +1,6 @@
 //! Wires a configuration into gate, neck, journal and listeners, and takes them down in order.
 
+pub mod ending;
 pub mod export;
 mod files;
 pub mod freezing;
@@ -38,16 +39,13 @@ use crate::policy::fault::Fault;
 use crate::secrets::Secrets;
 use crate::telemetry::dial::Found;
 use crate::telemetry::metrics::AgentNames;
-use crate::telemetry::serve::{Readiness, Ready};
+use crate::telemetry::serve::Ready;
 use crate::telemetry::sinks::{Beside, Cursors};
 use crate::telemetry::{Metrics, Recording};
 use export::Exports;
 pub use files::raise_open_files;
 use inspection::Inspection;
 pub use kept::{Kept, store};
-
-/// How long open attempts may take to end once the process is told to stop.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// How often the journal does what is due.
 const TURN: Duration = Duration::from_secs(1);
@@ -158,7 +156,7 @@ impl Bound {
         for listen in &config.listen {
             for address in &listen.addresses {
                 let listener = bind(&format!("listen.{}", listen.name), *address).await?;
-                doors.push(Door { listener, name: Arc::clone(&listen.name) });
+                doors.push(Door { listener, name: Arc::clone(&listen.name), lent: false });
             }
         }
         let metrics = match config.metrics {
@@ -212,7 +210,7 @@ impl App {
         };
         let books = Books { recorder: Arc::clone(&recorder), store: Arc::clone(&store), state };
         let desk = HoldDesk::new(settings, Arc::clone(&policy), Arc::clone(&approvals), books)?;
-        tasks.spawn(Arc::clone(&desk).run(stop.drain.clone()));
+        tasks.spawn(Arc::clone(&desk).run(stop.drain.clone(), stop.now.clone()));
 
         tasks.spawn(kept::forget(Arc::clone(&desk), config.journal.keep, stop.now.clone()));
         let cursors = Cursors::new(&config.state, &export::sinks(config));
@@ -272,32 +270,6 @@ impl App {
     pub fn beside(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
     }
-
-    /// Stops: nothing new is accepted, tunnels are cut, what is open gets a short while, and the journal is closed last.
-    ///
-    /// `false`: the journal could not be closed in order, and the next start repairs it.
-    pub async fn end(&self) -> bool {
-        self.stop.drain.cancel();
-        self.connections.close();
-        if tokio::time::timeout(DRAIN, self.connections.wait()).await.is_err() {
-            tracing::info!("not everything ended in time");
-        }
-        self.stop.now.cancel();
-        self.connections.wait().await;
-        self.tasks.close();
-        self.tasks.wait().await;
-        self.gate.sum_up_refusals();
-        self.spending.keep();
-        let recording = &self.in_force.recording;
-        let in_order = recording.stop().is_ok() && recording.durable().wait().await.is_ok();
-        if !in_order {
-            tracing::error!("the journal could not be closed in order");
-        }
-        self.exported.cancel();
-        self.exports.close();
-        self.exports.wait().await;
-        in_order
-    }
 }
 
 impl InForce {
@@ -339,7 +311,7 @@ fn neck(config: &Config, bound: &Bound, inspection: &Inspection, gate: Arc<Gate>
         authority: inspection.authority(),
         origin_tls: Arc::new(inspection.origin_tls()?),
         secrets: Secrets::new(config.allowlists.clone()),
-        stop: stop.drain.clone(),
+        stop: stop.tunnels.clone(),
         stop_now: stop.now.clone(),
     };
     let resolver = Resolver::new(&config.dns.servers, config.dns.timeout)?;
@@ -384,10 +356,4 @@ async fn count_pending(desk: Arc<HoldDesk>, metrics: Arc<Metrics>, stop: Cancell
         let of_all = known.iter().map(|agent| (agent.clone(), pending.get(agent).copied().unwrap_or_default()));
         metrics.set_holds_pending(&of_all.collect());
     }
-}
-
-/// Whether attempts can be served, and if not why.
-pub fn readiness(recording: &Recording, mut standing: Readiness) -> Readiness {
-    standing.problems.extend(recording.ready().err());
-    standing
 }

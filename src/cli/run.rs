@@ -137,7 +137,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
 /// Ends the proxy, and says what came of it.
 async fn said_at_the_end(app: &App, unasked: &terminal::Unasked, status: Result<ExitStatus, NotRun>) -> anyhow::Result<ExitCode> {
     // The command's own code stands: what is wrong with the journal is in the log.
-    app.end().await;
+    app.end_at_once().await;
     match status {
         Ok(status) => {
             tell(&format!("exeat: {}", app.in_force.recording.tally.lock()));

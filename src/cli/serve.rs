@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,7 +23,7 @@ use crate::app::{self, App, Bound, Kept};
 use crate::approval::store::{Freeze, Store, Whom};
 use crate::config::lint;
 use crate::config::tokens::TokenStore;
-use crate::config::{AdminHost, Config};
+use crate::config::{AdminHost, Config, Drain};
 
 const ADVISORY: &str =
     "exeat: approvals are advisory for agents that run as this user on this machine: such an agent can answer for itself";
@@ -67,8 +68,8 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         addresses.push_str(&page_at(&config, listener.local_addr()?, on_terminal.then_some(&*api))?);
         app.beside(admin::serve_page(listener, api, app.stop.now.clone()));
     }
-    let recording = Arc::clone(&app.in_force.recording);
-    app.open(&ways, bound, Arc::new(move || app::readiness(&recording, reloader.readiness())));
+    let readiness = app.readiness();
+    app.open(&ways, bound, Arc::new(move || readiness(reloader.readiness())));
     drop(ways);
     if let Some(faults) = not_in_force {
         writeln!(io::stderr(), "exeat: {faults}; /readyz says not ready until that is mended")?;
@@ -80,11 +81,24 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     app.export();
 
     signals.next().await;
+    Ok(end(&app, config.drain, signals).await)
+}
+
+/// Ends in order. A second signal gives what is open no more time, and a third waits for nothing.
+async fn end(app: &App, drain: Drain, mut signals: Signals) -> ExitCode {
     tracing::info!("stopping; a second signal stops at once");
-    tokio::select! {
-        in_order = app.end() => Ok(if in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
-        () = signals.next() => Ok(ExitCode::FAILURE),
-    }
+    let mut ending = pin!(app.end(drain));
+    let in_order = tokio::select! {
+        in_order = ending.as_mut() => in_order,
+        () = signals.next() => {
+            app.stop.hurry();
+            tokio::select! {
+                in_order = ending => in_order,
+                () = signals.next() => false,
+            }
+        }
+    };
+    if in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn addresses(bound: &Bound) -> anyhow::Result<String> {
@@ -130,7 +144,7 @@ fn policy_of(
     let (reloader, calls) = reloading;
     // Once more: what was revoked before there was a socket to tell us of it.
     reloader.reload_tokens()?;
-    app.beside(Arc::clone(&reloader).run(calls, hang_ups, app.stop.drain.clone()));
+    app.beside(Arc::clone(&reloader).run(calls, hang_ups, app.stop.now.clone()));
     let hooks = Arc::new(Hooks(Arc::clone(&reloader)));
     let api = Arc::new(Api {
         desk: Arc::clone(&app.in_force.desk),

@@ -14,6 +14,7 @@ mod cli;
 mod clients;
 mod conformance;
 mod corpus;
+mod deploy;
 mod differential;
 mod every_front;
 mod floods;
