@@ -129,6 +129,7 @@ pub(super) async fn serve(inside: &Inside<'_>, io: impl Read + Write + Unpin + S
             Some(stream) = arriving.recv() => running.push(stream),
             Some(()) = running.next(), if !running.is_empty() => {}
             served = connection.as_mut() => match served {
+                Ok(()) if ways.stop.now.is_cancelled() => break InnerEnd::Cut(Reason::Internal),
                 Ok(()) => break InnerEnd::Closed,
                 Err(error) => break broke(&error, inside).await,
             },

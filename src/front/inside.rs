@@ -152,6 +152,7 @@ async fn one_by_one(inside: &Inside<'_>, io: impl Read + Write + Unpin + Send + 
             let _ = watched.as_mut().now_or_never();
         }
         match served {
+            Ok(Ok(())) if ways.stop.now.is_cancelled() => InnerEnd::Cut(Reason::Internal),
             Ok(Ok(())) => InnerEnd::Closed,
             Ok(Err(error)) => {
                 ended_badly(&error, ways);
