@@ -1,26 +1,27 @@
 //! Wires a configuration into gate, neck, journal and listeners, and takes them down in order.
 
+mod before;
+mod bound;
 pub mod ending;
 pub mod export;
-mod files;
 pub mod freezing;
 pub mod inspection;
 mod kept;
+mod limits;
 mod page;
+mod prepared;
 pub mod reload;
+pub mod service;
 pub mod standing;
 mod watch;
 
 use std::collections::BTreeSet;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use parking_lot::{Mutex, RwLock};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,41 +31,29 @@ use crate::config::Config;
 use crate::config::state::StateError;
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
 use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Spending, Upstream, UpstreamSettings};
-use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
+use crate::front::{FrontSettings, Neck, Stop, Ways};
 use crate::journal::JournalError;
 use crate::policy::Policy;
-use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
 use crate::policy::fault::Fault;
 use crate::secrets::Secrets;
-use crate::telemetry::dial::Found;
 use crate::telemetry::metrics::AgentNames;
 use crate::telemetry::serve::Ready;
 use crate::telemetry::sinks::{Beside, Cursors};
 use crate::telemetry::{Metrics, Recording};
+pub use before::{NotFit, look_before};
+pub use bound::{Bound, Lent, NotBound};
 use export::Exports;
-pub use files::raise_open_files;
 use inspection::Inspection;
 pub use kept::{Kept, store};
+pub use limits::{Given, raise_open_files};
+pub use prepared::Prepared;
 
 /// How often the journal does what is due.
 const TURN: Duration = Duration::from_secs(1);
 
 /// After so many turns what of the journal need not be kept is removed; after a segment's end at the next.
 const TURNS_OF_RETENTION: u32 = 60;
-
-/// What listens: sockets bound before the policy is made, as the policy must know them.
-#[derive(Debug)]
-pub struct Bound {
-    /// The ways in.
-    pub doors: Vec<Door>,
-    /// The listener of metrics and health.
-    pub metrics: Option<TcpListener>,
-    /// The listener of page and API.
-    pub admin: Option<TcpListener>,
-    /// Where exeat's own back ends are.
-    pub back_ends: Found,
-}
 
 /// A running exeat.
 #[derive(Debug)]
@@ -113,16 +102,12 @@ pub struct Change {
 /// Why exeat does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A listener's address cannot be had.
-    #[error("{name}: {address} cannot be listened on: {error}; choose another address or stop what holds it")]
-    Listen {
-        /// The listener's name.
-        name: String,
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        error: io::Error,
-    },
+    /// A listener cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] NotBound),
+    /// This process cannot run where it was started.
+    #[error(transparent)]
+    Before(#[from] NotFit),
     /// TLS to origins cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
@@ -149,49 +134,18 @@ pub enum StartError {
     Resolver(#[from] NoResolver),
 }
 
-impl Bound {
-    /// Binds every listener of the configuration.
-    pub async fn all(config: &Config) -> Result<Self, StartError> {
-        let mut doors = Vec::new();
-        for listen in &config.listen {
-            for address in &listen.addresses {
-                let listener = bind(&format!("listen.{}", listen.name), *address).await?;
-                doors.push(Door { listener, name: Arc::clone(&listen.name), lent: false });
-            }
-        }
-        let metrics = match config.metrics {
-            Some(address) => Some(bind("metrics", address).await?),
-            None => None,
-        };
-        let admin = match config.admin.address {
-            Some(address) => Some(bind("admin", address).await?),
-            None => None,
-        };
-        Ok(Self { doors, metrics, admin, back_ends: export::find(config).await })
-    }
-
-    /// What is never dialled because it is exeat, or because the configuration says so.
-    pub fn guard(&self, config: &Config) -> Guard {
-        let doors = self.doors.iter().map(|door| &door.listener);
-        export::guard(config, doors.chain(&self.metrics).chain(&self.admin).filter_map(|listener| listener.local_addr().ok()))
-    }
-
-    fn everywhere(&self) -> Vec<u16> {
-        let listeners = self.doors.iter().map(|door| &door.listener).chain(&self.metrics).chain(&self.admin);
-        listeners.filter_map(|listener| listener.local_addr().ok()).filter(|at| at.ip().is_unspecified()).map(|at| at.port()).collect()
-    }
-}
-
-async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen { name: name.to_owned(), address, error })
-}
-
 impl App {
     /// Starts everything but the ways in; they open with [`App::open`].
-    pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), kept: Kept) -> Result<(Self, Arc<Ways>), StartError> {
+    pub fn start(
+        config: &Config,
+        bound: &Bound,
+        prepared: Prepared,
+        first: (Policy, Vec<Unread>),
+        kept: Kept,
+    ) -> Result<(Self, Arc<Ways>), StartError> {
         let Kept { journal, store, state } = kept;
+        let Prepared { exports: exporting, inspection, resolver } = prepared;
         let (policy, unread) = first;
-        let exporting = Exports::prepare(config, &bound.back_ends)?;
         let names = if config.telemetry.agent_label { AgentNames::Shown } else { AgentNames::Hidden };
         let recording = Arc::new(Recording::new(journal).naming(names));
         recording.metrics.watch_disk(crate::journal::folder(&config.state), Some(config.journal.max));
@@ -228,10 +182,9 @@ impl App {
         let gate = Gate::new(Arc::clone(&policy), company, settings);
         tasks.spawn(export::keep_finding(export::back_ends(config), bound.back_ends.clone(), stop.now.clone()));
         tasks.spawn(Arc::clone(&gate).keep_summing_up(stop.now.clone()));
-        let inspection = Inspection::start(config, SystemTime::now()).map_err(StartError::Roots)?;
         inspection.watch(&recording.metrics);
         tasks.spawn(Arc::clone(&inspection).keep_telling(stop.now.clone()));
-        let neck = neck(config, bound, &inspection, Arc::clone(&gate), &stop)?;
+        let neck = neck(config, bound, (&inspection, resolver), Arc::clone(&gate), &stop)?;
         let front = FrontSettings {
             head: config.limits.head,
             head_timeout: config.limits.head_timeout,
@@ -299,7 +252,13 @@ impl InForce {
     }
 }
 
-fn neck(config: &Config, bound: &Bound, inspection: &Inspection, gate: Arc<Gate>, stop: &Stop) -> Result<Neck, StartError> {
+fn neck(
+    config: &Config,
+    bound: &Bound,
+    (inspection, resolver): (&Inspection, Resolver),
+    gate: Arc<Gate>,
+    stop: &Stop,
+) -> Result<Neck, StartError> {
     let via: Arc<str> = format!("exeat-{}", &uuid::Uuid::now_v7().simple().to_string()[20..]).into();
     let settings = UpstreamSettings {
         connect_timeout: config.limits.connect_timeout,
@@ -314,7 +273,6 @@ fn neck(config: &Config, bound: &Bound, inspection: &Inspection, gate: Arc<Gate>
         stop: stop.tunnels.clone(),
         stop_now: stop.now.clone(),
     };
-    let resolver = Resolver::new(&config.dns.servers, config.dns.timeout)?;
     Ok(Neck { gate, upstream: Upstream::new(resolver, settings), via })
 }
 

@@ -56,7 +56,7 @@ const IMPURE: &[&str] = &[
 /// Which rooms may name a socket.
 const SOCKETS: &[(&str, &[&str])] = &[
     ("TcpStream", &["front/", "egress/", "admin/", "telemetry/", "app.rs", "cli/run"]),
-    ("TcpListener", &["front/", "admin/", "telemetry/", "app.rs", "cli/run"]),
+    ("TcpListener", &["front/", "admin/", "telemetry/", "app/bound", "cli/run"]),
     ("UnixStream", &["admin/", "cli/"]),
     ("UnixListener", &["admin/", "app.rs"]),
     ("TcpSocket", &["egress/", "front/"]),
