@@ -1,11 +1,9 @@
 //! Being told to stop: who watches hears of it first, what is open has its time, who waits is told, and the journal is closed last.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
+use super::until;
 use crate::support::dns::Reply;
 use crate::support::p0::{P0, a, assert_refused};
 use crate::support::proxy::{Proxy, decided, ended, of_kind};
@@ -15,18 +13,6 @@ use crate::support::tls::{Authority, Terms};
 use crate::support::visit::{Way, piece};
 use crate::support::web::body::Flow;
 use crate::support::web::{Web, run};
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Waits until something holds.
-#[track_caller]
-pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
 
 fn p0(notice: &str, time: &str) -> (P0, Proxy) {
     let mut p0 = P0::new();
