@@ -1,6 +1,7 @@
 //! What listens: sockets bound before the policy is made, as the policy must know them; and those that a service manager has bound and lends
 //! (`LISTEN_FDS`, sd_listen_fds(3)), which take the place of the addresses of their listener.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -107,7 +108,8 @@ impl Lent {
             return wrong("may be meant for [listen] or for a table of its own", format!("give [listen.{name}] another name"));
         }
         if !listener && !alone {
-            let known: Vec<&str> = config.listen.iter().map(|listen| &*listen.name).chain(["admin", "metrics"]).collect();
+            let known: BTreeSet<&str> = config.listen.iter().map(|listen| &*listen.name).chain(["admin", "metrics"]).collect();
+            let known: Vec<&str> = known.into_iter().collect();
             return wrong(
                 "has a name that nothing here goes by",
                 format!("write FileDescriptorName= and one of {} in the [Socket] section", known.join(", ")),

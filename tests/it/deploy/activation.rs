@@ -87,7 +87,7 @@ fn a_socket_without_a_place_stops_the_start_and_says_what_to_write() {
         (
             &[&one][..],
             "mian",
-            "\"mian\" has a name that nothing here goes by; fix: write FileDescriptorName= and one of admin, main, admin, metrics",
+            "\"mian\" has a name that nothing here goes by; fix: write FileDescriptorName= and one of admin, main, metrics",
         ),
         (&[&one], "", "\"\" has a name that nothing here goes by"),
         (&[&one], "admin", "\"admin\" may be meant for [listen] or for a table of its own; fix: give [listen.admin] another name"),
