@@ -149,10 +149,22 @@ fn requests_of_http2_inside_a_tunnel_are_answered_to_their_ends_and_then_it_ends
         until("the idle one is told to go away", || run(idle.get("/page")).is_err());
         assert!(proxy.is_alive());
         web.signal(&name["/gated/".len()..]);
-        assert!(run(piece(&mut body)).is_some() && run(piece(&mut body)).is_none());
+        let rest = run(async {
+            let mut rest = Vec::new();
+            while let Some(bytes) = piece(&mut body).await {
+                rest.extend(bytes);
+            }
+            rest
+        });
+        assert_eq!(String::from_utf8(rest).unwrap(), " rest");
         until("it ends by itself", || !proxy.is_alive());
         let records = proxy.settled();
-        assert!(of_kind(&records, "ended").iter().all(|end| end["outcome"] == "completed"), "{records:?}");
+        let ends = of_kind(&records, "ended");
+        // How an agent leaves a tunnel in which it was told to go away is its own affair.
+        assert!(
+            ends.iter().all(|end| end["outcome"] == "completed" || end["status"].is_null() && end["outcome"] == "abandoned"),
+            "{ends:?}"
+        );
         assert_eq!(proxy.status().unwrap().code(), Some(0));
     }
 }
