@@ -17,7 +17,7 @@ use crate::text::trouble;
 const ASKEW: Duration = Duration::from_secs(5 * 60);
 
 /// Written once, and taken away: less than a start of journal and store needs.
-const PROBE: [u8; 64 * 1024] = [b'.'; 64 * 1024];
+static PROBE: [u8; 64 * 1024] = [b'.'; 64 * 1024];
 const PROBED: &str = ".writable";
 
 /// Why this process cannot run here now.
