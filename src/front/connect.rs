@@ -9,7 +9,6 @@ use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Parts};
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
 
 use super::http1::{Line, Reply};
 use super::inside::{self, Around};
@@ -47,7 +46,7 @@ pub(super) async fn open(
 }
 
 /// Carries the tunnel in the task of its connection.
-pub(super) async fn carry(handoff: Handoff, peer: SocketAddr, seat: &Seat, stop: CancellationToken) {
+pub(super) async fn carry(handoff: Handoff, peer: SocketAddr, seat: &Seat) {
     let Handoff { tunnel, upgrade } = handoff;
     let agent = agent_side(upgrade).await;
     let carried = match (tunnel, agent) {
@@ -58,8 +57,8 @@ pub(super) async fn carry(handoff: Handoff, peer: SocketAddr, seat: &Seat, stop:
     };
     match carried {
         Carried::Over(receipt) => tracing::debug!(attempt = %receipt.id, "a tunnel is over"),
-        Carried::Http(interception, agent) => inside::plain(*interception, agent, Around { peer, seat, stop }).await,
-        Carried::Tls(interception, agent, config) => inside::tls(*interception, (agent, config), Around { peer, seat, stop }).await,
+        Carried::Http(interception, agent) => inside::plain(*interception, agent, Around { peer, seat }).await,
+        Carried::Tls(interception, agent, config) => inside::tls(*interception, (agent, config), Around { peer, seat }).await,
     }
 }
 

@@ -1,7 +1,6 @@
 //! Accepting: bounded in all and by source before anything is read, and never ended by an error of one connection.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,16 +8,15 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::accept::Accepting;
 use super::http1;
+use super::stop::Stop;
 use crate::egress::record::Recorder;
 use crate::egress::{Gate, Upstream, neighbourhood};
 
-/// How long accepting pauses when the machine is out of descriptors or memory.
-const BREATH: Duration = Duration::from_millis(50);
-const FULL: &[u8] =
+pub(super) const FULL: &[u8] =
     b"HTTP/1.1 503 exeat has no room for another connection; retry later\r\nProxy-Status: exeat; error=connection_limit_reached\r\n\
     Retry-After: 5\r\nCache-Control: no-store\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
@@ -47,16 +45,7 @@ pub struct Ways {
     pub(super) via: Arc<str>,
     recorder: Arc<dyn Recorder>,
     open: Mutex<OpenConnections>,
-    stop: Stop,
-}
-
-/// How the ways in are told to end.
-#[derive(Clone, Debug, Default)]
-pub struct Stop {
-    /// Accept nothing more; what is open may end in order.
-    pub drain: CancellationToken,
-    /// End what is still open.
-    pub now: CancellationToken,
+    pub(super) stop: Stop,
 }
 
 /// What every way in leads to.
@@ -77,6 +66,8 @@ pub struct Door {
     pub listener: TcpListener,
     /// `listen.NAME`.
     pub name: Arc<str>,
+    /// Somebody else keeps the socket open: who waits there when this process closes it is the next one's.
+    pub lent: bool,
 }
 
 impl Ways {
@@ -88,15 +79,20 @@ impl Ways {
 
     /// Accepts at one door until told to stop. Connections run in `tasks`, and outlive the door until they are done.
     pub async fn serve(self: Arc<Self>, door: Door, tasks: TaskTracker) {
+        let Door { listener, name, lent } = door;
+        let mut accepting = Accepting::new(listener);
         loop {
             let accepted = tokio::select! {
-                accepted = door.listener.accept() => accepted,
-                () = self.stop.drain.cancelled() => return,
+                accepted = accepting.next() => accepted,
+                () = self.stop.closed.cancelled() => break,
             };
-            match accepted {
-                Ok((stream, peer)) => self.clone().admit(stream, peer, &door.name, &tasks),
-                Err(error) => pause(&error).await,
+            if let Some((stream, peer)) = accepted {
+                self.clone().admit(stream, peer, &name, &tasks);
             }
+        }
+        // Who has come by now is told nothing by a socket that closes.
+        while let Some((stream, peer)) = if lent { None } else { accepting.waiting() } {
+            self.clone().admit(stream, peer, &name, &tasks);
         }
     }
 
@@ -115,11 +111,11 @@ impl Ways {
         }
         let door = Arc::clone(door);
         tasks.spawn(async move {
-            let Stop { drain, now } = self.stop.clone();
+            let now = self.stop.now.clone();
             tokio::select! {
                 // First, so that what is cut is recorded as cut.
                 biased;
-                () = http1::connection(stream, peer, &seat, door, drain) => {}
+                () = http1::connection(stream, peer, &seat, door) => {}
                 () = now.cancelled() => {}
             }
         });
@@ -195,10 +191,4 @@ impl OpenConnections {
             }
         }
     }
-}
-
-/// An error of accepting is one connection's, or the machine's for a while; the door stays open.
-async fn pause(error: &io::Error) {
-    tracing::warn!(%error, "a connection could not be accepted");
-    tokio::time::sleep(BREATH).await;
 }

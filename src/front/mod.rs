@@ -1,5 +1,6 @@
 //! Ways in. Each finds the destination and the evidence, then delegates; yes and no are said in its protocol.
 
+mod accept;
 mod connect;
 mod credentials;
 mod forward;
@@ -9,10 +10,12 @@ mod http2;
 mod inside;
 mod listener;
 mod refusal;
+mod stop;
 mod websocket;
 mod wire;
 pub mod words;
 
 pub use head::claim;
 pub use http1::builder;
-pub use listener::{Door, FrontSettings, Neck, Stop, Ways};
+pub use listener::{Door, FrontSettings, Neck, Ways};
+pub use stop::Stop;
