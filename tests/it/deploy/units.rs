@@ -1,13 +1,18 @@
 //! Units of systemd and the agent of launchd: read by systemd's own tools and by Python's reader of property lists. Neither runs them here.
 
 use std::fs;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::shipped::{is_here, path, python, read_by, runs, said, text, words};
+use crate::support::site::{Site, credentials};
+use crate::support::talk::Talk;
 
 fn is_systemd_here() -> bool {
     is_here("systemd-analyze", runs(&["systemd-analyze", "--version"]))
@@ -121,6 +126,46 @@ fn units_say_what_exeat_does() {
     assert_eq!((values(&agent, "IPAddressDeny"), values(&agent, "TemporaryFileSystem")), (vec!["any"], vec!["/run:ro"]));
     assert!(text("deploy/systemd/exeat.sysusers").contains("\nu exeat - "), "the user is made");
     assert!(text("deploy/systemd/exeat.tmpfile").contains("\nd /var/lib/exeat        0700 exeat exeat -\n"), "its state is there");
+}
+
+#[test]
+fn the_sockets_of_the_unit_are_handed_over_by_systemds_own_tool() {
+    if !is_here("systemd-socket-activate", runs(&["systemd-socket-activate", "--version"])) {
+        return;
+    }
+    let socket = text("deploy/systemd/exeat-main.socket");
+    let site = Site::new();
+    site.agent("c", "", "");
+    // Ports that are free on both, in place of the unit's.
+    let ports: Vec<u16> = ["127.0.0.1:0", "127.0.0.2:0"].map(|any| TcpListener::bind(any).unwrap().local_addr().unwrap().port()).to_vec();
+    let addresses = [SocketAddr::from(([127, 0, 0, 1], ports[0])), SocketAddr::from(([127, 0, 0, 2], ports[1]))];
+    let mut command = Command::new("systemd-socket-activate");
+    command.args(addresses.map(|address| format!("--listen={address}")));
+    // systemd gives each socket of a unit the unit's name for them.
+    let [name] = values(&socket, "FileDescriptorName")[..] else { panic!("{socket}") };
+    command.arg(format!("--fdname={name}:{name}")).arg(env!("CARGO_BIN_EXE_exeat")).arg("--config").arg(site.config()).arg("serve");
+    let mut running = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    for address in addresses {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut talk = loop {
+            if let Some(talk) = Talk::try_to(address) {
+                break talk;
+            }
+            assert!(Instant::now() < deadline && running.0.try_wait().unwrap().is_none(), "nobody listens at {address}");
+            thread::sleep(Duration::from_millis(10));
+        };
+        let answer = talk.connect("elsewhere.test:443", &credentials("c"));
+        assert_eq!((answer.status, answer.reason()), (403, "unlisted".to_owned()));
+    }
+}
+
+/// Ended when the test is.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = (self.0.kill(), self.0.wait());
+    }
 }
 
 #[test]
