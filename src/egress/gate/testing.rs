@@ -61,7 +61,14 @@ impl Admission {
             tls: None,
             over: crate::egress::over::Over::default(),
         };
-        let who = Who { evidence: who.evidence.clone(), ends: who.ends, towards: who.towards, neither: false, tunnel: Some(tunnel), searched: None };
+        let who = Who {
+            evidence: who.evidence.clone(),
+            ends: who.ends,
+            towards: who.towards,
+            neither: false,
+            tunnel: Some(tunnel),
+            searched: None,
+        };
         let (wanted, on_this_machine) = (Ok(attempt.destination.clone()), false);
         Claim {
             front: Front::Connect,

@@ -68,11 +68,27 @@ fn an_agents_only_network_leads_to_exeat_and_nothing_gives_it_another_way() {
     assert_eq!(agent["dns"], json!(["127.0.0.1"]));
     assert_eq!(services["exeat"]["sysctls"], json!({ "net.ipv4.ip_forward": "0" }));
     let allowed = [
-        "image", "entrypoint", "command", "user", "read_only", "cap_drop", "security_opt", "pids_limit", "mem_limit", "tmpfs", "working_dir",
-        "environment", "volumes", "secrets", "dns", "networks", "depends_on",
+        "image",
+        "entrypoint",
+        "command",
+        "user",
+        "read_only",
+        "cap_drop",
+        "security_opt",
+        "pids_limit",
+        "mem_limit",
+        "tmpfs",
+        "working_dir",
+        "environment",
+        "volumes",
+        "secrets",
+        "dns",
+        "networks",
+        "depends_on",
     ];
     assert_eq!(names(agent), BTreeSet::from(allowed), "a port, a device or a capability would be a way out");
-    let mounts: Vec<&str> = agent["volumes"].as_array().unwrap().iter().filter_map(|mount| mount.as_str()?.rsplit_once(":/")).map(|(_, to)| to).collect();
+    let mounts: Vec<&str> =
+        agent["volumes"].as_array().unwrap().iter().filter_map(|mount| mount.as_str()?.rsplit_once(":/")).map(|(_, to)| to).collect();
     assert_eq!(mounts, ["work", "run/through-exeat.sh:ro"], "a socket of an engine would be a way out");
     assert_eq!(agent["depends_on"], json!({ "exeat": { "condition": "service_healthy" } }));
     assert_eq!(agent["secrets"], json!(["proxy"]));
@@ -110,10 +126,8 @@ fn addresses_in_the_files_are_those_of_the_networks() {
     base["scrape_configs"][0]["static_configs"][0]["targets"][0].take();
     assert_eq!(ours, base, "all but the target is what is tested with a real Prometheus");
 
-    let (base, merged) = (
-        read_by(&python, YAML, "deploy/observability/otel-collector.yaml"),
-        read_by(&python, YAML, "deploy/compose/otel-collector.yaml"),
-    );
+    let (base, merged) =
+        (read_by(&python, YAML, "deploy/observability/otel-collector.yaml"), read_by(&python, YAML, "deploy/compose/otel-collector.yaml"));
     let protocols = &merged["receivers"]["otlp"]["protocols"];
     assert_eq!(names(protocols), names(&base["receivers"]["otlp"]["protocols"]));
     for (protocol, port) in [("grpc", 4317), ("http", 4318)] {
@@ -186,13 +200,19 @@ fn an_agents_command_gets_the_proxy_from_the_secret() {
     let (secret, url) = (folder.path().join("proxy"), "http://coder:exeat_x@172.29.3.2:3128");
     fs::write(&secret, format!("{url}\n")).unwrap();
     let mut command = Command::new("/bin/sh");
-    command.arg(path("deploy/compose/through-exeat.sh")).args(["env"]).env_clear().env("PROXY_FILE", &secret).env("PATH", std::env::var("PATH").unwrap());
+    command
+        .arg(path("deploy/compose/through-exeat.sh"))
+        .args(["env"])
+        .env_clear()
+        .env("PROXY_FILE", &secret)
+        .env("PATH", std::env::var("PATH").unwrap());
     let environment = said(&mut command);
     let of = |name: &str| environment.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default().to_owned();
     for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         assert_eq!(of(name), url, "{name}");
     }
     assert_eq!((of("no_proxy"), of("NO_PROXY")), ("localhost,127.0.0.1,::1".into(), "localhost,127.0.0.1,::1".into()));
-    let without = Command::new("/bin/sh").arg(path("deploy/compose/through-exeat.sh")).arg("true").env("PROXY_FILE", "/nowhere").output().unwrap();
+    let without =
+        Command::new("/bin/sh").arg(path("deploy/compose/through-exeat.sh")).arg("true").env("PROXY_FILE", "/nowhere").output().unwrap();
     assert!(!without.status.success(), "an agent starts without its proxy");
 }

@@ -164,10 +164,13 @@ fn the_builder_is_sent_everything_that_is_compiled_and_no_toolchain_file() {
     let folder = format!("{}/", env!("CARGO_MANIFEST_DIR"));
     let compiled: Vec<&str> = made_of.split_whitespace().filter_map(|word| word.strip_prefix(&folder)).collect();
     assert!(compiled.contains(&"src/main.rs"), "{made_of}");
-    let scripts = ["Cargo.toml", "Cargo.lock", "LICENSE-MIT", "LICENSE-APACHE", "deploy/image.sh", "deploy/image/exeat.toml", "askama.toml"];
+    let scripts =
+        ["Cargo.toml", "Cargo.lock", "LICENSE-MIT", "LICENSE-APACHE", "deploy/image.sh", "deploy/image/exeat.toml", "askama.toml"];
     let manifest: toml::Table = toml::from_str(&text("Cargo.toml")).unwrap();
     let benches = manifest["bench"].as_array().unwrap().iter().map(|bench| {
-        bench.get("path").map_or_else(|| format!("benches/{}.rs", bench["name"].as_str().unwrap()), |path| path.as_str().unwrap().to_owned())
+        bench
+            .get("path")
+            .map_or_else(|| format!("benches/{}.rs", bench["name"].as_str().unwrap()), |path| path.as_str().unwrap().to_owned())
     });
     let benches: Vec<String> = benches.collect();
     let target = |name: &&&str| !name.starts_with("target/");

@@ -74,7 +74,8 @@ fn every_command_has_a_page_in_the_manual() {
     assert!(!pages.iter().any(|page| page.contains("help")), "{pages:?}");
     if runs(&["man", "--version"]) {
         for page in &pages {
-            let output = Command::new("man").args(["--warnings", "-l"]).arg(folder.path().join(page)).env("MANROFFSEQ", "").output().unwrap();
+            let output =
+                Command::new("man").args(["--warnings", "-l"]).arg(folder.path().join(page)).env("MANROFFSEQ", "").output().unwrap();
             assert!(output.status.success() && output.stderr.is_empty(), "{page}: {}", words(&output));
         }
     }
@@ -159,12 +160,18 @@ fn the_package_holds_what_it_says_and_installs_a_user_a_service_and_their_folder
     assert_eq!(fs::read_to_string(control.join("conffiles")).unwrap(), "/etc/exeat/exeat.toml\n/etc/exeat/floor.toml\n");
     let after = fs::read_to_string(control.join("postinst")).unwrap();
     let places: Vec<Option<usize>> =
-        ["systemd-sysusers", "systemd-tmpfiles --create exeat.conf", "deb-systemd-helper enable exeat.service"].map(|step| after.find(step)).to_vec();
+        ["systemd-sysusers", "systemd-tmpfiles --create exeat.conf", "deb-systemd-helper enable exeat.service"]
+            .map(|step| after.find(step))
+            .to_vec();
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "user, folders, service, in this order: {after}");
     assert!(!after.contains("exeat-main.socket"), "the socket is the administrator's choice: {after}");
 
     if runs(&["lintian", "--version"]) {
-        let lintian = Command::new("lintian").args(["--allow-root", "--tag-display-limit", "0", "--suppress-tags", SUPPRESSED]).arg(package).output().unwrap();
+        let lintian = Command::new("lintian")
+            .args(["--allow-root", "--tag-display-limit", "0", "--suppress-tags", SUPPRESSED])
+            .arg(package)
+            .output()
+            .unwrap();
         assert!(lintian.status.success() && lintian.stdout.is_empty(), "{}", words(&lintian));
     }
 }
@@ -181,7 +188,11 @@ fn holds_what_it_says(files: &Path) {
     for page in ["man1/exeat.1.gz", "man1/exeat-serve.1.gz", "doc/exeat/configuration.md", "doc/exeat/allowlists.md"] {
         assert!(pages.iter().any(|line| line.starts_with("-rw-r--r--") && line.ends_with(page)), "{page} in {pages:?}");
     }
-    for (shell, script) in [("bash", "bash-completion/completions/exeat"), ("zsh", "zsh/vendor-completions/_exeat"), ("fish", "fish/vendor_completions.d/exeat.fish")] {
+    for (shell, script) in [
+        ("bash", "bash-completion/completions/exeat"),
+        ("zsh", "zsh/vendor-completions/_exeat"),
+        ("fish", "fish/vendor_completions.d/exeat.fish"),
+    ] {
         let text = fs::read_to_string(files.join("usr/share").join(script)).unwrap();
         assert_eq!(text, said(exeat(None).args(["completions", shell])), "{shell}");
         if runs(&[shell, "--version"]) {

@@ -31,7 +31,8 @@ fn verified(folder: &Path, scope: &str, units: &[&str]) -> String {
     let output = command.env("XDG_RUNTIME_DIR", folder).env("SYSTEMD_LOG_LEVEL", "warning").output().unwrap();
     // Units of this machine that it cannot read are its own.
     let said = words(&output);
-    let ours: Vec<&str> = said.lines().filter(|line| line.contains(folder.to_str().unwrap()) || units.iter().any(|unit| line.contains(unit))).collect();
+    let ours: Vec<&str> =
+        said.lines().filter(|line| line.contains(folder.to_str().unwrap()) || units.iter().any(|unit| line.contains(unit))).collect();
     assert!(output.status.success() || !ours.is_empty(), "{said}");
     ours.join("\n")
 }
@@ -58,7 +59,8 @@ fn drop_ins_for_agents_and_for_credentials_are_read() {
     if !is_systemd_here() {
         return;
     }
-    for (drop_in, unit, key) in [("agent.conf", "coder.service", "IPAddressDeny"), ("credentials.conf", "exeat.service", "LoadCredential")] {
+    for (drop_in, unit, key) in [("agent.conf", "coder.service", "IPAddressDeny"), ("credentials.conf", "exeat.service", "LoadCredential")]
+    {
         let folder = units(&[("exeat.service", "exeat.service"), (drop_in, &format!("{unit}.d/{drop_in}"))]);
         fs::write(folder.path().join("coder.service"), "[Service]\nExecStart=/bin/true\n").unwrap();
         assert_eq!(verified(folder.path(), "--system", &[unit]), "", "{drop_in}");
@@ -95,7 +97,8 @@ fn units_say_what_exeat_does() {
     let configured: toml::Table = toml::from_str(&text("deploy/debian/exeat.toml")).unwrap();
     let listened: Vec<&str> = configured["listen"]["main"]["address"].as_array().unwrap().iter().filter_map(toml::Value::as_str).collect();
     for folder in ["", "user/"] {
-        let (service, socket) = (text(&format!("deploy/systemd/{folder}exeat.service")), text(&format!("deploy/systemd/{folder}exeat-main.socket")));
+        let (service, socket) =
+            (text(&format!("deploy/systemd/{folder}exeat.service")), text(&format!("deploy/systemd/{folder}exeat-main.socket")));
         assert_eq!(values(&service, "Type"), ["notify"]);
         assert_eq!(values(&service, "ExecReload"), ["/bin/kill -HUP $MAINPID"]);
         assert_eq!(values(&service, "TimeoutStopSec"), ["45s"]);
@@ -112,7 +115,9 @@ fn units_say_what_exeat_does() {
     // The one address that an agent's unit lets it reach is listened to, and nothing else of exeat's is there.
     let agent = text("deploy/systemd/agent.conf");
     let [reached] = values(&agent, "IPAddressAllow")[..] else { panic!("{agent}") };
-    assert!(listened.contains(&format!("{reached}:3128").as_str()) && !configured["metrics"]["address"].as_str().unwrap().starts_with(reached));
+    assert!(
+        listened.contains(&format!("{reached}:3128").as_str()) && !configured["metrics"]["address"].as_str().unwrap().starts_with(reached)
+    );
     assert_eq!((values(&agent, "IPAddressDeny"), values(&agent, "TemporaryFileSystem")), (vec!["any"], vec!["/run:ro"]));
     assert!(text("deploy/systemd/exeat.sysusers").contains("\nu exeat - "), "the user is made");
     assert!(text("deploy/systemd/exeat.tmpfile").contains("\nd /var/lib/exeat        0700 exeat exeat -\n"), "its state is there");
@@ -120,7 +125,10 @@ fn units_say_what_exeat_does() {
 
 #[test]
 fn users_and_folders_are_made_as_written() {
-    if !is_here("systemd-sysusers and systemd-tmpfiles", runs(&["systemd-sysusers", "--version"]) && runs(&["systemd-tmpfiles", "--version"])) {
+    if !is_here(
+        "systemd-sysusers and systemd-tmpfiles",
+        runs(&["systemd-sysusers", "--version"]) && runs(&["systemd-tmpfiles", "--version"]),
+    ) {
         return;
     }
     if !is_here("root", super::shipped::are_we_root()) {
