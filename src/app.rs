@@ -35,7 +35,6 @@ use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
 use crate::policy::fault::Fault;
-use crate::secrets::Secrets;
 use crate::telemetry::dial::Found;
 use crate::telemetry::metrics::AgentNames;
 use crate::telemetry::serve::{Readiness, Ready};
@@ -338,7 +337,7 @@ fn neck(config: &Config, bound: &Bound, inspection: &Inspection, gate: Arc<Gate>
         via: HeaderValue::try_from(format!("1.1 {via}")).expect("a name of hexadecimal digits is a field value"),
         authority: inspection.authority(),
         origin_tls: Arc::new(inspection.origin_tls()?),
-        secrets: Secrets::new(config.allowlists.clone()),
+        secrets: inspection.secrets(),
         stop: stop.drain.clone(),
         stop_now: stop.now.clone(),
     };

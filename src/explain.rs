@@ -109,15 +109,16 @@ pub enum Unexplained {
     NotTried(#[from] NotTried),
 }
 
-/// Decides as `serve` would, with no approval in force.
-pub fn explain(policy: &Policy, agent: &AgentId, target: &str, now: SystemTime) -> Result<Explanation, Unexplained> {
+/// Decides as `serve` would, with no approval in force. `inspects` says that there is a CA, so that requests inside TLS can be seen.
+pub fn explain(policy: &Policy, agent: &AgentId, target: &str, now: SystemTime, inspects: bool) -> Result<Explanation, Unexplained> {
     let Some(rules) = policy.rules(agent) else {
         let names = policy.agents().map(AgentId::as_str).collect::<Vec<_>>().join(", ");
         let none = "none of any other agent loads; write one with agent = \"…\", or see `exeat check`";
         let known = if names.is_empty() { none.to_owned() } else { format!("there are: {names}") };
         return Err(Unexplained::NoSuchAgent { agent: agent.clone(), known });
     };
-    let Judged { attempt, decision, through } = Tried::parse(target)?.judge(policy, agent, now);
+    let judged = Tried::parse(target)?.judge(policy, agent, now);
+    let Judged { attempt, decision, through } = if inspects { judged } else { judged.without_authority() };
     let speaking = Speaking::of(&decision);
     let Others { listed, left_out } = Others::of(rules.zip(0..), policy, &attempt, (&speaking, now));
     let Remedy { to_allow, in_the_way } = Remedy::of(policy, &attempt, &decision, now);

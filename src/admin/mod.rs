@@ -53,6 +53,9 @@ pub trait AdminHooks: Send + Sync + std::fmt::Debug {
     /// What of the files is in force: an object of `files`, `warnings` and `faults`.
     fn policy(&self) -> Value;
 
+    /// Whether there is a certificate authority to look inside TLS with.
+    fn inspects(&self) -> bool;
+
     /// The agents, a JSON array of objects: `agent`, and `frozen`, a list of `by since? note? everyone`.
     fn agents(&self) -> Value;
 

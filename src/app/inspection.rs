@@ -14,7 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::inspect::{self, Inspect};
 use crate::config::{Config, trust};
+use crate::policy::Policy;
+use crate::policy::allowlist::Allowlist;
 use crate::policy::fault::Fault;
+use crate::policy::rule::RuleRef;
+use crate::secrets::Secrets;
 use crate::telemetry::Metrics;
 use crate::telemetry::serve::Readiness;
 use crate::tls::authority::{Authority, LeafTally};
@@ -34,6 +38,7 @@ pub struct Inspection {
     files: Option<Inspect>,
     extra: Vec<CertificateDer<'static>>,
     trust: PathBuf,
+    secrets: Arc<Secrets>,
     held: Mutex<Held>,
     /// Counts of authorities that are in force no more.
     past: Arc<Mutex<LeafTally>>,
@@ -49,13 +54,14 @@ struct Held {
 type Stamp = [Option<(u64, u64, i64, i64)>; 2];
 
 impl Inspection {
-    /// Reads the authority for the first time. One that is broken leaves no authority, so that nothing is inspected; extra roots that are
+    /// Reads the authority for the first time. One that is broken leaves no authority, so that nothing is inspected, and its faults are the caller's to tell; extra roots that are
     /// broken are the error.
     pub fn start(config: &Config, now: SystemTime) -> Result<Arc<Self>, Fault> {
         let extra = config.upstream_ca.as_deref().map(inspect::roots).transpose()?.unwrap_or_default();
         let (authority, held, past) = (Arc::default(), Mutex::default(), Arc::default());
-        let inspection = Self { authority, files: config.inspect.clone(), extra, trust: trust::folder(&config.state), held, past };
-        inspection.read_again(now);
+        let (files, trust, secrets) = (config.inspect.clone(), trust::folder(&config.state), Secrets::new(config.allowlists.clone()));
+        let inspection = Self { authority, files, extra, trust, secrets, held, past };
+        inspection.take(now);
         Ok(Arc::new(inspection))
     }
 
@@ -72,12 +78,37 @@ impl Inspection {
         Arc::clone(&self.authority)
     }
 
+    /// Where credentials are had from, and what of them could not be had.
+    pub fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.secrets)
+    }
+
+    /// Forgets which secrets could not be had that are named no longer.
+    pub fn policy_changed(&self, policy: &Policy) {
+        let files: Vec<_> = policy.agents().filter_map(|agent| policy.allowlist(agent)).collect();
+        let named = |file: &Allowlist, place: &RuleRef| {
+            file.injects.iter().any(|inject| inject.place == *place) || file.leaks.iter().any(|leaks| leaks.place == *place)
+        };
+        self.secrets.forget_but(|place| files.iter().any(|file| named(file, place)));
+    }
+
     /// Reads the files again if they changed. What cannot be used is told, and changes nothing.
     pub fn read_again(&self, now: SystemTime) {
-        let Some(files) = &self.files else { return };
+        if !self.take(now) {
+            return;
+        }
+        let kept = if self.authority.load().is_some() { "the last good one stays" } else { "nothing is inspected" };
+        for fault in self.faults() {
+            tracing::warn!(%fault, kept, "the certificate authority is not in force");
+        }
+    }
+
+    /// As `read_again`, and tells nobody. `false`: nothing changed.
+    fn take(&self, now: SystemTime) -> bool {
+        let Some(files) = &self.files else { return false };
         let stamp = stamp(files);
         if self.held.lock().stamp.as_ref() == Some(&stamp) {
-            return;
+            return false;
         }
         let read = inspect::authority(files, now);
         let faults = match read {
@@ -90,15 +121,10 @@ impl Inspection {
                 }
                 Vec::new()
             }
-            Err(faults) => {
-                let kept = if self.authority.load().is_some() { "the last good one stays" } else { "nothing is inspected" };
-                for fault in &faults {
-                    tracing::warn!(%fault, kept, "the certificate authority is not in force");
-                }
-                faults
-            }
+            Err(faults) => faults,
         };
         *self.held.lock() = Held { stamp: Some(stamp), faults };
+        true
     }
 
     /// Writes what clients are pointed at.
@@ -122,7 +148,7 @@ impl Inspection {
 
     /// Not ready is an exeat that is to inspect and cannot; one whose authority ends soon, or that keeps one, serves and says so.
     pub fn readiness(&self, now: SystemTime) -> Readiness {
-        let mut readiness = Readiness::default();
+        let mut readiness = Readiness { notes: self.secrets.missing(), ..Readiness::default() };
         let faults = self.faults().into_iter().map(|fault| fault.to_string());
         match self.authority.load_full() {
             None => readiness.problems.extend(faults),
@@ -148,8 +174,10 @@ impl Inspection {
         }
     }
 
-    /// Shows when the authority ends.
+    /// Shows when the authority ends, and how many secrets cannot be had.
     pub fn watch(&self, metrics: &Metrics) {
+        let secrets = self.secrets();
+        metrics.watch_secrets(move || secrets.missing_count());
         if self.files.is_none() {
             return;
         }

@@ -146,6 +146,11 @@ impl Reloader {
         readiness
     }
 
+    /// Whether there is a certificate authority to look inside TLS with.
+    pub fn inspects(&self) -> bool {
+        self.in_force.inspection.authority().load().is_some()
+    }
+
     /// Stops somebody at once, and for as long as nobody thaws him. `false`: that was so before.
     pub fn freeze(&self, freeze: Freeze) -> Result<bool, NotFrozen> {
         let mut held = self.held.lock();
@@ -210,6 +215,7 @@ impl Reloader {
         let policy = held.policy();
         let hash = Arc::clone(policy.hash());
         self.in_force.replace(policy, Change { who, unread: next.told(), even_if_same: result != Reloaded::Unchanged });
+        self.in_force.inspection.policy_changed(&self.in_force.policy.load());
         self.in_force.recording.metrics.policy_reloaded(result.as_str(), &next.broken_agents());
         Told { result, hash, faults: next.faults() }
     }

@@ -300,7 +300,7 @@ fn replayed(args: &replay::ReplayArgs, config: &Config, out: &mut impl Write) ->
 fn explained(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let loaded = loaded::to_look_at(config);
     loaded.report_faults(&mut io::stderr())?;
-    let explanation = explain::explain(&loaded.policy, &args.agent, &args.target.join(" "), SystemTime::now());
+    let explanation = explain::explain(&loaded.policy, &args.agent, &args.target.join(" "), SystemTime::now(), config.inspects());
     let built_in = config.allowlists.is_none();
     let explanation = explanation.map_err(|error| match error {
         Unexplained::NoSuchAgent { agent, .. } if built_in => {

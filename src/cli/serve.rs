@@ -177,6 +177,10 @@ impl AdminHooks for Hooks {
         serde_json::json!({ "files": files, "warnings": warnings, "faults": faults })
     }
 
+    fn inspects(&self) -> bool {
+        self.0.inspects()
+    }
+
     fn agents(&self) -> Value {
         self.0.agents().into_iter().map(|(agent, frozen)| serde_json::json!({ "agent": agent, "frozen": frozen })).collect()
     }

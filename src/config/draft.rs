@@ -145,7 +145,8 @@ impl Draft {
         let (telemetry, lacking) = self.telemetry.finish();
         faults.extend(lacking.into_iter().map(|[found, wanted, fix]| Fault::whole("telemetry", found, wanted, fix)));
         let (inspect, lacking) = self.inspect.finish();
-        faults.extend(lacking.into_iter().map(|[found, wanted, fix]| Fault::whole("inspect", found, wanted, fix)));
+        let file = path.as_deref().map_or_else(|| "exeat.toml".to_owned(), |path| path.display().to_string());
+        faults.extend(lacking.into_iter().map(|[found, wanted, fix]| Fault::whole(&file, found, wanted, fix)));
         let state = state.filter(|_| faults.is_empty()).ok_or(faults)?;
         let listen = self.listen.into_iter().map(|listen| {
             let DraftListen { name, place: _, addressed: _, addresses, agent, known_as, transparent } = listen;

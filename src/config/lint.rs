@@ -50,7 +50,10 @@ fn page_in_clear(config: &Config) -> Option<String> {
 /// Secrets of an agent that are not there now: requests that need one are refused.
 fn lacking(config: &Config, allowlist: &Allowlist) -> Vec<Warning> {
     let folder = config.allowlists.clone().unwrap_or_default();
-    let missing = |file: &str| (!folder.join(file).is_file()).then(|| format!("the file {} is not there", plain(file, SHOWN_MAX)));
+    let missing = |file: &str| {
+        let path = folder.join(file);
+        (!path.is_file()).then(|| format!("the file {} is not there", plain(&path.display().to_string(), SHOWN_MAX)))
+    };
     let why = |source: &SecretSource| match source {
         SecretSource::Env(name) => std::env::var_os(&**name).is_none().then(|| format!("the variable {name} is not set here")),
         SecretSource::File(file) => missing(file),

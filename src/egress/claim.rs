@@ -12,7 +12,7 @@ use super::refusal::Cause;
 use super::seats::Seat;
 use super::trace::TraceParent;
 use crate::policy::attempt::{AgentId, Attempt, AttemptId, Evidence, Instance, Offered, Scheme, Sight};
-use crate::policy::decide::Decision;
+use crate::policy::decide::{Block, Decision};
 use crate::policy::destination::Destination;
 use crate::policy::leaks::Leaks;
 use crate::policy::malformed::Malformed;
@@ -104,14 +104,15 @@ impl Who {
         Cause::Unidentified { offered: self.evidence.offered != Offered::Nothing }
     }
 
-    /// Why a decision cannot be for what was already seen: what is neither TLS nor HTTP passes by an opaque rule alone, and nobody is asked in vain.
-    pub(super) fn in_vain(&self, decision: &Decision) -> Option<Reason> {
-        match decision {
-            Decision::Block(_) => None,
-            Decision::Hold(terms) => (self.neither && terms.rule.is_none()).then_some(Reason::Unlisted),
-            Decision::Allow(grant) => (self.neither && !grant.opaque()).then_some(Reason::NotTls),
-            Decision::Look(_) => self.neither.then_some(Reason::NotTls),
-        }
+    /// The decision for what was already seen: what is neither TLS nor HTTP passes by an opaque rule alone, and nobody is asked in vain.
+    pub(super) fn heard(&self, decision: Decision) -> Decision {
+        let reason = match &decision {
+            Decision::Hold(terms) if self.neither && terms.rule.is_none() => Reason::Unlisted,
+            Decision::Allow(grant) if self.neither && !grant.opaque() => Reason::NotTls,
+            Decision::Look(_) if self.neither => Reason::NotTls,
+            Decision::Hold(_) | Decision::Allow(_) | Decision::Look(_) | Decision::Block(_) => return decision,
+        };
+        Decision::Block(Block { reason, rule: None, because: None, echo: None })
     }
 
     /// Whether a request in sight was searched for all that it is to be searched for by the guard in force.

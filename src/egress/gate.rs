@@ -200,8 +200,9 @@ impl Gate {
             on_end: Arc::clone(self) as Arc<dyn OnEnd>,
         };
         let mut open = Open::new(draft, claim.wanted.as_ref().ok().cloned(), claim.neighbourhood(), backing);
-        if let Some(seen) = claim.who.tunnel.as_ref().map_or(&claim.tls, |tunnel| &tunnel.tls).clone() {
-            open.saw_tls(seen);
+        match &claim.who.tunnel {
+            Some(tunnel) => open.within(tunnel),
+            None => claim.tls.clone().into_iter().for_each(|seen| open.saw_tls(seen)),
         }
         open
     }
@@ -218,12 +219,9 @@ impl Gate {
                 return Err(open.refuse(reason, cause));
             }
             let began = Instant::now();
-            let decision = policy.decide(&attempt, &self.approvals.read(), now);
+            let decision = who.heard(policy.decide(&attempt, &self.approvals.read(), now));
             self.recorder.decision_took(began.elapsed());
             open.judged_by(policy.hash());
-            if let Some(reason) = who.in_vain(&decision) {
-                return Err(open.refuse(reason, Cause::Plain));
-            }
             match decision {
                 Decision::Block(block) => return Err(open.blocked(block)),
                 Decision::Look(look) => return self.look(open, look, Asker { attempt, who }, changed).await.map(Admission::Look),

@@ -101,13 +101,14 @@ impl Injected {
         let Some(Injection { headers, apply }) = injection else { return Ok(Self::default()) };
         let mut injected = Self { fields: Some(headers.clone()), ..Self::default() };
         for inject in apply {
-            injected.add(secrets, inject).await.map_err(|why| Unready { place: inject.place.clone(), why })?;
+            let added = injected.add(secrets, inject).await;
+            noted(secrets, &inject.place, added)?;
         }
         let masked = injected.puts.iter().filter(|put| put.inject.mask);
-        if let Some(first) = masked.clone().next() {
-            let masker = Masker::new(masked.map(|put| put.secret.as_ref()));
-            injected.masking = Some(first.inject.place.clone());
-            injected.masker = Some(Arc::new(masker.map_err(|why| Unready { place: first.inject.place.clone(), why })?));
+        let masked: Vec<_> = masked.map(|put| (Arc::clone(&put.inject), Arc::clone(&put.secret))).collect();
+        if let Some((first, _)) = masked.first() {
+            injected.masking = Some(first.place.clone());
+            injected.masker = Some(noted(secrets, &first.place, secrets.masker(&masked))?);
         }
         Ok(injected)
     }
@@ -177,6 +178,12 @@ impl Put {
         let own = headers.get_all(&self.name).iter().find_map(|own| filled(own.as_bytes(), placeholder.as_bytes(), self.secret.bytes()));
         own.and_then(|own| HeaderValue::from_bytes(&own).ok())
     }
+}
+
+/// What an `[[inject]]` came to, also to be told to whoever runs exeat.
+fn noted<T>(secrets: &Secrets, place: &RuleRef, had: Result<T, Unavailable>) -> Result<T, Unready> {
+    secrets.note(place, had.as_ref().map(|_| ()).map_err(|why| *why));
+    had.map_err(|why| Unready { place: place.clone(), why })
 }
 
 /// The whole of a field. No character of it may be a control's (RFC 9110 section 5.5).

@@ -36,7 +36,9 @@ impl Upstream {
         let (Some(leaks), Sight::Seen(seen)) = (gate.leaks(&mut claim), claim.sight.clone()) else {
             return (claim, Request::from_parts(parts, body.into()));
         };
-        let scanner = match self.settings.secrets.scanner(&leaks).await {
+        let scanner = self.settings.secrets.scanner(&leaks).await;
+        self.settings.secrets.note(&leaks.place, scanner.as_ref().map(|_| ()).map_err(|why| *why));
+        let scanner = match scanner {
             Ok(scanner) => scanner,
             Err(why) => {
                 claim.unready = Some(Unready { place: leaks.place.clone(), why });

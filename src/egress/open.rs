@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use super::budget::{BYTES_PER_DAY, Exhausted, Share};
 use super::carried::Carried;
+use super::claim::{Tunnel, Unready};
 use super::dialled::Dialling;
 use super::flood::{Refusals, Refused, Source};
 use super::hold::HoldInfo;
-use super::record::{Decided, Durable, Ended, Front, Millis, Outcome, Record, Recorder, Ruling, TlsSeen, Unwritable, Would};
+use super::over::Over;
+use super::record::{Decided, Durable, Ended, Front, Millis, Outcome, Record, Recorder, Ruling, SecretMissing, TlsSeen, Unwritable, Would};
 use super::refusal::{Cause, Refusal};
 use super::seats::Seat;
 use super::tunnels::Tunnels;
@@ -37,6 +39,10 @@ pub(super) struct Open {
     source: IpAddr,
     backing: Backing,
     seat: Option<Seat>,
+    /// Of the tunnel it was found in.
+    over: Option<Over>,
+    /// A secret that it needed and that could not be had.
+    secret: Option<SecretMissing>,
     /// What it has taken of the policy's limits.
     pub(super) share: Option<Share>,
     began: Instant,
@@ -97,6 +103,8 @@ impl Open {
             source,
             backing,
             seat: None,
+            over: None,
+            secret: None,
             share: None,
             began: Instant::now(),
             held: None,
@@ -117,6 +125,12 @@ impl Open {
 
     pub(super) fn identified(&mut self, agent: AgentId) {
         self.draft.agent = Some(agent);
+    }
+
+    /// It was found in this tunnel.
+    pub(super) fn within(&mut self, tunnel: &Tunnel) {
+        self.over = Some(tunnel.over.clone());
+        self.tls.clone_from(&tunnel.tls);
     }
 
     pub(super) fn seated(&mut self, seat: Seat) {
@@ -228,6 +242,10 @@ impl Open {
         {
             self.draft.rule = Some(rule.to_string());
         }
+        if let Cause::Secret(Unready { place, why }) = &cause {
+            self.draft.rule = Some(place.to_string());
+            self.secret = Some(SecretMissing { rule: place.to_string(), why: why.to_string() });
+        }
         let (mut reason, mut cause) = (reason, cause);
         match self.stage {
             Stage::Undecided if self.is_one_of_many(reason, &cause) => self.stage = Stage::Closed,
@@ -283,6 +301,7 @@ impl Open {
             status: self.status,
             tls: self.tls.take(),
             leak: self.carried.leak_found().map(|leak| leak.found.clone()),
+            secret: self.secret.take(),
             ms: Millis {
                 hold: self.held.map(millis),
                 dns: self.dns.map(millis),
@@ -297,10 +316,15 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         if self.stage == Stage::Undecided {
-            // The agent hung up while it waited for an answer. Nothing else is waited for before the decision, so anything else is a fault.
-            let reason = if self.asked.is_some() { Reason::Pending } else { Reason::Internal };
+            // Its tunnel was cut, or the agent hung up, while it waited for an answer. Nothing else is waited for before the decision, so
+            // anything else is a fault.
+            let (outcome, reason) = match self.over.as_ref().and_then(Over::why) {
+                Some(why) => (Outcome::Cut, why),
+                None if self.asked.is_some() => (Outcome::Abandoned, Reason::Pending),
+                None => (Outcome::Abandoned, Reason::Internal),
+            };
             self.held = self.held.or_else(|| self.asked.map(|asked| asked.elapsed()));
-            let _ = self.decide(Ruling::Block, reason, Outcome::Abandoned);
+            let _ = self.decide(Ruling::Block, reason, outcome);
         }
         if let Stage::Decided(outcome, reason) = self.stage {
             self.settle(outcome, reason);

@@ -22,9 +22,14 @@ impl Over {
         self.0.reached.cancel();
     }
 
+    /// Why, once it is.
+    pub(super) fn why(&self) -> Option<Reason> {
+        self.0.why.get().copied()
+    }
+
     /// Resolves once it is.
     pub(super) async fn reached(&self) -> Reason {
         self.0.reached.cancelled().await;
-        self.0.why.get().copied().unwrap_or(Reason::Internal)
+        self.why().unwrap_or(Reason::Internal)
     }
 }

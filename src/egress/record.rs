@@ -21,7 +21,7 @@ use crate::policy::destination::Destination;
 use crate::policy::leaks::LeakFound;
 use crate::policy::reason::Reason;
 pub use durable::Durable;
-pub use ended::{Ended, Millis, Outcome, TlsSeen};
+pub use ended::{Ended, Millis, Outcome, SecretMissing, TlsSeen};
 pub use flow::{Progress, RefusedCount, RefusedHost, RefusedSummary};
 pub use freezing::{Frozen, Thawed, Whom};
 pub use keeping::{Gap, GapWhy, Sealed, Segment};

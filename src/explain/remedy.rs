@@ -36,6 +36,7 @@ impl Remedy {
             Decision::Hold(terms) => terms.rule.as_ref().map(|rule| held(&rule.to_string())),
             Decision::Block(block) => match (block.reason, &block.rule) {
                 (Reason::Blocked, Some(rule)) => Some(by_block(policy, attempt, &rule.to_string())),
+                (Reason::Inspect, Some(rule)) => Some(unseen(&rule.to_string())),
                 (Reason::OwnAddress, _) => Some("it is exeat itself".to_owned()),
                 (Reason::Frozen, _) => Some("the agent is frozen; `freeze` in the allowlist folder says so".to_owned()),
                 (_, _) => never(policy, attempt),
@@ -53,6 +54,12 @@ impl Remedy {
 
 fn held(rule: &str) -> String {
     format!("the hold rule {rule} asks even where a rule allows; answer the question, or narrow or remove it")
+}
+
+fn unseen(rule: &str) -> String {
+    format!(
+        "{rule} looks at requests, and [inspect] has no CA to see those inside TLS with; run `exeat ca init` and name what it made there"
+    )
 }
 
 fn look(attempt: &Attempt) -> String {

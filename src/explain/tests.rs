@@ -64,7 +64,7 @@ fn coder() -> AgentId {
 }
 
 fn explained(policy: &Policy, target: &str) -> Explanation {
-    explain(policy, &coder(), target, now()).unwrap_or_else(|error| panic!("{target}: {error}"))
+    explain(policy, &coder(), target, now(), true).unwrap_or_else(|error| panic!("{target}: {error}"))
 }
 
 fn said(policy: &Policy, target: &str) -> (u8, String) {
@@ -238,8 +238,9 @@ fn json_has_stable_fields() {
 
 #[test]
 fn what_cannot_be_explained_is_said() {
-    let of =
-        |agent: &str, target: &str| explain(&policy("", CODER), &AgentId::parse(agent).unwrap(), target, now()).unwrap_err().to_string();
+    let of = |agent: &str, target: &str| {
+        explain(&policy("", CODER), &AgentId::parse(agent).unwrap(), target, now(), true).unwrap_err().to_string()
+    };
     assert_eq!(of("other", "a.example.com:1"), "no allowlist is in force for agent other; there are: coder");
     for target in ["ftp://a.example.com/", "GET"] {
         assert!(of("coder", target).starts_with("the target is not a URL that exeat carries"), "{target}");
@@ -349,5 +350,21 @@ proptest! {
             let after = explained(&policy("", &format!("{text}{rule}\n")), &target);
             prop_assert_eq!(after.decision, "allow", "{}\n{}", text, rule);
         }
+    }
+}
+
+#[test]
+fn a_request_inside_tls_that_no_ca_shows_is_refused_as_serve_refuses_it() {
+    let policy = policy("", "agent = \"coder\"\n[[allow]]\nhost = \"x.example.com\"\nport = 8443\nmethod = \"GET\"\n");
+    for (target, inspects, wanted) in [
+        ("GET https://x.example.com:8443/", true, ("allow", Some(Reason::Listed), 0)),
+        ("GET https://x.example.com:8443/", false, ("block", Some(Reason::Inspect), 11)),
+        ("GET http://x.example.com:8443/", false, ("allow", Some(Reason::Listed), 0)),
+        ("x.example.com:8443", false, ("look", Some(Reason::Inspect), 12)),
+    ] {
+        let explained = explain(&policy, &coder(), target, now(), inspects).unwrap();
+        assert_eq!((explained.decision, explained.reason, explained.exit_code()), wanted, "{target} {inspects}");
+        let advised = explained.in_the_way.is_some_and(|words| words.contains("`exeat ca init`"));
+        assert_eq!(advised, wanted.0 == "block", "{target} {inspects}");
     }
 }

@@ -85,6 +85,9 @@ const ORIGIN: &str = "The egress policy allows this destination; the fault lies 
 const NO_NAME: &str = "The egress policy allows this destination, and there is no such name. The same request fails again.";
 const PRIVATE_ISSUER: &str = "Nothing was sent. exeat verifies every origin and cannot be told not to; options of yours for that change nothing. \
     If the issuer is a private one, the person who runs exeat names it under [upstream] as ca = \"FILE\".";
+const SELF_SIGNED: &str = "Nothing was sent. exeat verifies every origin and cannot be told not to; options of yours for that change nothing. \
+    Whoever runs the origin makes a server's own, with `openssl req -x509` by -addext basicConstraints=critical,CA:FALSE and \
+    -addext subjectAltName=DNS:NAME, and the person who runs exeat names it under [upstream] as ca = \"FILE\".";
 const UNSAFE: &str = "Nothing was sent. exeat verifies every origin and cannot be told not to; options of yours for that change nothing. \
     The fault is the origin's, or something between exeat and it: tell the person you work for.";
 const SECRET: &str = "exeat refuses what it cannot equip or search as its policy says. It is not for the agent to mend: \
@@ -352,14 +355,16 @@ fn certificate(refusal: &Refusal, host: &str) -> Kind {
         CertificateFault::UnknownIssuer => ("tls_certificate_error", "showed a certificate whose issuer is not trusted"),
         CertificateFault::WrongName => ("tls_certificate_error", "showed a certificate for other names"),
         CertificateFault::Revoked => ("tls_certificate_error", "showed a certificate that was revoked"),
-        CertificateFault::Unfit => {
-            ("tls_certificate_error", "showed a certificate that is not fit for a server, as self-signed ones often are not")
+        CertificateFault::SelfSigned => {
+            ("tls_certificate_error", "showed a certificate that is self-signed, or an authority's own, and not made for a server")
         }
+        CertificateFault::Unfit => ("tls_certificate_error", "showed a certificate that is not fit for a server"),
         CertificateFault::Refused => ("tls_protocol_error", "broke off the TLS handshake"),
         CertificateFault::NotTls => ("tls_protocol_error", "does not speak TLS"),
     };
     let advice = match fault {
         CertificateFault::UnknownIssuer => PRIVATE_ISSUER,
+        CertificateFault::SelfSigned => SELF_SIGNED,
         CertificateFault::Expired
         | CertificateFault::NotYetValid
         | CertificateFault::WrongName

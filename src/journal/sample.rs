@@ -42,6 +42,7 @@ pub(crate) fn ended(id: u128) -> Ended {
         status: None,
         tls: None,
         leak: None,
+        secret: None,
         ms: Millis { total: 5.0, ..Millis::default() },
     }
 }

@@ -20,8 +20,8 @@ pub(super) struct Open {
 impl Open {
     pub(super) fn lost(self, id: AttemptId) -> Ended {
         let Self { agent, reason } = self;
-        let (outcome, address, status, tls) = (Outcome::Lost, None, None, None);
-        Ended { id, agent, outcome, reason, address, bytes_up: 0, bytes_down: 0, status, tls, leak: None, ms: Millis::default() }
+        let (outcome, address, status, tls, leak, secret) = (Outcome::Lost, None, None, None, None, None);
+        Ended { id, agent, outcome, reason, address, bytes_up: 0, bytes_down: 0, status, tls, leak, secret, ms: Millis::default() }
     }
 }
 

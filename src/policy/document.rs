@@ -213,10 +213,20 @@ impl<'d> Table<'d> {
     pub fn tables_or(&mut self, key: &'static str, hint: &str) -> impl Iterator<Item = Table<'d>> + use<'d> {
         let item = self.take(key);
         let list = item.and_then(|item| self.document.tree.list(item.node)).unwrap_or_default();
+        let is_table = |node: &&_| self.document.tree.entries(**node).is_some();
         if let Some(item) = item
-            && (self.document.tree.list(item.node).is_none() || list.iter().any(|node| self.document.tree.entries(*node).is_none()))
+            && (self.document.tree.list(item.node).is_none() || !list.iter().all(|node| is_table(&node)))
         {
-            item.wrong(&format!("a list of tables, [[{key}]]"), &format!("write [[{key}]] with double brackets{hint}"));
+            let stray = list.iter().find(|node| !is_table(node)).filter(|_| list.iter().any(|node| is_table(&node)));
+            match stray {
+                // What it is may be what nobody is to see.
+                Some(node) => Item { node: *node, ..item }.fault(
+                    format!("{key} with something that is no table"),
+                    "tables alone",
+                    "write a table, { … }, in its place, as the others are",
+                ),
+                None => item.wrong(&format!("a list of tables, [[{key}]]"), &format!("write [[{key}]] with double brackets{hint}")),
+            }
         }
         let title: Arc<str> = format!("[[{key}]]").into();
         let document = self.document;

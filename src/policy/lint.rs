@@ -20,10 +20,12 @@ pub(super) fn second_looks(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<
     let mut warnings = past(allowlist, reading);
     let own = Blocks::of(&allowlist.rules);
     let floor = Blocks::of(&reading.floor.rules);
+    let plain = Blocks::allowing(&allowlist.rules);
     let twins = Twins::of(&allowlist.rules);
     for (rule, number) in allowlist.rules.iter().zip(0..) {
         let shadow = own.over(rule).filter(|block| comes_before(block, rule)).map(|block| shadowed(rule, block));
         let shadow = shadow.or_else(|| twins.of_rule(rule, number).map(|twin| repeated(rule, twin)));
+        let shadow = shadow.or_else(|| plain.over(rule).map(|wider| void(rule, wider)));
         let by_floor = || floor.over(rule).filter(|_| !refuses(rule)).map(|block| under_the_floor(rule, block, reading.floor));
         warnings.extend(shadow.or_else(by_floor));
     }
@@ -61,6 +63,15 @@ fn repeated(rule: &Rule, twin: &Rule) -> Warning {
     warning(&rule.place, code::SHADOWED_RULE, words)
 }
 
+/// A rule about some requests beside one that lets all of them pass.
+fn void(rule: &Rule, wider: &Rule) -> Warning {
+    let words = format!(
+        "this allow rule narrows nothing: {} lets every request to all its hosts and ports pass; narrow or remove that one, or remove this",
+        wider.place
+    );
+    warning(&rule.place, code::SHADOWED_RULE, words)
+}
+
 fn under_the_floor(rule: &Rule, block: &Rule, floor: &Floor) -> Warning {
     let words = format!(
         "this {} rule never speaks: the floor {} blocks all it is about, at line {}",
@@ -85,20 +96,32 @@ fn comes_before(block: &Rule, rule: &Rule) -> bool {
     block.place.file == rule.place.file && (!refuses(rule) || block.place < rule.place)
 }
 
-/// Block rules of every request, by host.
+/// Rules of every request, by host: those that block it, or those that allow it.
 struct Blocks<'a> {
     rules: &'a [Rule],
+    /// Whether one of them says of what it covers what another rule says as well.
+    speaks_for: fn(&Rule, &Rule) -> bool,
     index: HostIndex<(usize, HostPattern)>,
 }
 
 impl<'a> Blocks<'a> {
     fn of(rules: &'a [Rule]) -> Self {
-        let blocks = rules.iter().zip(0..).filter(|(rule, _)| refuses(rule) && rule.request.is_none());
-        let index = blocks.flat_map(|(rule, number)| rule.hosts.iter().map(move |host| (host.clone(), (number, host.clone())))).collect();
-        Self { rules, index }
+        Self::those(rules, refuses, |_, _| true)
     }
 
-    /// The first block rule that is about all that the rule is about, for as long.
+    fn allowing(rules: &'a [Rule]) -> Self {
+        let in_the_same_file =
+            |one: &Rule, other: &Rule| other.request.is_some() && one.effect == other.effect && one.place.file == other.place.file;
+        Self::those(rules, |rule| matches!(rule.effect, Effect::Allow(_)), in_the_same_file)
+    }
+
+    fn those(rules: &'a [Rule], are: fn(&Rule) -> bool, speaks_for: fn(&Rule, &Rule) -> bool) -> Self {
+        let blocks = rules.iter().zip(0..).filter(|(rule, _)| are(rule) && rule.request.is_none());
+        let index = blocks.flat_map(|(rule, number)| rule.hosts.iter().map(move |host| (host.clone(), (number, host.clone())))).collect();
+        Self { rules, speaks_for, index }
+    }
+
+    /// The first of them that is about all that the rule is about, for as long.
     fn over(&self, rule: &Rule) -> Option<&'a Rule> {
         if self.index.is_empty() {
             return None;
@@ -107,7 +130,11 @@ impl<'a> Blocks<'a> {
             let sample = host.samples().into_iter().next()?;
             let covers = |(number, block): &&(usize, HostPattern)| {
                 let found = &self.rules[*number];
-                block.covers(host) && found.place != rule.place && ports_cover(&found.ports, &rule.ports) && lasts(found, rule)
+                block.covers(host)
+                    && found.place != rule.place
+                    && (self.speaks_for)(found, rule)
+                    && ports_cover(&found.ports, &rule.ports)
+                    && lasts(found, rule)
             };
             // A rule about addresses blocks literals by what they carry as well: more than it covers, never less.
             self.index.lookup(&sample).take(CANDIDATES_MAX).filter(covers).map(|(number, _)| *number).min()

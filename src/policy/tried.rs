@@ -9,9 +9,10 @@ use uuid::Uuid;
 use super::Policy;
 use super::approvals::Approvals;
 use super::attempt::{AgentId, Attempt, AttemptId, Instance, Scheme, Seen, Sight};
-use super::decide::{Decision, Look};
+use super::decide::{Block, Decision, Look};
 use super::destination::{Destination, Port};
 use super::malformed::Malformed;
+use super::reason::Reason;
 
 /// An attempt of nobody in particular.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,16 @@ pub enum NotTried {
     /// Neither a URL nor host and port.
     #[error("the target is not a URL that exeat carries; write HOST, HOST:PORT, http://HOST/PATH or https://HOST/PATH")]
     NotATarget,
+}
+
+impl Judged {
+    /// The same where exeat has no authority: TLS that it would look into is refused.
+    #[must_use]
+    pub fn without_authority(self) -> Self {
+        let Some(look) = &self.through else { return self };
+        let decision = Decision::Block(Block { reason: Reason::Inspect, rule: Some(look.rule.clone()), because: None, echo: None });
+        Self { decision, ..self }
+    }
 }
 
 impl Tried {

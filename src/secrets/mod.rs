@@ -6,6 +6,8 @@ mod command;
 mod file;
 mod forms;
 pub mod mask;
+mod maskers;
+mod missing;
 pub mod scan;
 mod scanners;
 
@@ -32,6 +34,8 @@ pub struct Secret(Zeroizing<Vec<u8>>);
 #[derive(Debug)]
 pub struct Secrets {
     scanners: scanners::Scanners,
+    maskers: maskers::Maskers,
+    missing: missing::Missing,
     environment: fn(&str) -> Option<Vec<u8>>,
     files: Arc<Files>,
     commands: Commands,
@@ -88,6 +92,8 @@ impl Secrets {
         let base = base.unwrap_or_else(|| PathBuf::from("/"));
         Arc::new(Self {
             scanners: scanners::Scanners::default(),
+            maskers: maskers::Maskers::default(),
+            missing: missing::Missing::default(),
             environment,
             files: Arc::new(Files::new(base.clone())),
             commands: Commands::new(base),

@@ -4,6 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::policy::attempt::Scheme;
+use crate::policy::destination::Destination;
+use crate::policy::inject::{Credential, Inject};
+use crate::policy::rule::RuleRef;
 
 fn secrets(base: &Path) -> Arc<Secrets> {
     Secrets::within(Some(base.to_owned()), |name| (name == "THERE").then(|| b"from the environment\n".to_vec()))
@@ -169,4 +173,52 @@ async fn a_command_that_takes_too_long_is_ended_with_all_it_started() {
     let folder = tempfile::tempdir().unwrap();
     let secrets = secrets(folder.path());
     assert_eq!(had(&secrets, &command(&["sh", "-c", "sleep 600 & sleep 600"], 60)).await, Err(Unavailable::TooSlow));
+}
+
+#[test]
+fn a_masker_is_made_once_for_the_values_it_masks() {
+    let secrets = secrets(Path::new("/"));
+    let inject = |line| {
+        let credential = Credential::Certificate { chain: "c".into(), key: "k".into() };
+        let destination = Destination::parse("x.example:443").unwrap();
+        Arc::new(Inject { place: place(line), destination, scheme: Scheme::Https, request: None, credential, mask: true })
+    };
+    let value = |text: &str| Arc::new(Secret::read(text.as_bytes().to_vec()).unwrap());
+    let (one, two) = (inject(1), inject(2));
+    let masker = |all: &[(&Arc<Inject>, &str)]| {
+        let all: Vec<_> = all.iter().map(|(inject, text)| (Arc::clone(inject), value(text))).collect();
+        secrets.masker(&all)
+    };
+    let first = masker(&[(&one, "hunter2hunter2")]).unwrap();
+    assert!(Arc::ptr_eq(&first, &masker(&[(&one, "hunter2hunter2")]).unwrap()), "the value is the same");
+    let both = masker(&[(&one, "hunter2hunter2"), (&two, "correct-horse")]).unwrap();
+    assert!(!Arc::ptr_eq(&first, &both) && both.whole(b"correct-horse").is_some());
+    let newer = masker(&[(&one, "battery-staple")]).unwrap();
+    assert!(newer.whole(b"hunter2hunter2").is_none() && newer.whole(b"battery-staple").is_some());
+    assert_eq!(secrets.maskers.kept(), 2, "a value that is no more is kept nowhere");
+    assert_eq!(masker(&[(&one, "short")]).unwrap_err(), Unavailable::TooShort);
+    drop(one);
+    masker(&[(&two, "correct-horse")]).unwrap();
+    assert_eq!(secrets.maskers.kept(), 1, "one of a file that is in force no longer is let go");
+}
+
+#[test]
+fn what_cannot_be_had_is_told_until_it_can_or_nobody_names_it() {
+    let secrets = secrets(Path::new("/"));
+    secrets.note(&place(3), Ok(()));
+    assert_eq!(secrets.missing(), [""; 0]);
+    secrets.note(&place(3), Err(Unavailable::NotSet));
+    secrets.note(&place(3), Err(Unavailable::Empty));
+    secrets.note(&place(2), Err(Unavailable::TooLong));
+    let told =
+        |line, why| format!("a.toml:{line}: a secret that it names cannot be had: {why}; requests that need it are refused with 503");
+    assert_eq!(secrets.missing(), [told(2, "it is longer than 64 KiB"), told(3, "it is empty")]);
+    secrets.forget_but(|named| named.line == 3);
+    assert_eq!((secrets.missing_count(), secrets.missing()), (1, vec![told(3, "it is empty")]));
+    secrets.note(&place(3), Ok(()));
+    assert_eq!(secrets.missing_count(), 0);
+}
+
+fn place(line: u32) -> RuleRef {
+    RuleRef { file: "a.toml".into(), line }
 }

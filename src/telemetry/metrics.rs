@@ -42,6 +42,8 @@ const FAILED_CLOSED: [Reason; 2] = [Reason::Internal, Reason::Overloaded];
 
 const AUTHORITY: &[Figure] = &[("exeat_ca_not_after_seconds", "When the certificate authority of inspection ends.", MetricType::GAUGE)];
 
+const SECRETS: &[Figure] = &[("exeat_secrets_missing", "Secrets that could not be had when they were last needed.", MetricType::GAUGE)];
+
 const DECISION_BUCKETS: [f64; 12] = [1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 5e-3, 2.5e-2, 0.1];
 const ADDED_BUCKETS: [f64; 13] = [5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.5, 2.5];
 const STAGE_BUCKETS: [f64; 14] = [5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0];
@@ -154,6 +156,11 @@ impl Metrics {
     /// Shows when the certificate authority ends, in seconds since 1970, while there is one.
     pub fn watch_authority(&self, not_after: impl Fn() -> Option<u64> + Send + Sync + 'static) {
         self.sample(Sampled::new(AUTHORITY, move || vec![not_after().map(process::as_figure)]));
+    }
+
+    /// Shows how many secrets could not be had.
+    pub fn watch_secrets(&self, missing: impl Fn() -> usize + Send + Sync + 'static) {
+        self.sample(Sampled::new(SECRETS, move || vec![u64::try_from(missing()).ok().map(process::as_figure)]));
     }
 
     /// Counts certificates for inspected hosts: those that were there already, and those that were made.

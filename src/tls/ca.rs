@@ -70,7 +70,8 @@ impl fmt::Display for AuthorityFault {
 
 impl std::error::Error for AuthorityFault {}
 
-const MAKE_ONE: &str = "make one with `exeat ca init`";
+const MAKE_ONE: &str = "mend it, or move it and its key away and make both with `exeat ca init`";
+const MAKE_BOTH: &str = "mend it, or move it and the certificate away and make both with `exeat ca init`";
 const MAKE_THE_NEXT: &str = "make the next one with `exeat ca init --rotate`";
 const AUTHORITY: &str = "the certificate of a certificate authority, in PEM";
 const KEY: &str = "the private key of the authority, in PEM";
@@ -85,7 +86,7 @@ impl Ca {
                 part: Part::Key,
                 found: format!("a key that belongs to no certificate of ca_cert ({})", list(&all)),
                 wanted: "the private key of one of them",
-                fix: "name the key that was made with the certificate, or make both with `exeat ca init`",
+                fix: "name the key that was made with the certificate, or move both away and make them with `exeat ca init`",
             });
         };
         all.swap(0, at);
@@ -255,7 +256,7 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<Certified>, AuthorityFault> {
 /// The file's private key, of any kind that can be read without a password.
 fn private_key(pem: &[u8]) -> Result<Zeroizing<KeyPair>, AuthorityFault> {
     let fault = |found: &str, fix| AuthorityFault { part: Part::Key, found: found.to_owned(), wanted: KEY, fix };
-    let text = std::str::from_utf8(pem).map_err(|_| fault("a file that is no text", MAKE_ONE))?;
+    let text = std::str::from_utf8(pem).map_err(|_| fault("a file that is no text", MAKE_BOTH))?;
     if text.contains("ENCRYPTED") {
         return Err(fault(
             "an encrypted private key",
@@ -265,7 +266,7 @@ fn private_key(pem: &[u8]) -> Result<Zeroizing<KeyPair>, AuthorityFault> {
     // Not the first section: openssl writes EC PARAMETERS in front of a key of its own form.
     let der = PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
         let none = matches!(error, pem::Error::NoItemsFound);
-        fault(if none { "no private key" } else { "a private key that is no PEM, or is cut off" }, MAKE_ONE)
+        fault(if none { "no private key" } else { "a private key that is no PEM, or is cut off" }, MAKE_BOTH)
     })?;
     let key = KeyPair::try_from(&der)
         .map_err(|_| fault("a private key that cannot be used", "take ECDSA P-256, P-384, or RSA of 2048 bits or more"))?;
@@ -286,7 +287,7 @@ fn chain(all: &[Certified]) -> Result<Vec<CertificateDer<'static>>, AuthorityFau
                 part: Part::Certificate,
                 found,
                 wanted: "an authority whose leaves clients believe",
-                fix: "have it signed with a greater path length, or make one with `exeat ca init`",
+                fix: "have it signed with a greater path length, or move it and its key away and make both with `exeat ca init`",
             });
         }
         last = above;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::pki_types::{IpAddr, ServerName};
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
+use rustls::{CertificateError, ClientConfig, Error, OtherError, RootCertStore};
 
 use super::authority::Offer;
 use crate::policy::host::Host;
@@ -34,6 +34,8 @@ pub enum CertificateFault {
     WrongName,
     /// Its certificate was taken back.
     Revoked,
+    /// Its certificate says that it is an authority's, or is of a version that has no names, as one that signs itself often does.
+    SelfSigned,
     /// Its certificate cannot be read, or is made for something else.
     Unfit,
     /// It broke off the handshake: it wants another version, or a certificate of ours.
@@ -115,6 +117,10 @@ impl CertificateFault {
             CertificateError::UnknownIssuer => CertificateFault::UnknownIssuer,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => CertificateFault::WrongName,
             CertificateError::Revoked => CertificateFault::Revoked,
+            CertificateError::Other(OtherError(other)) => match other.downcast_ref::<webpki::Error>() {
+                Some(webpki::Error::CaUsedAsEndEntity | webpki::Error::UnsupportedCertVersion) => CertificateFault::SelfSigned,
+                Some(_) | None => CertificateFault::Unfit,
+            },
             _ => CertificateFault::Unfit,
         }
     }
@@ -129,6 +135,7 @@ mod tests {
     #[test]
     fn each_failure_has_one_name_and_the_network_none_of_them() {
         let certificate = Error::InvalidCertificate;
+        let webpki = |error: webpki::Error| CertificateError::Other(OtherError(Arc::new(error)));
         let rows = [
             (certificate(CertificateError::Expired), CertificateFault::Expired),
             (certificate(CertificateError::NotValidYet), CertificateFault::NotYetValid),
@@ -136,6 +143,9 @@ mod tests {
             (certificate(CertificateError::NotValidForName), CertificateFault::WrongName),
             (certificate(CertificateError::Revoked), CertificateFault::Revoked),
             (certificate(CertificateError::BadEncoding), CertificateFault::Unfit),
+            (certificate(webpki(webpki::Error::CaUsedAsEndEntity)), CertificateFault::SelfSigned),
+            (certificate(webpki(webpki::Error::UnsupportedCertVersion)), CertificateFault::SelfSigned),
+            (certificate(webpki(webpki::Error::UnsupportedCriticalExtension)), CertificateFault::Unfit),
             (Error::AlertReceived(AlertDescription::HandshakeFailure), CertificateFault::Refused),
             (Error::InvalidMessage(InvalidMessage::InvalidContentType), CertificateFault::NotTls),
         ];

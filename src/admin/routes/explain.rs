@@ -33,7 +33,7 @@ pub(super) async fn explain(State(api): State<Arc<Api>>, caller: Caller, Sent(bo
     let Explain { agent, r#try } = body;
     let agent = caller.agent(&agent)?;
     let policy = api.policy.load();
-    match crate::explain::explain(&policy, &agent, &r#try, SystemTime::now()) {
+    match crate::explain::explain(&policy, &agent, &r#try, SystemTime::now(), api.hooks.inspects()) {
         Ok(explanation) => json(explanation),
         // Who the others are is not for everybody.
         Err(Unexplained::NoSuchAgent { agent: _, known: _ }) => Err(Refused::new(StatusCode::NOT_FOUND, "no agent has that name")),

@@ -36,7 +36,7 @@ pub(in crate::admin) struct TunnelView {
     /// The port.
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
-    /// The way in: `forward` or `connect`.
+    /// The way in: `forward`, `connect` or `transparent`.
     front: String,
     /// `allow`, or `look` where it leads nowhere by itself.
     decision: String,

@@ -55,9 +55,7 @@ pub(super) fn init(args: &InitArgs, config: &Config, out: &mut impl Write) -> an
     if args.rotate {
         return rotate(args, &inspect, now, out);
     }
-    for file in [&inspect.cert, &inspect.key] {
-        ensure!(!taken(file), "{} is there already; pass --rotate to make the next one beside it", shown(file));
-    }
+    nothing_is_there(&inspect)?;
     let made = made(args, &[], now)?;
     for folder in [&inspect.key, &inspect.cert].into_iter().filter_map(|file| file.parent()) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| format!("{} cannot be made", shown(folder)))?;
@@ -75,6 +73,23 @@ pub(super) fn init(args: &InitArgs, config: &Config, out: &mut impl Write) -> an
     }
     writeln!(out, "\nclients learn to trust it by `exeat env`, `exeat run`, or a file that `exeat ca bundle` writes")?;
     Ok(())
+}
+
+/// One of the two without the other is what is left of an authority, or of an attempt to make one.
+fn nothing_is_there(inspect: &Inspect) -> anyhow::Result<()> {
+    let Inspect { cert, key } = inspect;
+    match (taken(cert), taken(key)) {
+        (false, false) => Ok(()),
+        (true, true) => bail!("{} is there already; pass --rotate to make the next one beside it", shown(cert)),
+        (false, true) => bail!(
+            "{} is there without {}, as after an init that was ended halfway; remove it if no certificate was made with it, or put the certificate back",
+            shown(key),
+            shown(cert)
+        ),
+        (true, false) => {
+            bail!("{} is there without {}; put the key back, or move the certificate away to make both anew", shown(cert), shown(key))
+        }
+    }
 }
 
 /// The next one is made beside: its certificate joins the file, its key waits. What signs does not change.

@@ -10,10 +10,11 @@ use crate::cli::recorded::tally::OPEN;
 use crate::cli::recorded::{Bounds, counted, place as shown_place, shown, size, spelled};
 use crate::egress::record::{
     Answer, Answered, ApproverChanged, Cut, Decided, Ended, Frozen, Gap, GapWhy, Held, Outcome, Place, PolicyInForce, Progress, Record,
-    RefusedHost, RefusedSummary, Revoked, Ruling, Thawed, Unread, Whom, Would,
+    RefusedHost, RefusedSummary, Revoked, Ruling, SecretMissing, Thawed, Unread, Whom, Would,
 };
 use crate::journal::Entry;
 use crate::policy::attempt::{AgentId, AttemptId, RequestLine};
+use crate::policy::leaks::LeakFound;
 
 /// What an attempt's `ended` is shown with.
 #[derive(Debug)]
@@ -120,7 +121,7 @@ impl<'a> View<'a> {
             return self.asked_for(ended.agent.as_ref(), None, ruling).then(|| Row::ended(ended, "-".into(), None));
         };
         // A refusal's line has said all there is to say; with --json nothing is left out.
-        let told = ruling == Ruling::Block && !self.args.json;
+        let told = ruling == Ruling::Block && !self.args.json && ended.secret.is_none();
         let refused_later = concerned && refused && self.args.decision == Some(Decision::Block);
         ((wanted || refused_later) && !told).then(|| Row::ended(ended, destination, from))
     }
@@ -222,7 +223,8 @@ impl Row {
         });
         let approval = decided.approval.map(|approval| format!("approval {approval}"));
         let request = decided.request.as_ref().map(line);
-        let rest = join([from(decided), would, decided.rule.as_deref().map(shown), approval, request]);
+        let leak = decided.leak.as_ref().map(found);
+        let rest = join([from(decided), would, decided.rule.as_deref().map(shown), approval, request, leak]);
         Self { rest, ..Self::of(agent(decided.agent.as_ref()), decided.decision.as_str(), decided.reason.as_str(), to) }
     }
 
@@ -258,7 +260,12 @@ impl Row {
         let status = ended.status.map(|status| format!("{status},"));
         let bytes = format!("{} up, {} down, {}", size(ended.bytes_up), size(ended.bytes_down), span(ended.ms.total));
         let why = ended.reason.as_str();
-        Self { rest: join([from, status, Some(bytes)]), ..Self::of(agent(ended.agent.as_ref()), ended.outcome.as_str(), why, place) }
+        let leak = ended.leak.as_ref().map(found);
+        let secret = ended.secret.as_ref().map(|SecretMissing { rule, why }| format!("{}: {},", shown(rule), shown(why)));
+        Self {
+            rest: join([from, secret, status, Some(bytes), leak]),
+            ..Self::of(agent(ended.agent.as_ref()), ended.outcome.as_str(), why, place)
+        }
     }
 }
 
@@ -273,6 +280,11 @@ fn line(request: &RequestLine) -> String {
 /// The one request that a question or an answer is about.
 fn only(request: &RequestLine) -> String {
     format!("{} only", line(request))
+}
+
+/// What may not leave and was about to: the names of its rules alone.
+fn found(leak: &LeakFound) -> String {
+    format!("found {}", shown(&leak.to_string()))
 }
 
 /// Where an attempt of nobody known came from.

@@ -143,6 +143,9 @@ fn unit(path: &Path, name: &str, shelf: &Shelf<'_>, reading: &Reading<'_>, warni
 /// A file that names no agent and that no allowlist asked for.
 fn of_nobody(path: &Path, name: &str, shelf: &Shelf<'_>, reading: &Reading<'_>, units: &[Unit]) -> Option<Unit> {
     let text = shelf.text_of(path).ok()?;
+    if LeakRules::is_one(&text) {
+        return unnamed_leak_rules(name, &text, units);
+    }
     let faults = Allowlist::faults_of_included(name, &text, reading.inspects);
     if !faults.is_empty() && Allowlist::is_to_be_included(&text) {
         return Some(Unit { file: name.into(), agent: None, read: Err(faults), claims: Vec::new() });
@@ -159,6 +162,20 @@ fn of_nobody(path: &Path, name: &str, shelf: &Shelf<'_>, reading: &Reading<'_>, 
     let fault =
         Fault::whole(name, "a file that names no agent and that no agent includes", "an agent's file, or one that is included", fix);
     Some(Unit { file: name.into(), agent: None, read: Err(vec![fault]), claims: Vec::new() })
+}
+
+/// Rules of a leak guard that no agent's file asked for, and all that is wrong with them.
+fn unnamed_leak_rules(name: &str, text: &str, units: &[Unit]) -> Option<Unit> {
+    let mut faults = LeakRules::read(name, text).err().unwrap_or_default();
+    // A file that broke before its `[leaks]` was read may be the one that wants it.
+    if faults.is_empty() && units.iter().any(|unit| unit.read.is_err()) {
+        return None;
+    }
+    if faults.is_empty() {
+        let found = "a file of leak rules that no agent names";
+        faults.push(Fault::whole(name, found, "one that an agent's [leaks] names", "name it there with rules, or remove it"));
+    }
+    Some(Unit { file: name.into(), agent: None, read: Err(faults), claims: Vec::new() })
 }
 
 /// Names in `freeze` that no file has: a slip of the pen there leaves an agent running.

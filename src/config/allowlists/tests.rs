@@ -318,3 +318,23 @@ fn rules_about_requests_inside_tls_load_where_there_is_a_ca_and_only_there() {
         assert_eq!(loaded.faults.len(), faults, "{name}: {:?}", loaded.faults);
     }
 }
+
+#[test]
+fn leak_rules_that_no_agent_names_are_told_as_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let rule = "[[rules]]\nid = \"x\"\nregex = \"abc\"\n";
+    let said = || -> Vec<String> {
+        let faults = load_paths(&[folder.path().to_owned()], false).faults;
+        faults.iter().map(|fault| fault.to_string().replace(&format!("{}/", folder.path().display()), "")).collect()
+    };
+    write("a.toml", "agent = \"a\"\n");
+    write("leaks.toml", rule);
+    let unnamed = "leaks.toml: found a file of leak rules that no agent names; wanted one that an agent's [leaks] names; fix: name it there with rules, or remove it";
+    assert_eq!(said(), [unnamed]);
+    write("leaks.toml", &format!("{rule}verify = true\n"));
+    assert!(said().len() == 1 && said()[0].starts_with("leaks.toml:4:1: found the unknown key \"verify\""), "{:?}", said());
+    write("leaks.toml", rule);
+    write("a.toml", "agent = \"a\"\n[leaks]\nrules = \"leaks.toml\"\n");
+    assert_eq!(said(), [""; 0]);
+}

@@ -53,6 +53,15 @@ pub struct TlsSeen {
     pub inspected: bool,
 }
 
+/// A secret that exeat needed for an attempt and could not have; nothing of its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretMissing {
+    /// `file:line` of what names it.
+    pub rule: String,
+    /// Why.
+    pub why: String,
+}
+
 /// Durations by stage, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Millis {
@@ -100,6 +109,9 @@ pub struct Ended {
     /// What a leak guard found in a body on its way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leak: Option<LeakFound>,
+    /// What exeat lacked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretMissing>,
     /// Durations.
     pub ms: Millis,
 }

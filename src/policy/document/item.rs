@@ -164,7 +164,8 @@ impl<'d> Item<'d> {
     }
 
     fn described(self) -> String {
-        let key = self.key;
+        // A fault begins with the word, and "found found" says nothing.
+        let key = if self.key == "found" { "the key found," } else { self.key };
         match self.value() {
             Value::Text(_) | Value::Integer { .. } | Value::Float(_) | Value::Date(_) if self.secret => {
                 format!("a value of {key} that is not shown")

@@ -219,3 +219,41 @@ fn what_deserves_a_second_look_is_told() {
         assert_eq!(codes(&text), expected, "{text}");
     }
 }
+
+#[test]
+fn a_host_is_one_host_however_it_is_spelt_and_never_its_neighbour() {
+    let of = |host: &str, spelt: &str| {
+        let addresses = "addresses = [\"public\", \"127.0.0.0/8\", \"::1/128\"]";
+        let text = format!(
+            "[[allow]]\nhost = \"{host}\"\n{addresses}\n[[inject]]\nhost = \"{host}\"\nheader = \"authorization\"\nvalue = {{ env = \"X\" }}\n"
+        );
+        let (allowlist, _) = read(&text, true).unwrap_or_else(|said| panic!("{host}: {said}"));
+        let Ok(destination) = Destination::parse(&format!("{spelt}:443")) else { return false };
+        allowlist.injects[0].destination == destination
+    };
+    for (host, spelt, wanted) in [
+        ("bücher.example", "xn--bcher-kva.example", true),
+        ("bücher.example", "BÜCHER.example.", true),
+        ("xn--bcher-kva.example", "bücher.example", true),
+        ("bücher.example", "bucher.example", false),
+        ("bücher.example", "bu\u{308}cher.example", true),
+        ("straße.example", "strasse.example", false),
+        ("api.example.com", "аpi.example.com", false),
+        ("api.example.com", "ａｐｉ.example.com", false),
+        ("api.example.com", "api。example。com", false),
+        ("api.example.com", "api.example.com..", false),
+        ("api.example.com", "x.api.example.com", false),
+        ("127.0.0.1", "127.0.0.1", true),
+        ("127.0.0.1", "127.0.0.1.", false),
+        ("127.0.0.1", "127.1", false),
+        ("127.0.0.1", "0x7f000001", false),
+        ("127.0.0.1", "2130706433", false),
+        ("127.0.0.1", "127.0.0.2", false),
+        ("127.0.0.1", "localhost", false),
+        ("::1", "[::1]", true),
+        ("::1", "[0:0:0:0:0:0:0:1]", true),
+        ("::1", "127.0.0.1", false),
+    ] {
+        assert_eq!(of(host, spelt), wanted, "{host} {spelt}");
+    }
+}

@@ -163,7 +163,11 @@ mod tests {
             ("[leaks]\nrules = \"none.toml\"\n", "a.toml:2:9: found rules \"none.toml\", of which there is no file"),
             ("[leaks]\nrules = \"broken.toml\"\n", "broken.toml:4:9: found regex"),
             ("[leaks]\nrules = \"leaks.toml\"\nscan = \"2MiB\"\n", "a.toml:3:8: found scan \"2MiB\""),
-            ("[leaks]\nrules = \"leaks.toml\"\nfound = \"log\"\n", "a.toml:3:9: found found \"log\""),
+            ("[leaks]\nrules = \"leaks.toml\"\nfound = \"log\"\n", "a.toml:3:9: found the key found, \"log\"; wanted hold or block"),
+            (
+                "[leaks]\nrules = \"leaks.toml\"\nsecrets = [{ env = \"A\" }, \"hunter2hunter2\"]\n",
+                "a.toml:3:27: found secrets with something that is no table; wanted tables alone; fix: write a table",
+            ),
             ("[leaks]\nsecrets = [{ command = [\"x\"] }]\n", "a.toml:2:"),
             ("[leaks]\nsecrets = [{ env = \"EXEAT_X\" }]\n", "a.toml:2:20: found a value of env that is not shown"),
             ("[leaks]\nsecrets = [{ env = \"A\", file = \"b\" }]\n", "a.toml:2:12: found a secret without one source"),

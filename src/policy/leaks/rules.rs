@@ -300,6 +300,29 @@ regexes = ["^xy$"]
     }
 
     #[test]
+    fn a_pattern_made_to_cost_is_an_error_or_costs_what_its_text_does() {
+        let nested = |depth: usize| format!("{}a{}", "(?:".repeat(depth), "){1}".repeat(depth));
+        let rows = [
+            ("(?:(?:(?:a{100}){100}){100}){100}".to_owned(), false),
+            ("[a-z]{4294967295}".to_owned(), false),
+            (format!("(?:{}){{1000}}", "[a-z]{1000}"), false),
+            (nested(2000), false),
+            ("a".repeat(1 << 20), false),
+            // What backtracking would never end with is as fast as anything here.
+            ("(a|aa)+$".to_owned(), true),
+            ("(x+x+)+y".to_owned(), true),
+            (nested(20), true),
+        ];
+        for (pattern, wanted) in rows {
+            let read = LeakRules::read("l.toml", &format!("[[rules]]\nid = \"x\"\nregex = '{pattern}'\n"));
+            assert_eq!(read.is_ok(), wanted, "{:.60}", pattern);
+            if let Ok(rules) = read {
+                assert!(!rules.rules[0].pattern.is_match(&[b"x".repeat(100_000), b"z".to_vec()].concat()));
+            }
+        }
+    }
+
+    #[test]
     fn what_has_no_meaning_here_is_an_error_in_its_place() {
         let rule = "[[rules]]\nid = \"x\"\nregex = \"x{8}\"\n";
         for (text, found) in [

@@ -50,6 +50,27 @@ fn a_rule_that_never_speaks_is_told_and_no_other() {
 }
 
 #[test]
+fn a_rule_about_requests_beside_a_plain_one_narrows_nothing_and_is_told() {
+    let narrow = "[[allow]]\nhost = \"a.example.com\"\nport = 8080\nmethod = \"GET\"\n";
+    for (text, wanted) in [
+        ("[[allow]]\nhost = \"a.example.com\"\nport = 8080\n", true),
+        ("[[allow]]\nhost = \"*.example.com\"\nport = [80, 8080]\nnote = \"all\"\n", true),
+        ("[[allow]]\nhost = \"a.example.com\"\n", false),
+        ("[[allow]]\nhost = \"b.example.com\"\nport = 8080\n", false),
+        ("[[allow]]\nhost = \"a.example.com\"\nport = 8080\nuntil = \"2030-01-01\"\n", false),
+        ("[[allow]]\nhost = \"a.example.com\"\nport = 8080\npath = \"/x\"\n", false),
+        ("[[hold]]\nhost = \"a.example.com\"\nport = 8080\n", false),
+    ] {
+        let expected: &[&str] = if wanted { &["shadowed-rule"] } else { &[] };
+        assert_eq!(codes("", &format!("{narrow}{text}")), expected, "{text}");
+        assert_eq!(codes("", &format!("{text}{narrow}")), expected, "{text}");
+    }
+    let text = format!("[[allow]]\nhost = \"a.example.com\"\nport = 8080\n{narrow}");
+    let said = "a.toml:5: warning: this allow rule narrows nothing: a.toml:2 lets every request to all its hosts and ports pass; narrow or remove that one, or remove this [shadowed-rule]";
+    assert_eq!(warnings("", &text), [said]);
+}
+
+#[test]
 fn the_words_name_both_rules() {
     let text = "[[allow]]\nhost = \"a.example.com\"\n[[block]]\nhost = \"*.example.com\"\n[[allow]]\nhost = \"x.example.org\"\n[[allow]]\nhost = \"x.example.org\"\n";
     assert_eq!(

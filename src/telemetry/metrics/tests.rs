@@ -36,6 +36,24 @@ fn a_decision_and_its_end_are_counted_once_each() {
 }
 
 #[test]
+fn what_carries_bytes_is_a_tunnel_and_a_request_is_none_whatever_the_way_in() {
+    let request = crate::policy::attempt::RequestLine { method: "GET".into(), path: "/".into() };
+    for (front, request, within, wanted) in [
+        (Front::Connect, None, None, 1),
+        (Front::Transparent, None, None, 1),
+        (Front::Transparent, Some(request.clone()), None, 0),
+        (Front::Transparent, Some(request.clone()), Some(decided(2).id), 0),
+        (Front::Connect, Some(request.clone()), Some(decided(2).id), 0),
+        (Front::Forward, Some(request), None, 0),
+    ] {
+        let metrics = Metrics::new();
+        metrics.recorded(&Record::Decided(Decided { front, request, within, ..decided(1) }));
+        let open = if wanted == 0 { Vec::new() } else { vec![format!("exeat_tunnels_open{{agent=\"coder\"}} {wanted}")] };
+        assert_eq!((front, lines(&metrics, "exeat_tunnels_open")), (front, open));
+    }
+}
+
+#[test]
 fn an_end_without_a_decision_leaves_nothing_below_zero() {
     let metrics = Metrics::new();
     metrics.recorded(&Record::Ended(ended(1)));

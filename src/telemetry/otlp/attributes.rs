@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
 use serde::Serialize;
 
 use super::names;
-use crate::egress::record::{Decided, Ended, Front, Millis, Outcome, Place, TlsSeen};
+use crate::egress::record::{Decided, Ended, Front, Millis, Outcome, Place, SecretMissing, TlsSeen};
 use crate::policy::attempt::{AgentId, AttemptId, RequestLine};
 use crate::policy::leaks::LeakFound;
 use crate::policy::reason::Reason;
@@ -162,7 +162,7 @@ impl Attributes {
 
     /// What `ended` says.
     pub(super) fn ended(&mut self, ended: &Ended) {
-        let Ended { id, agent, outcome, reason, address, bytes_up, bytes_down, status, tls, leak, ms } = ended;
+        let Ended { id, agent, outcome, reason, address, bytes_up, bytes_down, status, tls, leak, secret, ms } = ended;
         self.attempt(*id, agent.as_ref());
         self.text("exeat.outcome", outcome.as_str());
         self.text(names::REASON, reason.as_str());
@@ -182,6 +182,10 @@ impl Attributes {
             self.flag("exeat.tls.inspected", *inspected);
         }
         self.leak(leak.as_ref());
+        if let Some(SecretMissing { rule, why }) = secret {
+            self.text("exeat.secret.rule", rule);
+            self.text("exeat.secret.why", why);
+        }
         let Millis { hold, dns, dial, tls, total } = ms;
         self.milliseconds("exeat.ms.hold", *hold);
         self.milliseconds("exeat.ms.dns", *dns);

@@ -1,10 +1,11 @@
 //! The file of headers that go along with every export: credentials, so nobody but its owner may read it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::telemetry::private;
 
 /// More is no file of headers.
 const LONGEST: u64 = 64 << 10;
@@ -42,7 +43,7 @@ pub enum BadHeaders {
 pub fn read(path: &Path) -> Result<HeaderMap, BadHeaders> {
     let unreadable = |error: String| BadHeaders::Unreadable { path: path.to_owned(), error };
     let data = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
-    if data.permissions().mode() & 0o077 != 0 {
+    if private::is_open(&data) {
         return Err(BadHeaders::Open(path.to_owned()));
     }
     if !data.is_file() || data.len() > LONGEST {
@@ -71,6 +72,8 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn written(text: &str, mode: u32) -> (tempfile::TempDir, Result<HeaderMap, String>) {

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use crate::journal::Entry;
 use crate::policy::address::Guard;
 use crate::telemetry::dial::{BackEnd, Dialer, Found, NoRoots, NotABackEnd};
 use crate::telemetry::post::post;
+use crate::telemetry::private;
 
 /// Time for connection, request and answer.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -137,7 +137,7 @@ fn secret(path: &Path) -> Result<Signer, String> {
     if !data.is_file() {
         return Err("is no file; name one that holds whsec_ and base64".into());
     }
-    if data.permissions().mode() & 0o077 != 0 {
+    if private::is_open(&data) {
         return Err(format!("can be read by others than its owner; chmod 600 {}", path.display()));
     }
     let mut text = String::new();

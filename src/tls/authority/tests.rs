@@ -84,6 +84,24 @@ fn no_more_leaves_are_kept_than_there_is_room_for() {
     assert_eq!(authority.tally().minted, 64);
 }
 
+/// As an agent asks that is let to any name below one.
+#[test]
+fn many_thousand_names_take_no_more_room_than_a_few() {
+    const NAMES: u64 = 10_000;
+    let (cert, key) = pems(|_| ());
+    let authority = Authority::with_room(Ca::read(cert.as_bytes(), key.as_bytes(), now()).unwrap(), 64).unwrap();
+    let mut most = 0;
+    for index in 0..NAMES {
+        authority.server_config(&host(&format!("h{index}.example.test")), Offer::Http1).unwrap();
+        most = most.max(authority.leaves.entry_count());
+    }
+    authority.leaves.run_pending_tasks();
+    assert!(authority.leaves.entry_count() <= 64, "{}", authority.leaves.entry_count());
+    // What is not taken out yet is bounded as well.
+    assert!(most < 2_000, "{most}");
+    assert_eq!(authority.tally(), LeafTally { hit: 0, minted: NAMES });
+}
+
 #[test]
 fn another_day_has_another_leaf() {
     let authority = authority(|_| ());

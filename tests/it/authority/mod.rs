@@ -6,12 +6,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::proxy::exeat;
 use crate::support::site::Site;
+use crate::support::wait::until;
 
 /// What a command did: its exit code, and all that it said.
 fn ran(site: &Site, arguments: &[&str]) -> (i32, String) {
@@ -160,21 +160,73 @@ fn what_the_script_in_certs_makes_is_an_authority() {
 }
 
 #[test]
+fn a_broken_authority_is_told_with_a_fix_that_works() {
+    let site = inspecting();
+    did(&site, &["ca", "init"]);
+    let [cert, key] = ["certs/ca.pem", "certs/ca.key"].map(|file| site.path().join(file));
+    let good = fs::read_to_string(&cert).unwrap();
+    for (file, text) in [(&cert, "no PEM"), (&cert, ""), (&key, "no key"), (&cert, &good[..good.len() / 2])] {
+        let kept = fs::read(file).unwrap();
+        fs::write(file, text).unwrap();
+        let (code, said) = ran(&site, &["check"]);
+        assert!(code == 1 && said.contains("move it and its key away") && said.contains("`exeat ca init`"), "{said}");
+        let away = |file: &Path| site.path().join(file.file_name().unwrap());
+        for file in [&cert, &key] {
+            fs::rename(file, away(file)).unwrap();
+        }
+        did(&site, &["ca", "init"]);
+        did(&site, &["check"]);
+        for file in [&cert, &key] {
+            fs::rename(away(file), file).unwrap();
+        }
+        fs::write(file, kept).unwrap();
+    }
+}
+
+#[test]
+fn an_init_that_was_ended_between_key_and_certificate_is_told_as_that() {
+    let site = inspecting();
+    did(&site, &["ca", "init"]);
+    fs::remove_file(site.path().join("certs/ca.pem")).unwrap();
+    let (code, said) = ran(&site, &["ca", "init"]);
+    assert!(code == 1 && said.contains("ca.key is there without ") && said.contains("remove it") && !said.contains("--rotate"), "{said}");
+    fs::remove_file(site.path().join("certs/ca.key")).unwrap();
+    did(&site, &["ca", "init"]);
+    fs::remove_file(site.path().join("certs/ca.key")).unwrap();
+    let (code, said) = ran(&site, &["ca", "init"]);
+    assert!(code == 1 && said.contains("ca.pem is there without ") && !said.contains("--rotate"), "{said}");
+    let (code, said) = ran(&site, &["ca", "init", "--rotate"]);
+    assert!(code == 1 && !said.contains("found found"), "{said}");
+}
+
+#[test]
+fn each_fault_of_the_authority_is_told_once_at_the_start() {
+    let site = inspecting();
+    did(&site, &["ca", "init"]);
+    fs::write(site.path().join("certs/ca.key"), "no key").unwrap();
+    let proxy = site.start();
+    assert_eq!(proxy.readyz().status, 503);
+    let told: Vec<_> = proxy.stderr().lines().filter(|line| line.contains("certs/ca.key: found ")).map(str::to_owned).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
+fn half_of_inspect_names_the_file_it_is_missing_from() {
+    for (key, other) in [("ca_cert", "ca_key"), ("ca_key", "ca_cert")] {
+        let mut site = Site::new();
+        site.set("inspect", key, "\"certs/x\"");
+        let (code, said) = ran(&site, &["check"]);
+        assert!(code == 1 && said.contains(&format!("exeat.toml: found [inspect] without {other}; wanted ")), "{said}");
+    }
+}
+
+#[test]
 fn the_repository_holds_no_key() {
     let listed = Command::new("git").args(["ls-files", "certs"]).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     let files = String::from_utf8(listed.stdout).unwrap();
     for file in files.lines() {
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
         assert!(!file.ends_with(".key") && !text.contains("PRIVATE KEY-----\nM"), "{file} holds a key");
-    }
-}
-
-/// Looks again and again, with a deadline.
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -7,7 +7,7 @@ import test from "node:test";
 const load = (name) => import(pathToFileURL(`${process.env.PAGE_SCRIPTS}/${name}`));
 const { STILL, Stillness, answers, meant } = await load("keys.js");
 const { plain, runs, scripts } = await load("names.js");
-const { beyond, became, bytes, grant, sentence, span } = await load("words.js");
+const { beyond, became, bytes, covers, grant, secure, sentence, span } = await load("words.js");
 
 const press = (key, more = {}) => ({ key, repeat: false, ctrlKey: false, altKey: false, metaKey: false, shiftKey: false, defaultPrevented: false, isComposing: false, ...more });
 
@@ -20,6 +20,12 @@ test("every key means one thing, and nothing with a modifier, held down, in a fi
   }
   assert.equal(meant(press("?", { shiftKey: true }), false), "help");
   for (const key of ["Y", "q", "Enter", " ", "constructor", "__proto__"]) assert.equal(meant(press(key), false), null);
+});
+
+test("what a yes covers and whether the way there is TLS are said in words", () => {
+  assert.equal(covers({ only: { method: "POST", path: "/a" } }), "this method and path, whatever query and body come with it");
+  assert.equal(covers({ request: { method: "POST", path: "/a" } }), null);
+  assert.deepEqual(["https", "http", undefined].map((scheme) => secure({ scheme })), ["https://", "", ""]);
 });
 
 test("what only moves about does not answer", () => {
@@ -64,8 +70,8 @@ const hold = { agent: "coder", instance: "127.0.0.1", host: "api.example.test", 
 test("what a yes lets happen is said for each scope", () => {
   assert.equal(grant(hold, "once"), "Lets the 2 waiting attempts of coder (127.0.0.1) reach api.example.test:443, with anything in the tunnel. Nothing after that.");
   assert.equal(grant({ ...hold, waiting: 1, scheme: "http" }, "once"), "Lets the waiting attempt of coder (127.0.0.1) reach api.example.test:443, with any request. Nothing after that.");
-  assert.equal(grant({ ...hold, waiting: 0, only: { method: "POST", path: "/a" } }, "once"), "Lets the next try of coder (127.0.0.1) within 5 minutes reach api.example.test:443, only with POST /a. Nothing after it.");
-  assert.match(grant({ ...hold, waiting: 1, scheme: "https", only: { method: "POST", path: "/x" } }, "once"), /, only with POST \/x inside TLS\. Nothing after that\.$/);
+  assert.equal(grant({ ...hold, waiting: 0, only: { method: "POST", path: "/a" } }, "once"), "Lets the next try of coder (127.0.0.1) within 5 minutes reach api.example.test:443, only with POST /a, whatever query and body come with it. Nothing after it.");
+  assert.match(grant({ ...hold, waiting: 1, scheme: "https", only: { method: "POST", path: "/x" } }, "once"), /, only with POST \/x inside TLS, whatever query and body come with it\. Nothing after that\.$/);
   assert.equal(grant(hold, "1h"), "Lets coder (127.0.0.1) reach api.example.test:443, with anything in the tunnel, for 1 hour. What is open at the end is cut.");
   assert.equal(grant(hold, "always"), "Lets every instance of coder reach api.example.test:443, with anything in the tunnel. It has no end: it holds until somebody revokes it.");
   assert.match(grant({ ...hold, host: "2001:db8::1" }, "15m", ["10.0.0.0/8", "192.168.0.0/16"]), /reach \[2001:db8::1\]:443, .* 15 minutes\. .* may lead to 10\.0\.0\.0\/8 or 192\.168\.0\.0\/16, and nowhere else\.$/);

@@ -12,3 +12,4 @@ mod shipped;
 mod sidecar;
 mod transparent;
 mod units;
+mod user;

@@ -8,11 +8,11 @@ use super::gateway::WAYS;
 use super::netns::{Net, ORIGIN, Said, is_possible};
 use crate::support::proxy::{Proxy, decided};
 
-const POD: &str = "pod";
+pub(super) const POD: &str = "pod";
 const OUTSIDE: &str = "outside";
 
 /// An agent without any capability, as another user than exeat.
-const AGENT: &[&str] =
+pub(super) const AGENT: &[&str] =
     &["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"];
 /// One that was given the user of exeat.
 const AS_EXEAT: &[&str] = &["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"];
@@ -22,7 +22,7 @@ const SETUID: &[&str] =
 const NET_RAW: &[&str] =
     &["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw"];
 
-fn network() -> Net {
+pub(super) fn network() -> Net {
     let mut net = Net::new(&[POD, OUTSIDE]);
     net.join([POD, "eth0", "10.88.0.2/24", "fd88::2/64"], [OUTSIDE, "eth0", "10.88.0.1/24", "fd88::1/64"]);
     net.route(POD, "10.88.0.1", "fd88::1");
@@ -31,7 +31,7 @@ fn network() -> Net {
 }
 
 /// Exeat as its own user; its state folder is beside the configuration, and its alone.
-fn proxy(net: &Net) -> Proxy {
+pub(super) fn proxy(net: &Net) -> Proxy {
     net.file(
         "allowlists/a.toml",
         &format!("agent = \"a\"\n[[identify]]\nlistener = \"main\"\n[[identify]]\nlistener = \"redirected\"\n[[allow]]\nhost = \"listed.test\"\naddresses = [\"{ORIGIN}/32\"]\n"),
@@ -54,7 +54,7 @@ fn admin_socket(net: &Net) -> PathBuf {
     net.exeat().with_file_name("state").join("admin.sock")
 }
 
-fn doctor(net: &Net, whose: &[&str]) -> Said {
+pub(super) fn doctor(net: &Net, whose: &[&str]) -> Said {
     let (exeat, socket) = (net.exeat(), admin_socket(net));
     let asked = [exeat.to_str().unwrap(), "doctor", "--from-agent", "--json", "--proxy", "http://127.0.0.1:3128", "--uid", "65532"];
     let tried = ["--listed", "http://listed.test/", "--listed", "https://listed.test/", "--unlisted", "https://unlisted.test/"];

@@ -112,7 +112,9 @@ fn who_is_refused_is_told_in_the_words_of_what_was_spoken() {
 fn what_names_no_host_is_for_the_address_and_passes_unread_by_an_opaque_rule_alone() {
     alone(|| {
         let (echo, greeter) = (Origin::echo(), Origin::greeter("220 hello\r\n"));
-        let p0 = p0();
+        let mut p0 = p0();
+        redirecting(&mut p0.site, &["c"]);
+        p0.site.agent("c", "unlisted = \"hold\"", "");
         p0.write_agents(&format!(
             "[[allow]]\nhost = \"{ELSEWHERE}\"\nport = [{}, {}]\nopaque = true\n\
              [[allow]]\nhost = \"{ELSEWHERE}\"\nport = [{}, 22]\n",
@@ -139,7 +141,7 @@ fn what_names_no_host_is_for_the_address_and_passes_unread_by_an_opaque_rule_alo
         assert_eq!(unread.rest(), b"");
         // Unlisted where unlisted is held: nobody is asked about what no yes could let pass.
         let watcher = proxy.watch();
-        let mut unlisted = talk("a", ELSEWHERE, 23);
+        let mut unlisted = talk("c", ELSEWHERE, 23);
         unlisted.send(b"\xff\xfb");
         assert_eq!(unlisted.rest(), b"");
         assert!(proxy.holds().is_empty(), "{}", watcher.shown());
@@ -235,6 +237,7 @@ fn what_is_redirected_back_to_exeat_goes_round_once() {
         let mut bytes = talk("a", BACK, 22);
         bytes.send("SSH-2.0-x\r\n");
         assert_eq!(bytes.rest(), b"");
+        drop(bytes);
         for host in ["loop.test", BACK] {
             for two in attempts(&proxy, host).chunks(2) {
                 let seen: Vec<_> = two.iter().map(|(decided, _)| (decided["decision"].clone(), decided["reason"].clone())).collect();
@@ -323,6 +326,7 @@ fn a_hello_in_pieces_is_one_hello_and_what_follows_it_goes_where_it_goes() {
         let mut talk = talk("a", ELSEWHERE, p0.secure.port());
         talk.send(&two);
         talk.rest();
+        drop(talk);
         assert_eq!((attempts(&proxy, "api.allowed.test").len(), attempts(&proxy, "evil.wild.test").len()), (4, 0));
         assert!(!p0.site.dns.was_asked("evil.wild.test"));
     });
@@ -383,7 +387,7 @@ fn who_says_too_little_is_given_up() {
         let proxy = p0.start();
         let half = hello(&p0.authority, "api.allowed.test");
         for first in ["".as_bytes(), &half[..half.len() / 2], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
-            let mut talk = talk("a", ELSEWHERE, p0.secure.port());
+            let mut talk = talk("b", ELSEWHERE, p0.secure.port());
             talk.send(first);
             assert_eq!(talk.rest(), b"");
         }

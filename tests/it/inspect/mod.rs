@@ -1,5 +1,6 @@
 //! Inside TLS that exeat terminates: requests judged one by one, over HTTP/1.1 and HTTP/2, on the way in and on the way out.
 
+mod bounds;
 mod ends;
 mod floods;
 mod frames;

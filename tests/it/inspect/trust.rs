@@ -36,6 +36,7 @@ fn an_origin_that_is_not_to_be_trusted_is_sent_nothing_and_said_why() {
         (on(Terms::of(&["*.test.example"])), "for other names"),
         (stranger.present(&Terms::of(&[HOST])), "issuer is not trusted"),
         (Identity::self_signed(&[HOST]), "issuer is not trusted"),
+        (Identity::self_signed_authority(&[HOST]), "self-signed, or an authority's own"),
     ];
     for alpn in [H1, H2] {
         for (identity, words) in &rows {
@@ -45,7 +46,8 @@ fn an_origin_that_is_not_to_be_trusted_is_sent_nothing_and_said_why() {
             let answer = run(async { at(&world, web.port(), &proxy, alpn).visit().await.unwrap().get("/page").await.unwrap() });
             assert_refused(&answer, 502, "bad-certificate");
             assert!(answer.text().contains(words), "{words}: {}", answer.text());
-            assert_eq!(answer.text().contains("[upstream]"), *words == "issuer is not trusted", "{}", answer.text());
+            let private = ["issuer is not trusted", "self-signed, or an authority's own"].contains(words);
+            assert_eq!(answer.text().contains("[upstream]"), private, "{}", answer.text());
             assert!(web.seen().is_empty());
             let records = proxy.settled();
             let (_, end) = inner(&records)[0];
@@ -59,6 +61,38 @@ fn an_origin_that_is_not_to_be_trusted_is_sent_nothing_and_said_why() {
     let answer = run(async { at(&world, web.port(), &proxy, H1).visit().await.unwrap().get("/page").await.unwrap() });
     assert_eq!(answer.status, 502, "{}", answer.text());
     assert!(web.seen().is_empty());
+}
+
+/// What is said to be done about a certificate of `openssl req -x509` is what helps.
+#[test]
+fn a_self_signed_certificate_is_believed_once_it_is_made_as_a_servers_and_named() {
+    let folder = tempfile::TempDir::with_prefix("exeat-it-").unwrap();
+    let made = |more: &str| {
+        let script = format!(
+            "openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=x -addext subjectAltName=DNS:{HOST} {more} -keyout key.pem -out cert.pem"
+        );
+        let output = std::process::Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !made("") {
+        eprintln!("NOTICE: openssl is not installed, its certificates are not tried");
+        return;
+    }
+    for (more, status) in [("", 502), ("-addext basicConstraints=critical,CA:FALSE", 200)] {
+        let mut world = World::new("");
+        assert!(made(more));
+        let [cert, key] = ["cert.pem", "key.pem"].map(|name| std::fs::read_to_string(folder.path().join(name)).unwrap());
+        std::fs::write(world.site.path().join("own.pem"), &cert).unwrap();
+        world.site.set("upstream", "ca", "\"own.pem\"");
+        let web = Web::secure(&Identity::read(&cert, &key, H2));
+        listed(&world, web.port());
+        let proxy = world.start();
+        let answer = run(async { at(&world, web.port(), &proxy, H2).visit().await.unwrap().get("/page").await.unwrap() });
+        assert_eq!(answer.status, status, "{more}: {}", answer.text());
+        if status == 502 {
+            assert!(answer.text().contains("basicConstraints=critical,CA:FALSE"), "{}", answer.text());
+        }
+    }
 }
 
 #[test]

@@ -172,3 +172,28 @@ fn a_guard_that_cannot_look_refuses() {
     world.secret(CANARY);
     assert_eq!(post(&visit, "/echo", &[], "clean").status, 200);
 }
+
+#[test]
+fn the_log_for_people_shows_finds_and_which_guard_lacks_its_secret() {
+    let world = guarded("block");
+    let proxy = world.start();
+    let visit = world.visit(&proxy, H2);
+    assert_eq!(post(&visit, "/echo", &[("x-note", PAT)], "").status, 403);
+    let long = format!("{}{CANARY}", "x".repeat(4096));
+    let _cut = run(visit.ask(visit.request("POST", "/echo").body(Flow::whole(long)).unwrap()));
+    std::fs::remove_file(world.allowlists().join("token")).unwrap();
+    assert_eq!(post(&visit, "/echo", &[], "").status, 503);
+    drop(visit);
+    let records = proxy.settled();
+    let log = proxy.said(&["log"]);
+    for wanted in
+        ["found leak rule pat in the header", "found leak rule secret-1 in the body", "its file cannot be read (no such file or folder)"]
+    {
+        assert!(log.lines().any(|line| line.contains("web.test") && line.contains(wanted)), "{wanted} in {log}");
+    }
+    let (decided, ended) = *inner(&records).last().unwrap();
+    let rule = decided["rule"].as_str().unwrap();
+    assert!(rule.starts_with("c.toml:") && ended["secret"]["rule"] == rule, "{decided} {ended}");
+    assert!(proxy.readyz().text().contains(&format!("{rule}: a secret that it names cannot be had")), "{}", proxy.readyz().text());
+    world.assert_kept(&proxy, &[], CANARY);
+}

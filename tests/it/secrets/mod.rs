@@ -221,6 +221,40 @@ fn a_secret_that_cannot_be_had_refuses_what_needs_it_and_says_where_it_is_named(
 }
 
 #[test]
+fn whoever_runs_exeat_is_told_which_secret_cannot_be_had_until_it_can() {
+    let world = World::new("", &format!("{OPEN}{TOKEN}"));
+    let proxy = world.start();
+    let visit = world.visit(&proxy, H2);
+    fs::remove_file(world.allowlists().join("token")).unwrap();
+    assert_eq!([get(&visit, "/page", &[]).status, get(&visit, "/page", &[]).status], [503, 503]);
+    let place = "c.toml:12";
+    let why = "its file cannot be read (no such file or folder)";
+    let told = |text: &str| text.matches(&format!("{place}: a secret that it names cannot be had: {why}")).count();
+    let ready = proxy.readyz();
+    assert_eq!((ready.status, told(&ready.text())), (200, 1), "{}", ready.text());
+    assert_eq!(proxy.metric("exeat_secrets_missing", &[]), 1.0);
+    let warned = |proxy: &Proxy| proxy.stderr().lines().filter(|line| line.contains(" WARN ") && told(line) == 1).count();
+    assert_eq!(warned(&proxy), 1, "{}", proxy.stderr());
+    world.secret(CANARY);
+    assert_eq!(get(&visit, "/page", &[]).status, 200);
+    assert_eq!((proxy.readyz().text().as_str(), proxy.metric("exeat_secrets_missing", &[])), ("ready\n", 0.0));
+    world.secret("line one\nline two");
+    assert_eq!(get(&visit, "/page", &[]).status, 503);
+    assert_eq!(proxy.metric("exeat_secrets_missing", &[]), 1.0);
+    world.agent("", OPEN);
+    proxy.until("the reload", |records| records.iter().filter(|record| record["kind"] == "policy").count() == 2);
+    assert_eq!((proxy.readyz().text().as_str(), proxy.metric("exeat_secrets_missing", &[])), ("ready\n", 0.0), "nobody needs it any more");
+    drop(visit);
+    let records = proxy.settled();
+    let secret = inner(&records)[0].1["secret"].clone();
+    assert_eq!(secret, json!({"rule": place, "why": why}));
+    let log = proxy.said(&["log"]);
+    let line = log.lines().find(|line| line.contains("refused") && line.contains("web.test")).unwrap();
+    assert!(line.contains(&format!("{place}: {why}")), "{line}");
+    world.assert_kept(&proxy, &[], CANARY);
+}
+
+#[test]
 fn a_client_certificate_proves_exeat_to_the_origin_and_one_that_is_broken_refuses() {
     let (ours, origins) = (Authority::named("exeat"), Authority::named("origins"));
     let web = Web::secure(&origins.present(&Terms { alpn: H2, asks_for_a_certificate: true, ..Terms::of(&[HOST]) }));

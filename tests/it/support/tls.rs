@@ -7,6 +7,7 @@ use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
     date_time_ymd,
 };
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
@@ -132,6 +133,24 @@ impl Identity {
         let key = KeyPair::generate().unwrap();
         let leaf = leaf_params(names, Valid::Now).self_signed(&key).unwrap();
         Self::new(&leaf, &key, &Terms::of(names), None)
+    }
+
+    /// A certificate that no authority has signed, and that says it is one.
+    pub(crate) fn self_signed_authority(names: &[&str]) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = leaf_params(names, Valid::Now);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self::new(&params.self_signed(&key).unwrap(), &key, &Terms::of(names), None)
+    }
+
+    /// What another program made, in PEM.
+    pub(crate) fn read(cert: &str, key: &str, alpn: &[&str]) -> Self {
+        let chain = vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()];
+        let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap());
+        let mut config = config.unwrap();
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        Self(Arc::new(config))
     }
 
     fn new(leaf: &Certificate, key: &KeyPair, terms: &Terms<'_>, clients_of: Option<CertificateDer<'static>>) -> Self {

@@ -91,7 +91,7 @@ volumeMounts:
 {{- define "exeat.sidecar.volumes" -}}
 {{- include "exeat.volumes" . }}
 - name: exeat-state
-  emptyDir: {sizeLimit: 12Gi}
+  emptyDir: {sizeLimit: {{ .Values.storage.size }}}
 {{- if .Values.sidecar.redirect.enabled }}
 - name: exeat-nft
   configMap: {name: {{ include "exeat.name" . }}-nft}

@@ -43,6 +43,11 @@
 {{- if and (eq .Values.topology "gateway") (le (.Values.terminationGracePeriodSeconds | int64) $leaves) -}}
 {{- $wrong = append $wrong (printf "terminationGracePeriodSeconds is %v and drain.notice and drain.time take %vs: exeat would be killed before its journal is sealed; set it to %v or more, or drain less" .Values.terminationGracePeriodSeconds $leaves (add $leaves 10)) -}}
 {{- end -}}
+{{- $volume := regexFind "^[0-9]+" .Values.storage.size | int64 | mul (ternary 1024 1 (hasSuffix "Ti" .Values.storage.size)) -}}
+{{- $journal := regexFind "^[0-9]+" .Values.journal.max | int64 -}}
+{{- if and (hasSuffix "GiB" .Values.journal.max) (ge $journal $volume) -}}
+{{- $wrong = append $wrong (printf "journal.max %s does not fit a volume of %s: it would fill, and every attempt be refused; make storage.size larger or journal.max smaller" .Values.journal.max .Values.storage.size) -}}
+{{- end -}}
 {{- $own := regexFindAll "(?m)^\\s*\\[\\s*[\"']?(listen|admin|metrics|drain|journal|inspect|dns|guard)\\b" .Values.extraConfig -1 -}}
 {{- range $own -}}
 {{- $wrong = append $wrong (printf "extraConfig has a table %s…]: the chart writes it; use the value of that name, and admin.enabled with operators.namespaces for the admin port" (trim .)) -}}
@@ -77,11 +82,6 @@
 {{- end -}}
 {{- if and .Values.monitoring.serviceMonitor (not .Values.monitoring.namespaces) .Values.networkPolicy.enabled -}}
 {{- $wrong = append $wrong "monitoring.serviceMonitor without monitoring.namespaces: Prometheus could not reach port 9464; name the namespace it runs in" -}}
-{{- end -}}
-{{- $volume := regexFind "^[0-9]+" .Values.storage.size | int64 | mul (ternary 1024 1 (hasSuffix "Ti" .Values.storage.size)) -}}
-{{- $journal := regexFind "^[0-9]+" .Values.journal.max | int64 -}}
-{{- if and (hasSuffix "GiB" .Values.journal.max) (ge $journal $volume) -}}
-{{- $wrong = append $wrong (printf "journal.max %s does not fit a volume of %s: it would fill, and every attempt be refused; make storage.size larger or journal.max smaller" .Values.journal.max .Values.storage.size) -}}
 {{- end -}}
 {{- if or .Values.sidecar.redirect.enabled .Values.sidecar.agent .Values.sidecar.patch.name -}}
 {{- $wrong = append $wrong "values of sidecar are set in a gateway: set topology=sidecar, or take them away" -}}

@@ -3,7 +3,7 @@
 import { button, el, say, show } from "./dom.js";
 import { Stillness } from "./keys.js";
 import { host, listed, others, plain, scripts, unicode } from "./names.js";
-import { SCOPES, ago, became, beyond, count, grant, sentence } from "./words.js";
+import { SCOPES, ago, became, beyond, count, covers, grant, secure, sentence } from "./words.js";
 
 const NETWORK = /^[0-9a-fA-F:.]+(\/\d{1,3})?$/;
 
@@ -189,7 +189,7 @@ function sure(hold, scope, networks) {
 function wish(hold) {
   const kind = hold.only ?? hold.request;
   const agent = el("span", { class: "asks" }, el("b", {}, others(hold.agent)), " wants to reach");
-  const where = el("span", { class: "where" }, host(hold), el("span", { class: "port" }, `:${hold.port}`));
+  const where = el("span", { class: "where" }, el("span", { class: "port" }, secure(hold)), host(hold), el("span", { class: "port" }, `:${hold.port}`));
   const request = kind ? el("span", { class: "request" }, el("b", {}, others(kind.method, 40)), " ", others(kind.path)) : el("span", { class: "request unseen-kind" }, "a tunnel: what is sent in it is not seen");
   return [agent, where, request];
 }
@@ -216,7 +216,7 @@ function seen(hold) {
     hold.unicode ? row("Reads as", unicode(hold)) : null,
     row("Instance", others(hold.instance)),
     process ? row("Process", ran(process)) : null,
-    hold.only ? row("Covers", "this request only") : null,
+    hold.only ? row("Covers", covers(hold)) : null,
     row("Asked by", hold.rule ? [el("code", {}, others(hold.rule)), hold.note ? [" — ", others(hold.note)] : null] : "no rule lists this host"),
     preset ? row("Preset", others(preset), " lists it. To settle this for good, add ", el("code", {}, `include = ["preset:${plain(preset)}"]`), " to the allowlist.") : null,
     addresses?.some((one) => one !== "public") ? row("May lead to", others(listed(addresses))) : null,

@@ -41,9 +41,17 @@ export function clock(time) {
   return day + date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
 }
 
+const REST = "whatever query and body come with it";
+
+// What a yes to a question about one request lets pass beside what is shown.
+export const covers = (hold) => (hold.only ? `this method and path, ${REST}` : null);
+
+// How a name begins where the way to it is TLS that is looked into.
+export const secure = (hold) => (hold.scheme === "https" ? "https://" : "");
+
 // What an answer is about, besides where: every request, or the one that is shown.
 export function what(hold) {
-  if (hold.only) return `only with ${plain(hold.only.method)} ${plain(hold.only.path)}${hold.scheme === "https" ? " inside TLS" : ""}`;
+  if (hold.only) return `only with ${plain(hold.only.method)} ${plain(hold.only.path)}${hold.scheme === "https" ? " inside TLS" : ""}, ${REST}`;
   return hold.scheme ? "with any request" : "with anything in the tunnel";
 }
 

@@ -148,7 +148,8 @@ fn chart_and_kustomize_render_the_same_objects() {
         let kustomize = by_name(&unhashed(&built));
         assert_eq!(helm.keys().collect::<Vec<_>>(), kustomize.keys().collect::<Vec<_>>());
         for (name, one) in &helm {
-            assert_eq!(one, &kustomize[name], "{name}");
+            let other = &kustomize[name];
+            assert!(one == other, "{name} of the chart:\n{one:#}\nof kustomize:\n{other:#}");
         }
     }
 }
