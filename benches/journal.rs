@@ -125,5 +125,6 @@ fn ended(id: u128) -> Ended {
         tls: None,
         ms: Millis { total: 5.346, ..Millis::default() },
         leak: None,
+        secret: None,
     }
 }

@@ -1,25 +1,27 @@
 //! Wires a configuration into gate, neck, journal and listeners, and takes them down in order.
 
+mod before;
+mod bound;
+pub mod ending;
 pub mod export;
-mod files;
 pub mod freezing;
 pub mod inspection;
 mod kept;
+mod limits;
 mod page;
+mod prepared;
 pub mod reload;
+pub mod service;
 pub mod standing;
 mod watch;
 
 use std::collections::BTreeSet;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use parking_lot::{Mutex, RwLock};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,43 +31,28 @@ use crate::config::Config;
 use crate::config::state::StateError;
 use crate::egress::record::{PolicyInForce, Record, Recorder, Unread};
 use crate::egress::{Company, Gate, GateSettings, NoResolver, Resolver, Spending, Upstream, UpstreamSettings};
-use crate::front::{Door, FrontSettings, Neck, Stop, Ways};
+use crate::front::{FrontSettings, Neck, Stop, Ways};
 use crate::journal::JournalError;
 use crate::policy::Policy;
-use crate::policy::address::Guard;
 use crate::policy::approvals::Approvals;
 use crate::policy::fault::Fault;
-use crate::telemetry::dial::Found;
 use crate::telemetry::metrics::AgentNames;
-use crate::telemetry::serve::{Readiness, Ready};
+use crate::telemetry::serve::Ready;
 use crate::telemetry::sinks::{Beside, Cursors};
 use crate::telemetry::{Metrics, Recording};
+pub use before::{NotFit, look_before};
+pub use bound::{Bound, Lent, NotBound};
 use export::Exports;
-pub use files::raise_open_files;
 use inspection::Inspection;
 pub use kept::{Kept, store};
-
-/// How long open attempts may take to end once the process is told to stop.
-const DRAIN: Duration = Duration::from_secs(5);
+pub use limits::{Given, raise_open_files};
+pub use prepared::Prepared;
 
 /// How often the journal does what is due.
 const TURN: Duration = Duration::from_secs(1);
 
 /// After so many turns what of the journal need not be kept is removed; after a segment's end at the next.
 const TURNS_OF_RETENTION: u32 = 60;
-
-/// What listens: sockets bound before the policy is made, as the policy must know them.
-#[derive(Debug)]
-pub struct Bound {
-    /// The ways in.
-    pub doors: Vec<Door>,
-    /// The listener of metrics and health.
-    pub metrics: Option<TcpListener>,
-    /// The listener of page and API.
-    pub admin: Option<TcpListener>,
-    /// Where exeat's own back ends are.
-    pub back_ends: Found,
-}
 
 /// A running exeat.
 #[derive(Debug)]
@@ -114,16 +101,12 @@ pub struct Change {
 /// Why exeat does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A listener's address cannot be had.
-    #[error("{name}: {address} cannot be listened on: {error}; choose another address or stop what holds it")]
-    Listen {
-        /// The listener's name.
-        name: String,
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        error: io::Error,
-    },
+    /// A listener cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] NotBound),
+    /// This process cannot run where it was started.
+    #[error(transparent)]
+    Before(#[from] NotFit),
     /// TLS to origins cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
@@ -150,49 +133,18 @@ pub enum StartError {
     Resolver(#[from] NoResolver),
 }
 
-impl Bound {
-    /// Binds every listener of the configuration.
-    pub async fn all(config: &Config) -> Result<Self, StartError> {
-        let mut doors = Vec::new();
-        for listen in &config.listen {
-            for address in &listen.addresses {
-                let listener = bind(&format!("listen.{}", listen.name), *address).await?;
-                doors.push(Door { listener, name: Arc::clone(&listen.name), transparent: listen.transparent });
-            }
-        }
-        let metrics = match config.metrics {
-            Some(address) => Some(bind("metrics", address).await?),
-            None => None,
-        };
-        let admin = match config.admin.address {
-            Some(address) => Some(bind("admin", address).await?),
-            None => None,
-        };
-        Ok(Self { doors, metrics, admin, back_ends: export::find(config).await })
-    }
-
-    /// What is never dialled because it is exeat, or because the configuration says so.
-    pub fn guard(&self, config: &Config) -> Guard {
-        let doors = self.doors.iter().map(|door| &door.listener);
-        export::guard(config, doors.chain(&self.metrics).chain(&self.admin).filter_map(|listener| listener.local_addr().ok()))
-    }
-
-    fn everywhere(&self) -> Vec<u16> {
-        let listeners = self.doors.iter().map(|door| &door.listener).chain(&self.metrics).chain(&self.admin);
-        listeners.filter_map(|listener| listener.local_addr().ok()).filter(|at| at.ip().is_unspecified()).map(|at| at.port()).collect()
-    }
-}
-
-async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen { name: name.to_owned(), address, error })
-}
-
 impl App {
     /// Starts everything but the ways in; they open with [`App::open`].
-    pub fn start(config: &Config, bound: &Bound, first: (Policy, Vec<Unread>), kept: Kept) -> Result<(Self, Arc<Ways>), StartError> {
+    pub fn start(
+        config: &Config,
+        bound: &Bound,
+        prepared: Prepared,
+        first: (Policy, Vec<Unread>),
+        kept: Kept,
+    ) -> Result<(Self, Arc<Ways>), StartError> {
         let Kept { journal, store, state } = kept;
+        let Prepared { exports: exporting, inspection, resolver } = prepared;
         let (policy, unread) = first;
-        let exporting = Exports::prepare(config, &bound.back_ends)?;
         let names = if config.telemetry.agent_label { AgentNames::Shown } else { AgentNames::Hidden };
         let recording = Arc::new(Recording::new(journal).naming(names));
         recording.metrics.watch_disk(crate::journal::folder(&config.state), Some(config.journal.max));
@@ -211,7 +163,7 @@ impl App {
         };
         let books = Books { recorder: Arc::clone(&recorder), store: Arc::clone(&store), state };
         let desk = HoldDesk::new(settings, Arc::clone(&policy), Arc::clone(&approvals), books)?;
-        tasks.spawn(Arc::clone(&desk).run(stop.drain.clone()));
+        tasks.spawn(Arc::clone(&desk).run(stop.drain.clone(), stop.now.clone()));
 
         tasks.spawn(kept::forget(Arc::clone(&desk), config.journal.keep, stop.now.clone()));
         let cursors = Cursors::new(&config.state, &export::sinks(config));
@@ -229,10 +181,9 @@ impl App {
         let gate = Gate::new(Arc::clone(&policy), company, settings);
         tasks.spawn(export::keep_finding(export::back_ends(config), bound.back_ends.clone(), stop.now.clone()));
         tasks.spawn(Arc::clone(&gate).keep_summing_up(stop.now.clone()));
-        let inspection = Inspection::start(config, SystemTime::now()).map_err(StartError::Roots)?;
         inspection.watch(&recording.metrics);
         tasks.spawn(Arc::clone(&inspection).keep_telling(stop.now.clone()));
-        let neck = neck(config, bound, &inspection, Arc::clone(&gate), &stop)?;
+        let neck = neck(config, bound, (&inspection, resolver), Arc::clone(&gate), &stop)?;
         let front = FrontSettings {
             head: config.limits.head,
             head_timeout: config.limits.head_timeout,
@@ -271,32 +222,6 @@ impl App {
     pub fn beside(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
     }
-
-    /// Stops: nothing new is accepted, tunnels are cut, what is open gets a short while, and the journal is closed last.
-    ///
-    /// `false`: the journal could not be closed in order, and the next start repairs it.
-    pub async fn end(&self) -> bool {
-        self.stop.drain.cancel();
-        self.connections.close();
-        if tokio::time::timeout(DRAIN, self.connections.wait()).await.is_err() {
-            tracing::info!("not everything ended in time");
-        }
-        self.stop.now.cancel();
-        self.connections.wait().await;
-        self.tasks.close();
-        self.tasks.wait().await;
-        self.gate.sum_up_refusals();
-        self.spending.keep();
-        let recording = &self.in_force.recording;
-        let in_order = recording.stop().is_ok() && recording.durable().wait().await.is_ok();
-        if !in_order {
-            tracing::error!("the journal could not be closed in order");
-        }
-        self.exported.cancel();
-        self.exports.close();
-        self.exports.wait().await;
-        in_order
-    }
 }
 
 impl InForce {
@@ -326,7 +251,13 @@ impl InForce {
     }
 }
 
-fn neck(config: &Config, bound: &Bound, inspection: &Inspection, gate: Arc<Gate>, stop: &Stop) -> Result<Neck, StartError> {
+fn neck(
+    config: &Config,
+    bound: &Bound,
+    (inspection, resolver): (&Inspection, Resolver),
+    gate: Arc<Gate>,
+    stop: &Stop,
+) -> Result<Neck, StartError> {
     let via: Arc<str> = format!("exeat-{}", &uuid::Uuid::now_v7().simple().to_string()[20..]).into();
     let settings = UpstreamSettings {
         connect_timeout: config.limits.connect_timeout,
@@ -338,10 +269,9 @@ fn neck(config: &Config, bound: &Bound, inspection: &Inspection, gate: Arc<Gate>
         authority: inspection.authority(),
         origin_tls: Arc::new(inspection.origin_tls()?),
         secrets: inspection.secrets(),
-        stop: stop.drain.clone(),
+        stop: stop.tunnels.clone(),
         stop_now: stop.now.clone(),
     };
-    let resolver = Resolver::new(&config.dns.servers, config.dns.timeout)?;
     Ok(Neck { gate, upstream: Upstream::new(resolver, settings), via })
 }
 
@@ -383,10 +313,4 @@ async fn count_pending(desk: Arc<HoldDesk>, metrics: Arc<Metrics>, stop: Cancell
         let of_all = known.iter().map(|agent| (agent.clone(), pending.get(agent).copied().unwrap_or_default()));
         metrics.set_holds_pending(&of_all.collect());
     }
-}
-
-/// Whether attempts can be served, and if not why.
-pub fn readiness(recording: &Recording, mut standing: Readiness) -> Readiness {
-    standing.problems.extend(recording.ready().err());
-    standing
 }

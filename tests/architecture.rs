@@ -57,7 +57,7 @@ const IMPURE: &[&str] = &[
 const SOCKETS: &[(&str, &[&str])] = &[
     // The doctor tries from where it stands what can be reached: no permit is there to be had, and nothing of an agent's is carried.
     ("TcpStream", &["front/", "egress/", "admin/", "telemetry/", "app.rs", "cli/run", "cli/doctor/"]),
-    ("TcpListener", &["front/", "admin/", "telemetry/", "app.rs", "cli/run"]),
+    ("TcpListener", &["front/", "admin/", "telemetry/", "app/bound", "cli/run"]),
     ("UnixStream", &["admin/", "cli/"]),
     ("UnixListener", &["admin/", "app.rs"]),
     ("TcpSocket", &["egress/", "front/"]),

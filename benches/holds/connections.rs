@@ -77,7 +77,7 @@ pub(crate) fn serve() {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     println!("{}", listener.local_addr().unwrap());
     runtime.block_on(async {
-        let door = Door { listener, name: "main".into(), transparent: false };
+        let door = Door { listener, name: "main".into(), transparent: false, lent: false };
         let front = FrontSettings { head: 32 << 10, head_timeout: LONG, idle: LONG, connections: 2 * HELD, per_source: 2 * HELD };
         tokio::spawn(ways(gate, recorder, front).serve(door, TaskTracker::new()));
     });

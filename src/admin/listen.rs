@@ -66,7 +66,7 @@ pub async fn serve_page(listener: TcpListener, api: Arc<Api>, stop: Cancellation
                 open.spawn(connection(stream, router.clone(), Arrival::Tcp { peer, local }, (stop.clone(), place)));
             }
             Err(error) => {
-                tracing::warn!(%error, "the admin listener accepts nothing at the moment");
+                tracing::debug!(%error, "the admin listener accepts nothing at the moment");
                 pause().await;
             }
         }
@@ -81,7 +81,7 @@ async fn accept(listener: &UnixListener, places: &Arc<Semaphore>) -> Option<(Uni
     match listener.accept().await {
         Ok((stream, _)) => Some((stream, place)),
         Err(error) => {
-            tracing::warn!(%error, "the admin socket accepts nothing at the moment");
+            tracing::debug!(%error, "the admin socket accepts nothing at the moment");
             pause().await;
             None
         }

@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::{App, Bound, StartError, bind};
+use super::bound::bind;
+use super::{App, Bound, NotBound};
 use crate::egress::Tunnels;
 
 /// The port of page and API.
@@ -11,7 +12,7 @@ const PAGE: u16 = 3129;
 
 impl Bound {
     /// Binds the listener of page and API where the configuration has none. The note says that it is not where it is looked for.
-    pub async fn with_page(&mut self) -> Result<Option<String>, StartError> {
+    pub async fn with_page(&mut self) -> Result<Option<String>, NotBound> {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         match bind("admin", at(PAGE)).await {
             Ok(listener) => {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::freezing::{Freezing, FrozenBy, NotFrozen, NotThawed};
 use super::standing::{Reloaded, Standing, in_short};
 use super::watch::{Moves, Watch};
-use super::{Change, InForce};
+use super::{Change, InForce, service};
 use crate::approval::store::{Freeze, Whom};
 use crate::config::tokens::{TokenError, TokenStore};
 use crate::policy::Policy;
@@ -20,6 +20,9 @@ use crate::policy::attempt::AgentId;
 use crate::policy::fault::{Fault, code};
 use crate::policy::token::TokenDigest;
 use crate::telemetry::serve::Readiness;
+
+/// Who brings a policy by SIGHUP.
+const HANG_UP: &str = "sighup";
 
 /// How often files are looked at beside being watched: watches get lost, and some systems have none.
 const LOOK: Duration = Duration::from_secs(30);
@@ -94,7 +97,7 @@ impl Reloader {
             let ask = tokio::select! {
                 () = stop.cancelled() => return self.keep_freezes().await,
                 ask = asks.recv() => ask,
-                _ = hang_ups.recv() => Some(Ask { who: "sighup", tell: None }),
+                _ = hang_ups.recv() => Some(Ask { who: HANG_UP, tell: None }),
                 () = settled(&mut moves) => Some(Ask { who: "reload", tell: None }),
                 _ = look.tick() => {
                     self.keep_freezes().await;
@@ -104,7 +107,14 @@ impl Reloader {
                 }
             };
             if let Some(Ask { who, tell }) = ask {
+                let by_signal = who == HANG_UP;
+                if by_signal {
+                    service::reloading();
+                }
                 let told = self.read_again(who).await;
+                if by_signal {
+                    service::ready("policy was read again");
+                }
                 if let Some((tell, told)) = tell.zip(told) {
                     // Whoever asked may be gone.
                     let _ = tell.send(told);

@@ -12,7 +12,6 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast, oneshot, watch};
-use tokio_util::sync::CancellationToken;
 
 use super::answer::ApprovalView;
 use super::facts::{Facts, Familiar};
@@ -34,9 +33,6 @@ use crate::policy::decide::HoldTerms;
 
 /// News kept for a subscriber that is behind; past that he lists the questions anew.
 const NEWS: usize = 256;
-
-/// The longest sleep, so that a clock that is set is noticed.
-const NAP: Duration = Duration::from_secs(30);
 
 /// The store is told in such steps, in seconds, that a question lives on: not with each attempt of a flood that joins it.
 const LIVES_ON_BY: u64 = 10;
@@ -197,24 +193,6 @@ impl HoldDesk {
         self.state.lock().holds.by_agent().clone()
     }
 
-    /// Ends questions and approvals when their time comes, until stopped. Then all who wait are told that nobody answers.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        loop {
-            let now = (self.clock)();
-            let next = self.turn(now);
-            let nap = next.and_then(|next| next.duration_since(now).ok()).unwrap_or(NAP).min(NAP);
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = self.wake.notified() => {}
-                () = tokio::time::sleep(nap) => {}
-            }
-        }
-        self.pay_what_is_owed();
-        let mut state = self.state.lock();
-        let told = state.holds.dismiss();
-        state.tell(told);
-    }
-
     /// Does what is due and says when to come back.
     pub(super) fn turn(&self, now: SystemTime) -> Option<SystemTime> {
         self.pay_what_is_owed();
@@ -359,7 +337,7 @@ impl Desk for HoldDesk {
         self.tell_news(&state, &id, if opened { |hold| News::Opened { hold } } else { |hold| News::Changed { hold } });
         let info = HoldInfo { id, expires_at, opened };
         if !waits {
-            return Asked::Unattended(info);
+            return state.holds.unjoined(&attempt.agent, info);
         }
         state.words.insert(attempt.id, Waiter { tell, attempt: remembered(attempt, terms.asking) });
         drop(state);

@@ -137,16 +137,18 @@ pub type Told = Vec<(AttemptId, Word)>;
 #[derive(Debug)]
 pub struct Holds {
     limits: Limits,
-    questions: HashMap<Arc<str>, Question>,
+    pub(super) questions: HashMap<Arc<str>, Question>,
     by_subject: HashMap<Subject, Arc<str>>,
     deaths: BTreeSet<(SystemTime, Arc<str>)>,
     by_agent: BTreeMap<AgentId, usize>,
     by_source: HashMap<(AgentId, Instance), usize>,
-    waiting: usize,
+    pub(super) waiting: usize,
     asked: HashMap<AgentId, HashSet<Destination>>,
     groups: Groups,
     for_all: usize,
     for_one: HashMap<AgentId, usize>,
+    /// Nobody waits any more, whoever could answer.
+    pub(super) ending: bool,
 }
 
 impl Holds {
@@ -163,6 +165,7 @@ impl Holds {
             asked: HashMap::new(),
             groups: Groups::default(),
             for_all: 0,
+            ending: false,
             for_one: HashMap::new(),
         }
     }
@@ -240,18 +243,18 @@ impl Holds {
         true
     }
 
-    /// An attempt takes its place at an open question, which lives on from now. `false`: nobody can answer, it does not wait.
+    /// An attempt takes its place at an open question, which lives on from now. `false`: it does not wait.
     #[must_use]
     pub fn join(&mut self, id: &str, attempt: AttemptId, now: SystemTime) -> bool {
         let Some(question) = self.questions.get_mut(id) else { return false };
         self.deaths.remove(&(question.dies_at, Arc::clone(&question.id)));
         question.dies_at = question.dies_at.max(whole_micros(now + self.limits.pending));
         self.deaths.insert((question.dies_at, Arc::clone(&question.id)));
-        let attended = self.for_all > 0 || self.for_one.contains_key(&question.subject.agent);
-        if attended && question.waiting.insert(attempt) {
+        let waits = !self.ending && (self.for_all > 0 || self.for_one.contains_key(&question.subject.agent));
+        if waits && question.waiting.insert(attempt) {
             self.waiting += 1;
         }
-        attended
+        waits
     }
 
     /// An attempt waits no more. The question stays. `true` if it was waiting.
@@ -339,18 +342,6 @@ impl Holds {
             told.extend(std::mem::take(&mut question.waiting).into_iter().map(|attempt| (attempt, Word::Unattended)));
         }
         self.waiting -= told.len();
-        told
-    }
-
-    /// Nobody answers any more. All who wait are told.
-    pub fn dismiss(&mut self) -> Told {
-        self.for_all = 0;
-        self.for_one.clear();
-        let mut told = Told::new();
-        for question in self.questions.values_mut() {
-            told.extend(std::mem::take(&mut question.waiting).into_iter().map(|attempt| (attempt, Word::Unattended)));
-        }
-        self.waiting = 0;
         told
     }
 

@@ -4,6 +4,7 @@ mod agreeing;
 mod answer;
 mod answering;
 pub mod desk;
+mod ending;
 pub mod facts;
 pub mod granted;
 pub mod holds;

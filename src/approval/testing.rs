@@ -93,7 +93,7 @@ impl Room {
     pub(crate) fn ask_waiting(&self, attempt: &Attempt) -> Waiting {
         match self.ask(attempt) {
             Asked::Waiting(waiting) => waiting,
-            Asked::Unattended(_) | Asked::Full(_) | Asked::Unrecorded => panic!("nobody is waited for"),
+            Asked::Unattended(_) | Asked::Ending(_) | Asked::Full(_) | Asked::Unrecorded => panic!("nobody is waited for"),
         }
     }
 

@@ -299,7 +299,8 @@ async fn time_alone_ends_questions_and_approvals_and_says_so() {
     follow_tokio();
     let room = Room::new();
     let stop = CancellationToken::new();
-    let running = tokio::spawn(Arc::clone(&room.desk).run(stop.clone()));
+    let drain = CancellationToken::new();
+    let running = tokio::spawn(Arc::clone(&room.desk).run(drain.clone(), stop.clone()));
     let person = room.desk.attach(None);
     let mut dying = room.ask_waiting(&attempt(1, "coder", 1));
     let answered = room.ask_waiting(&attempt(2, "coder", 2));
@@ -312,10 +313,16 @@ async fn time_alone_ends_questions_and_approvals_and_says_so() {
     assert_eq!(began.elapsed().as_secs(), 3600);
     assert_eq!(room.desk.approvals(), []);
     let mut last = room.ask_waiting(&attempt(3, "coder", 3));
+    drain.cancel();
+    assert_eq!(last.word().await, Word::Ending);
+    let Asked::Ending(info) = room.ask(&attempt(4, "coder", 4)) else { panic!("it is waited for, or nobody is there") };
+    room.desk.answer(&info.id, yes(Lasting::For(Duration::from_secs(60))), "alice", None).unwrap();
+    drop(person);
+    assert!(matches!(room.ask(&attempt(5, "coder", 5)), Asked::Unattended(_)));
+    changes.changed().await.unwrap();
+    assert_eq!(room.desk.approvals(), [], "time goes on until the end");
     stop.cancel();
     running.await.unwrap();
-    assert_eq!(last.word().await, Word::Unattended);
-    drop(person);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use after::{AFTER_DIFF, AFTER_EXPLAIN, AFTER_REPLAY, AFTER_RUN, AFTER_SUGGEST, AFTER_VERIFY};
 
+use crate::app::Lent;
 use crate::config::{Config, NO_FILE, inspect};
 use crate::explain::{self, Unexplained};
 use crate::policy::attempt::AgentId;
@@ -194,7 +195,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let state = config.state.clone();
     let named = cli.config.and(config.path.clone());
     match cli.command {
-        Command::Serve => wait_for(serve::serve(config)),
+        Command::Serve => {
+            let lent = Lent::take()?;
+            wait_for(serve::serve(config, lent))
+        }
         Command::Run(args) => wait_for(run::run(args, config)),
         Command::Check(CheckArgs { paths: _, json }) => match &config.allowlists {
             Some(folder) => {

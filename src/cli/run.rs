@@ -19,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::loaded::{self, Loaded};
 use super::{Usage, ca, env, freeze, terminal};
 use crate::app::freezing::FrozenBy;
-use crate::app::{App, Bound, Kept};
+use crate::app::{App, Bound, Kept, Lent, Prepared};
 use crate::config::tokens::Token;
 use crate::config::{Admin, Config, Listen, trust};
 use crate::policy::Frozen;
@@ -92,7 +92,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
     // It is the command's.
     config.telemetry.stdout = false;
 
-    let bound = Bound::all(&config).await?;
+    let bound = Bound::all(&config, Lent::default()).await?;
     let address = bound.doors.first().context("the proxy has no listener")?.listener.local_addr()?;
     let loaded = loaded::load(&config, bound.guard(&config));
     let (allowlist, agent) = allowlist(&args, &loaded, ask)?;
@@ -104,8 +104,9 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
         policy = policy.with_frozen(Frozen::Everyone);
     }
     let trusting = trusting(&config)?;
+    let prepared = Prepared::of(&config, &bound)?;
     let kept = Kept::passing(&config)?;
-    let (app, ways) = App::start(&config, &bound, (policy, Vec::new()), kept)?;
+    let (app, ways) = App::start(&config, &bound, prepared, (policy, Vec::new()), kept)?;
     app.open(&ways, bound, Arc::new(Readiness::default));
     drop(ways);
     app.export();
@@ -137,7 +138,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
 /// Ends the proxy, and says what came of it.
 async fn said_at_the_end(app: &App, unasked: &terminal::Unasked, status: Result<ExitStatus, NotRun>) -> anyhow::Result<ExitCode> {
     // The command's own code stands: what is wrong with the journal is in the log.
-    app.end().await;
+    app.end_at_once().await;
     match status {
         Ok(status) => {
             tell(&format!("exeat: {}", app.in_force.recording.tally.lock()));

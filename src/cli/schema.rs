@@ -327,6 +327,10 @@ fn dns() -> Vec<Key> {
     ]
 }
 
+fn drain() -> Vec<Key> {
+    vec![("time", duration(), "How long what is open may go on."), ("notice", duration(), "How long it still accepts before that.")]
+}
+
 fn exeat() -> Value {
     let million = 1_000_000;
     let listener = vec![
@@ -368,6 +372,7 @@ fn exeat() -> Value {
                 table(&["address"], vec![("address", text(), "Where /metrics, /livez and /readyz are: ip:port.")]),
                 "Metrics and health.",
             ),
+            ("drain", table(&[], drain()), "How exeat ends when it is told to."),
             ("hold", table(&[], hold), "How questions wait."),
             ("dns", table(&[], dns()), "Who is asked for names."),
             ("inspect", inspect(), "The certificate authority that exeat looks inside TLS with."),

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
 use futures_util::future::BoxFuture;
@@ -18,34 +19,31 @@ use super::loaded;
 use crate::admin::{self, AdminHooks, Api, People, Streams};
 use crate::app::freezing::Freezing;
 use crate::app::reload::{Calls, Reloader, Told};
-use crate::app::{self, App, Bound, Kept};
+use crate::app::{self, App, Bound, Kept, Lent, Prepared, service};
 use crate::approval::store::{Freeze, Store, Whom};
 use crate::config::lint;
 use crate::config::tokens::TokenStore;
-use crate::config::{AdminHost, Config};
+use crate::config::{AdminHost, Config, Drain};
 
 const ADVISORY: &str =
     "exeat: approvals are advisory for agents that run as this user on this machine: such an agent can answer for itself";
 
 /// Runs until SIGINT or SIGTERM; a second one stops at once.
-pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+pub async fn serve(mut config: Config, lent: Lent) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     // From the first moment on: unheard, it would end the process.
     let hang_ups = signal(SignalKind::hangup())?;
-    app::raise_open_files(&config);
-    let mut bound = Bound::all(&config).await?;
+    let given = app::raise_open_files(&config);
+    lent.stand_in(&mut config)?;
+    app::look_before(&config, SystemTime::now())?;
     let on_terminal = io::stdout().is_terminal();
-    if bound.admin.is_none()
-        && on_terminal
-        && let Some(note) = bound.with_page().await?
-    {
-        writeln!(io::stderr(), "exeat: {note}")?;
-    }
+    let mut bound = bound(&config, lent, on_terminal).await?;
     let loaded = loaded::load(&config, bound.guard(&config));
     loaded.report(&mut io::stderr())?;
     for warning in lint::second_looks(&config, &loaded.policy) {
         writeln!(io::stderr(), "{warning}")?;
     }
+    let prepared = Prepared::of(&config, &bound)?;
     let kept = Kept::lasting(&config)?;
     let store = Arc::clone(&kept.store);
     let tokens = TokenStore::open(&config.state)?;
@@ -53,13 +51,14 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let policy = loaded.with_tokens(&tokens)?.with_frozen(freezing.with(loaded.standing.frozen()));
     let mut addresses = addresses(&bound)?;
 
-    let (app, ways) = App::start(&config, &bound, (policy, loaded.standing.told()), kept)?;
+    let (app, ways) = App::start(&config, &bound, prepared, (policy, loaded.standing.told()), kept)?;
     let not_in_force = loaded.standing.not_in_force();
     let inspection = Arc::clone(&app.in_force.inspection);
     for fault in inspection.faults() {
         writeln!(io::stderr(), "error: {fault}")?;
     }
     inspection.write_trust();
+    given.memory().into_iter().for_each(|memory| app.in_force.recording.metrics.show_memory(memory));
     let page = bound.admin.take();
     let reloading = Reloader::new(app.in_force.clone(), loaded.standing, tokens, freezing);
     let (reloader, api) = policy_of(&app, (&config, store), reloading, hang_ups)?;
@@ -67,8 +66,8 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         addresses.push_str(&page_at(&config, listener.local_addr()?, on_terminal.then_some(&*api))?);
         app.beside(admin::serve_page(listener, api, app.stop.now.clone()));
     }
-    let recording = Arc::clone(&app.in_force.recording);
-    app.open(&ways, bound, Arc::new(move || app::readiness(&recording, reloader.readiness())));
+    let readiness = app.readiness();
+    app.open(&ways, bound, Arc::new(move || readiness(reloader.readiness())));
     drop(ways);
     if let Some(faults) = not_in_force {
         writeln!(io::stderr(), "exeat: {faults}; /readyz says not ready until that is mended")?;
@@ -78,13 +77,41 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     io::stdout().write_all(addresses.as_bytes())?;
     io::stdout().flush()?;
     app.export();
+    app.beside(service::live(app.in_force.clone(), app.stop.now.clone()));
+    service::ready(addresses.trim_end());
 
     signals.next().await;
+    Ok(end(&app, config.drain, signals).await)
+}
+
+/// Ends in order. A second signal gives what is open no more time, and a third waits for nothing.
+async fn end(app: &App, drain: Drain, mut signals: Signals) -> ExitCode {
     tracing::info!("stopping; a second signal stops at once");
-    tokio::select! {
-        in_order = app.end() => Ok(if in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
-        () = signals.next() => Ok(ExitCode::FAILURE),
+    service::stopping(drain);
+    let mut ending = pin!(app.end(drain));
+    let in_order = tokio::select! {
+        in_order = ending.as_mut() => in_order,
+        () = signals.next() => {
+            app.stop.hurry();
+            tokio::select! {
+                in_order = ending => in_order,
+                () = signals.next() => false,
+            }
+        }
+    };
+    if in_order { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Binds all that is configured, and on a terminal a place for the page besides.
+async fn bound(config: &Config, lent: Lent, on_terminal: bool) -> anyhow::Result<Bound> {
+    let mut bound = Bound::all(config, lent).await?;
+    if bound.admin.is_none()
+        && on_terminal
+        && let Some(note) = bound.with_page().await?
+    {
+        writeln!(io::stderr(), "exeat: {note}")?;
     }
+    Ok(bound)
 }
 
 fn addresses(bound: &Bound) -> anyhow::Result<String> {
@@ -135,7 +162,7 @@ fn policy_of(
     let (reloader, calls) = reloading;
     // Once more: what was revoked before there was a socket to tell us of it.
     reloader.reload_tokens()?;
-    app.beside(Arc::clone(&reloader).run(calls, hang_ups, app.stop.drain.clone()));
+    app.beside(Arc::clone(&reloader).run(calls, hang_ups, app.stop.now.clone()));
     let hooks = Arc::new(Hooks(Arc::clone(&reloader)));
     let api = Arc::new(Api {
         desk: Arc::clone(&app.in_force.desk),

@@ -13,7 +13,7 @@ use crate::policy::host::Host;
 
 use super::export::{DraftTelemetry, Journal};
 use super::inspect::DraftInspect;
-use super::{Admin, AdminHost, Config, Dns, Hold, Limits, Listen};
+use super::{Admin, AdminHost, Config, Dns, Drain, Hold, Limits, Listen};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -55,6 +55,7 @@ pub(super) struct Draft {
     pub(super) admin: Option<(SocketAddr, Place)>,
     pub(super) admin_hosts: Vec<AdminHost>,
     pub(super) metrics: Option<(SocketAddr, Place)>,
+    pub(super) drain: Drain,
     pub(super) hold: Hold,
     pub(super) total: Option<Place>,
     pub(super) dns: Dns,
@@ -76,6 +77,7 @@ impl Default for Draft {
             admin: None,
             admin_hosts: Vec::new(),
             metrics: None,
+            drain: Drain { time: Duration::from_secs(30), notice: Duration::ZERO },
             hold: Hold {
                 wait: Duration::from_secs(45),
                 pending: 15 * MINUTE,
@@ -160,6 +162,7 @@ impl Draft {
             listen: listen.collect(),
             admin: Admin { address: self.admin.map(|(address, _)| address), hosts: self.admin_hosts },
             metrics: self.metrics.map(|(address, _)| address),
+            drain: self.drain,
             hold: self.hold,
             dns: self.dns,
             inspect,

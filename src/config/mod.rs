@@ -60,6 +60,8 @@ pub struct Config {
     pub admin: Admin,
     /// Where `/metrics`, `/livez` and `/readyz` are served.
     pub metrics: Option<SocketAddr>,
+    /// How it ends when it is told to.
+    pub drain: Drain,
     /// How questions wait.
     pub hold: Hold,
     /// Who is asked for names.
@@ -109,6 +111,15 @@ pub struct AdminHost {
     pub host: Host,
     /// As a `Host` header says it.
     pub written: Arc<str>,
+}
+
+/// `[drain]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How long what is open may go on once nothing is accepted any more.
+    pub time: Duration,
+    /// How long it still accepts, so that those who look at `/readyz` can send agents elsewhere.
+    pub notice: Duration,
 }
 
 /// `[hold]`.
@@ -251,6 +262,7 @@ mod tests {
             }],
             admin: Admin::default(),
             metrics: None,
+            drain: Drain { time: 30 * second, notice: Duration::ZERO },
             hold: Hold {
                 wait: 45 * second,
                 pending: 900 * second,
@@ -305,6 +317,9 @@ address = "127.0.0.1:3129"
 hosts = ["Exeat.corp.example", "other.example:8443", "[FD00::1]:3129"]
 [metrics]
 address = "127.0.0.1:9464"
+[drain]
+time = "2m"
+notice = "5s"
 [hold]
 wait = "1s"
 pending = "2m"
@@ -385,6 +400,7 @@ file = "/var/log/ocsf.jsonl"
                 ],
             },
             metrics: Some("127.0.0.1:9464".parse().unwrap()),
+            drain: Drain { time: 120 * second, notice: 5 * second },
             hold: Hold { wait: second, pending: 120 * second, per_agent: 3, per_source: 2, total: 4, quiet_after_deny: Duration::ZERO },
             dns: Dns {
                 servers: vec!["10.0.0.2:53".parse().unwrap(), "[fd00::2]:5353".parse().unwrap(), "[fd00::3]:53".parse().unwrap()],

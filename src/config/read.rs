@@ -86,6 +86,10 @@ pub(super) fn read(mut root: Table<'_>, origin: &Origin<'_>, draft: &mut Draft) 
             draft.metrics = item.parse(AN_ADDRESS, socket).map(|address| (address, place));
         }
     }
+    if let Some(mut table) = root.table("drain") {
+        set(&mut draft.drain.time, duration(&mut table, "time", Duration::ZERO, HOUR));
+        set(&mut draft.drain.notice, duration(&mut table, "notice", Duration::ZERO, 5 * MINUTE));
+    }
     if let Some(table) = root.table("hold") {
         hold(table, origin, draft);
     }

@@ -300,6 +300,7 @@ impl Gate {
         match Arc::clone(&self.desk).ask(attempt, terms, self.observer.look(ends, || self.desk.would_open(attempt, terms)).await) {
             Asked::Waiting(waiting) => Ok(waiting),
             Asked::Unattended(hold) => Err((Reason::Unattended, Cause::Hold(hold))),
+            Asked::Ending(hold) => Err((Reason::Pending, Cause::Hold(hold))),
             Asked::Unrecorded => Err((Reason::Internal, Cause::Journal)),
             Asked::Full(limit) => {
                 self.recorder.limit_hit(limit);

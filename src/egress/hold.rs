@@ -54,6 +54,8 @@ pub enum Word {
     },
     /// Nobody can answer any more; the question lives.
     Unattended,
+    /// exeat ends, and waits for no answer; the question lives.
+    Ending,
     /// The question died.
     Expired,
 }
@@ -65,6 +67,8 @@ pub enum Asked {
     Waiting(Waiting),
     /// Nobody can answer now; the question waits for a later try.
     Unattended(HoldInfo),
+    /// exeat ends; the question waits for a later try.
+    Ending(HoldInfo),
     /// Too many questions are pending; the text names the limit.
     Full(&'static str),
     /// The question could not be recorded or kept, so it was not asked.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{self, Handoff};
@@ -82,16 +83,29 @@ pub(super) struct Lane {
     pub(super) watch: Watch,
     /// What becomes of it once the head that says so is sent.
     pub(super) socket: Mutex<Option<Socket>>,
+    /// A request has come on it.
+    asked: Notify,
 }
 
 impl Lane {
     pub(super) fn new(watch: Watch) -> Self {
-        Self { watch, socket: Mutex::default() }
+        Self { watch, socket: Mutex::default(), asked: Notify::new() }
+    }
+
+    pub(super) fn is_asked(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Resolves once nothing is accepted any more and its connection had its first request. That one is on its way when the agent connects, and
+    /// its connection would else end without an answer.
+    pub(super) async fn closed(&self, ways: &Ways) {
+        ways.stop.closed.cancelled().await;
+        self.asked.notified().await;
     }
 }
 
 /// Serves a connection to its end, and the tunnel it may become.
-pub(super) async fn connection(agent: AgentSide, arrival: Arrival, seat: &Seat, stop: CancellationToken) {
+pub(super) async fn connection(agent: AgentSide, arrival: Arrival, seat: &Seat) {
     let AgentSide { early, stream } = agent;
     let ways = seat.ways();
     let (watch, watching) = egress::watch();
@@ -110,7 +124,7 @@ pub(super) async fn connection(agent: AgentSide, arrival: Arrival, seat: &Seat, 
         tokio::select! {
             served = connection.as_mut() => served,
             () = over.as_mut() => Ok(()),
-            () = stop.cancelled() => {
+            () = lane.closed(ways) => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     served = connection => served,
@@ -134,7 +148,7 @@ pub(super) async fn connection(agent: AgentSide, arrival: Arrival, seat: &Seat, 
     }
     let (tunnel, socket) = (state.handoff.lock().take(), lane.socket.lock().take());
     if let Some(tunnel) = tunnel {
-        connect::carry(tunnel, Around { peer: arrival.peer, seat, stop }).await;
+        connect::carry(tunnel, Around { peer: arrival.peer, seat }).await;
     } else if let Some(socket) = socket {
         socket.carry(std::future::pending()).await;
     }
@@ -207,6 +221,7 @@ pub(super) fn unreadable(error: &hyper::Error) -> bool {
 }
 
 async fn answer(request: Request<Incoming>, arrival: &Arrival, (line, lane): (&Line<'_>, &Lane), state: &State) -> Reply {
+    lane.is_asked();
     let claim = arrival.claim(&request, &line.ways.via);
     let (tunnel, upgrade) = (request.method() == Method::CONNECT, wants_upgrade(&request));
     let replied = if tunnel && arrival.redirected.is_none() {
@@ -216,7 +231,17 @@ async fn answer(request: Request<Incoming>, arrival: &Arrival, (line, lane): (&L
     };
     state.heard.take();
     state.refused_tunnel.store(tunnel && replied.is_err(), Ordering::Relaxed);
-    replied.unwrap_or_else(|refusal| refused(&refusal, upgrade))
+    let opened = tunnel && replied.is_ok();
+    let reply = replied.unwrap_or_else(|refusal| refused(&refusal, upgrade));
+    if opened { reply } else { last(reply, line.ways) }
+}
+
+/// An answer of one who ends is the last of its connection, and says so; else the agent would write its next request to a socket that closes.
+pub(super) fn last(mut reply: Reply, ways: &Ways) -> Reply {
+    if ways.stop.is_draining() && reply.status() != StatusCode::SWITCHING_PROTOCOLS {
+        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    reply
 }
 
 /// Says no. What an agent sends behind a handshake that its origin has answered falsely was meant for a socket.

@@ -108,7 +108,7 @@ impl Drop for Counted {
 }
 
 /// Serves the streams of one connection until either side ends it or its own answer is no longer allow.
-pub(super) async fn serve(inside: &Inside<'_>, io: impl Read + Write + Unpin + Send + 'static, stop: &CancellationToken) -> InnerEnd {
+pub(super) async fn serve(inside: &Inside<'_>, io: impl Read + Write + Unpin + Send + 'static) -> InnerEnd {
     let ways = inside.line.ways;
     let (new, mut arriving) = mpsc::unbounded_channel();
     let mut running = FuturesUnordered::new();
@@ -121,7 +121,7 @@ pub(super) async fn serve(inside: &Inside<'_>, io: impl Read + Write + Unpin + S
     });
     let mut connection = pin!(builder(&ways.settings, streams.clone()).serve_connection(io, service));
     let mut over = pin!(over(inside));
-    let mut last = pin!(last(&streams, stop, QUIET.max(ways.settings.head_timeout)));
+    let mut last = pin!(last(&streams, &ways.stop.drain, QUIET.max(ways.settings.head_timeout)));
     let mut ending = false;
     let end = loop {
         tokio::select! {
@@ -129,7 +129,7 @@ pub(super) async fn serve(inside: &Inside<'_>, io: impl Read + Write + Unpin + S
             Some(stream) = arriving.recv() => running.push(stream),
             Some(()) = running.next(), if !running.is_empty() => {}
             served = connection.as_mut() => match served {
-                Ok(()) if stop.is_cancelled() => break InnerEnd::Cut(Reason::Internal),
+                Ok(()) if ways.stop.now.is_cancelled() => break InnerEnd::Cut(Reason::Internal),
                 Ok(()) => break InnerEnd::Closed,
                 Err(error) => break broke(&error, inside).await,
             },

@@ -15,9 +15,8 @@ use hyper_util::rt::TokioIo;
 use rustls::{AlertDescription, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tokio_util::sync::CancellationToken;
 
-use super::http1::{Lane, Line, Reply, builder, ended_badly, refused, unreadable};
+use super::http1::{Lane, Line, Reply, builder, ended_badly, last, refused, unreadable};
 use super::listener::Seat;
 use super::websocket::wants_upgrade;
 use super::wire::{Heard, Wire};
@@ -31,7 +30,6 @@ use crate::policy::reason::Reason;
 pub(super) struct Around<'a> {
     pub(super) peer: SocketAddr,
     pub(super) seat: &'a Seat,
-    pub(super) stop: CancellationToken,
 }
 
 /// A tunnel whose requests are served.
@@ -46,7 +44,7 @@ pub(super) async fn plain(interception: Interception, agent: AgentSide, around: 
     let AgentSide { early, stream } = agent;
     let wire = Wire::new(early, stream.clone(), Heard::default(), around.seat.ways().settings.idle);
     let inside = Inside { interception: &interception, line: Line::new(around.seat.ways(), &stream, around.seat), peer: around.peer };
-    let end = one_by_one(&inside, wire, &around.stop).await;
+    let end = one_by_one(&inside, wire).await;
     drop(inside);
     finish(interception, end).await;
 }
@@ -59,7 +57,7 @@ pub(super) async fn tls(mut interception: Interception, (agent, config): (AgentS
     let shaken = tokio::select! {
         biased;
         reason = interception.lost() => Err(InnerEnd::Cut(reason)),
-        () = around.stop.cancelled() => Err(InnerEnd::Cut(Reason::Internal)),
+        () = ways.stopped() => Err(InnerEnd::Cut(Reason::Internal)),
         shaken = tokio::time::timeout(ways.settings.head_timeout, TlsAcceptor::from(config).accept(TokioIo::new(wire))) => match shaken {
             Ok(Ok(within)) => Ok(within),
             Ok(Err(error)) => Err(unshaken(&error)),
@@ -76,8 +74,8 @@ pub(super) async fn tls(mut interception: Interception, (agent, config): (AgentS
             interception.terminated(spoken);
             let inside = Inside { interception: &interception, line: Line::new(ways, &stream, around.seat), peer: around.peer };
             match spoken {
-                Speaks::Http1 => one_by_one(&inside, TokioIo::new(within), &around.stop).await,
-                Speaks::Http2 => http2::serve(&inside, TokioIo::new(within), &around.stop).await,
+                Speaks::Http1 => one_by_one(&inside, TokioIo::new(within)).await,
+                Speaks::Http2 => http2::serve(&inside, TokioIo::new(within)).await,
             }
         }
     };
@@ -117,22 +115,26 @@ fn distrusts(alert: AlertDescription) -> bool {
 }
 
 /// Serves requests of HTTP/1.1, and the socket one of them may become.
-async fn one_by_one(inside: &Inside<'_>, io: impl Read + Write + Unpin + Send + 'static, stop: &CancellationToken) -> InnerEnd {
+async fn one_by_one(inside: &Inside<'_>, io: impl Read + Write + Unpin + Send + 'static) -> InnerEnd {
     let (interception, ways) = (inside.interception, inside.line.ways);
     let (watch, watching) = egress::watch();
     let lane = Lane::new(watch);
     let end = {
-        let service = service_fn(|request| async { Ok::<Reply, Infallible>(inside.answer(request, &lane).await) });
+        let service = service_fn(|request| async {
+            lane.is_asked();
+            Ok::<Reply, Infallible>(last(inside.answer(request, &lane).await, ways))
+        });
         let mut connection = pin!(builder(&ways.settings).serve_connection(io, service).with_upgrades());
         let mut watched = pin!(watching.cut().fuse());
         let mut over = pin!(async {
             tokio::select! {
                 biased;
                 reason = interception.lost() => InnerEnd::Cut(reason),
+                () = ways.stopped() => InnerEnd::Cut(Reason::Internal),
                 () = inside.line.gone() => InnerEnd::Broken,
             }
         });
-        let mut ending = false;
+        let mut closed = pin!(lane.closed(ways).fuse());
         let served = loop {
             tokio::select! {
                 // The request before the tunnel: what is cut with its tunnel is recorded as cut.
@@ -140,10 +142,7 @@ async fn one_by_one(inside: &Inside<'_>, io: impl Read + Write + Unpin + Send + 
                 served = connection.as_mut() => break Ok(served),
                 reason = watched.as_mut() => break Err(InnerEnd::Cut(reason)),
                 end = over.as_mut() => break Err(end),
-                () = stop.cancelled(), if !ending => {
-                    ending = true;
-                    connection.as_mut().graceful_shutdown();
-                }
+                () = closed.as_mut() => connection.as_mut().graceful_shutdown(),
             }
         };
         if let Err(InnerEnd::Cut(reason)) = served {
@@ -153,7 +152,7 @@ async fn one_by_one(inside: &Inside<'_>, io: impl Read + Write + Unpin + Send + 
             let _ = watched.as_mut().now_or_never();
         }
         match served {
-            Ok(Ok(())) if stop.is_cancelled() => InnerEnd::Cut(Reason::Internal),
+            Ok(Ok(())) if ways.stop.now.is_cancelled() => InnerEnd::Cut(Reason::Internal),
             Ok(Ok(())) => InnerEnd::Closed,
             Ok(Err(error)) => {
                 ended_badly(&error, ways);

@@ -1,7 +1,6 @@
 //! Accepting: bounded in all and by source before anything is read, and never ended by an error of one connection.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,17 +8,16 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::accept::Accepting;
 use super::http1::{self, Arrival};
+use super::stop::Stop;
 use super::transparent;
 use crate::egress::record::Recorder;
 use crate::egress::{AgentSide, Gate, Upstream, neighbourhood};
 
-/// How long accepting pauses when the machine is out of descriptors or memory.
-const BREATH: Duration = Duration::from_millis(50);
-const FULL: &[u8] =
+pub(super) const FULL: &[u8] =
     b"HTTP/1.1 503 exeat has no room for another connection; retry later\r\nProxy-Status: exeat; error=connection_limit_reached\r\n\
     Retry-After: 5\r\nCache-Control: no-store\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
@@ -48,16 +46,7 @@ pub struct Ways {
     pub(super) via: Arc<str>,
     recorder: Arc<dyn Recorder>,
     open: Mutex<OpenConnections>,
-    stop: Stop,
-}
-
-/// How the ways in are told to end.
-#[derive(Clone, Debug, Default)]
-pub struct Stop {
-    /// Accept nothing more; what is open may end in order.
-    pub drain: CancellationToken,
-    /// End what is still open.
-    pub now: CancellationToken,
+    pub(super) stop: Stop,
 }
 
 /// What every way in leads to.
@@ -80,6 +69,8 @@ pub struct Door {
     pub name: Arc<str>,
     /// It takes connections that were redirected to it, and no others.
     pub transparent: bool,
+    /// Somebody else keeps the socket open: who waits there when this process closes it is the next one's.
+    pub lent: bool,
 }
 
 impl Ways {
@@ -91,24 +82,29 @@ impl Ways {
 
     /// Accepts at one door until told to stop. Connections run in `tasks`, and outlive the door until they are done.
     pub async fn serve(self: Arc<Self>, door: Door, tasks: TaskTracker) {
+        let Door { listener, name, transparent, lent } = door;
+        let mut accepting = Accepting::new(listener, transparent);
         loop {
             let accepted = tokio::select! {
-                accepted = door.listener.accept() => accepted,
-                () = self.stop.drain.cancelled() => return,
+                accepted = accepting.next() => accepted,
+                () = self.stop.closed.cancelled() => break,
             };
-            match accepted {
-                Ok((stream, peer)) => self.clone().admit(stream, peer, &door, &tasks),
-                Err(error) => pause(&error).await,
+            if let Some((stream, peer)) = accepted {
+                self.clone().admit(stream, peer, (&name, transparent), &tasks);
             }
+        }
+        // Who has come by now is told nothing by a socket that closes.
+        while let Some((stream, peer)) = if lent { None } else { accepting.waiting() } {
+            self.clone().admit(stream, peer, (&name, transparent), &tasks);
         }
     }
 
-    fn admit(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, door: &Door, tasks: &TaskTracker) {
+    fn admit(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, (door, transparent): (&Arc<str>, bool), tasks: &TaskTracker) {
         let seat = match self.seat(peer.ip()) {
             Ok(seat) => seat,
             Err(limit) => {
                 self.recorder.limit_hit(limit);
-                if !door.transparent {
+                if !transparent {
                     let _ = stream.try_write(FULL);
                 }
                 return;
@@ -118,13 +114,13 @@ impl Ways {
             tracing::debug!(%error, "a connection ended before it began");
             return;
         }
-        let (arrival, transparent) = (Arrival::new(peer, &door.name), door.transparent);
+        let arrival = Arrival::new(peer, door);
         tasks.spawn(async move {
-            let Stop { drain, now } = self.stop.clone();
+            let now = self.stop.now.clone();
             tokio::select! {
                 // First, so that what is cut is recorded as cut.
                 biased;
-                () = entered(stream, (arrival, transparent), &seat, drain) => {}
+                () = entered(stream, (arrival, transparent), &seat) => {}
                 () = now.cancelled() => {}
             }
         });
@@ -156,11 +152,11 @@ impl Ways {
 }
 
 /// Serves a connection in the way of its door.
-async fn entered(stream: TcpStream, (arrival, transparent): (Arrival, bool), seat: &Seat, stop: CancellationToken) {
+async fn entered(stream: TcpStream, (arrival, transparent): (Arrival, bool), seat: &Seat) {
     if transparent {
-        transparent::connection(stream, arrival, seat, stop).await;
+        transparent::connection(stream, arrival, seat).await;
     } else {
-        http1::connection(AgentSide::new(stream), arrival, seat, stop).await;
+        http1::connection(AgentSide::new(stream), arrival, seat).await;
     }
 }
 
@@ -209,10 +205,4 @@ impl OpenConnections {
             }
         }
     }
-}
-
-/// An error of accepting is one connection's, or the machine's for a while; the door stays open.
-async fn pause(error: &io::Error) {
-    tracing::warn!(%error, "a connection could not be accepted");
-    tokio::time::sleep(BREATH).await;
 }

@@ -1,5 +1,6 @@
 //! Ways in. Each finds the destination and the evidence, then delegates; yes and no are said in its protocol.
 
+mod accept;
 mod connect;
 mod credentials;
 mod forward;
@@ -9,6 +10,7 @@ mod http2;
 mod inside;
 mod listener;
 mod refusal;
+mod stop;
 mod transparent;
 mod websocket;
 mod wire;
@@ -16,4 +18,5 @@ pub mod words;
 
 pub use head::claim;
 pub use http1::builder;
-pub use listener::{Door, FrontSettings, Neck, Stop, Ways};
+pub use listener::{Door, FrontSettings, Neck, Ways};
+pub use stop::Stop;

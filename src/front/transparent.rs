@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use http::{Method, Request};
 use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
 
 use super::connect::Tunnel;
 use super::head;
@@ -33,14 +32,14 @@ pub(super) struct Redirected {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn connection(stream: TcpStream, arrival: Arrival, seat: &Seat, stop: CancellationToken) {
+pub(super) async fn connection(stream: TcpStream, arrival: Arrival, seat: &Seat) {
     let upstream = &seat.ways().upstream;
     let Some(redirected) = Redirected::of(&stream, |original| upstream.is_own(arrival.peer, original)) else { return };
     let mut agent = AgentSide::new(stream);
     match Shown::by(&mut agent, &redirected.to, &upstream.peek()).await {
         Shown::Nothing => {}
-        Shown::Http => http1::connection(agent, Arrival { redirected: Some(redirected), ..arrival }, seat, stop).await,
-        Shown::Bytes(hello) => tunnel(agent, redirected.bytes(&arrival, hello), Around { peer: arrival.peer, seat, stop }).await,
+        Shown::Http => http1::connection(agent, Arrival { redirected: Some(redirected), ..arrival }, seat).await,
+        Shown::Bytes(hello) => tunnel(agent, redirected.bytes(&arrival, hello), Around { peer: arrival.peer, seat }).await,
     }
 }
 

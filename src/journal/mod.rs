@@ -36,7 +36,7 @@ use take::{Found, take};
 use writer::Writer;
 
 pub use line::Line;
-pub use read::{Astray, BadLine, Entry, Misplaced, Position, Positions, Reader, newest};
+pub use read::{Astray, BadLine, Entry, Misplaced, Position, Positions, Reader, latest, newest};
 pub use retain::Followers;
 pub use settings::{Disk, Durability, Settings, SystemDisk};
 pub use tree::Tree;

@@ -17,7 +17,7 @@ use super::line::Line;
 use super::slot::names;
 use slot::SlotReader;
 
-pub use position::{Astray, Misplaced, Position, Positions, newest};
+pub use position::{Astray, Misplaced, Position, Positions, latest, newest};
 
 /// One line of the journal, as written and as read.
 #[derive(Clone, Debug, PartialEq)]

@@ -43,6 +43,7 @@ const FAILED_CLOSED: [Reason; 2] = [Reason::Internal, Reason::Overloaded];
 const AUTHORITY: &[Figure] = &[("exeat_ca_not_after_seconds", "When the certificate authority of inspection ends.", MetricType::GAUGE)];
 
 const SECRETS: &[Figure] = &[("exeat_secrets_missing", "Secrets that could not be had when they were last needed.", MetricType::GAUGE)];
+const MEMORY: &[Figure] = &[("exeat_memory_limit_bytes", "Memory that the system gives this process.", MetricType::GAUGE)];
 
 const DECISION_BUCKETS: [f64; 12] = [1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 5e-3, 2.5e-2, 0.1];
 const ADDED_BUCKETS: [f64; 13] = [5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.5, 2.5];
@@ -151,6 +152,11 @@ impl Metrics {
     /// Shows what the journal in this folder takes of its disk, beside what it may take.
     pub fn watch_disk(&self, journal: PathBuf, most: Option<u64>) {
         self.sample(disk::disk(journal, most));
+    }
+
+    /// Shows how much memory there is, where the system says so.
+    pub fn show_memory(&self, limit: u64) {
+        self.sample(Sampled::new(MEMORY, move || vec![Some(process::as_figure(limit))]));
     }
 
     /// Shows when the certificate authority ends, in seconds since 1970, while there is one.

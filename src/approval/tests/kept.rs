@@ -44,7 +44,7 @@ fn again(room: &Room, policy: Policy) -> Room {
 fn asked(room: &Room, attempt: &Attempt) -> String {
     match Arc::clone(&room.desk).ask(attempt, &terms(room, attempt), None) {
         Asked::Waiting(waiting) => waiting.hold.id.to_string(),
-        Asked::Unattended(info) => info.id.to_string(),
+        Asked::Unattended(info) | Asked::Ending(info) => info.id.to_string(),
         Asked::Full(limit) => panic!("{limit}"),
         Asked::Unrecorded => panic!("it is not asked"),
     }
@@ -274,7 +274,7 @@ fn of_many_questions_that_are_over_at_once_a_few_are_buried_at_a_time_and_none_i
             let Decision::Hold(terms) = decided else { panic!("{decided:?}") };
             match Arc::clone(&desk).ask(&attempt, &terms, None) {
                 Asked::Unattended(hold) => hold.id,
-                other @ (Asked::Waiting(_) | Asked::Full(_) | Asked::Unrecorded) => panic!("{other:?}"),
+                other @ (Asked::Waiting(_) | Asked::Ending(_) | Asked::Full(_) | Asked::Unrecorded) => panic!("{other:?}"),
             }
         })
         .collect();

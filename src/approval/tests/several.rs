@@ -28,7 +28,7 @@ fn asked(room: &Room, number: u128) -> Waiting {
     let crate::policy::decide::Decision::Hold(terms) = decided else { panic!("{decided:?}") };
     match Arc::clone(&room.desk).ask(&attempt, &terms, None) {
         Asked::Waiting(waiting) => waiting,
-        Asked::Unattended(_) | Asked::Full(_) | Asked::Unrecorded => panic!("not waited for"),
+        Asked::Unattended(_) | Asked::Ending(_) | Asked::Full(_) | Asked::Unrecorded => panic!("not waited for"),
     }
 }
 

@@ -90,9 +90,9 @@ fn is_whole(said: &[u8]) -> bool {
 }
 
 fn status(head: &str) -> Option<(u16, &str)> {
-    let rest = head.strip_prefix("HTTP/1.")?.get(2..)?;
-    let (status, phrase) = rest.split_once([' ', '\r']).unwrap_or((rest, ""));
-    Some((status.parse().ok()?, phrase.split('\r').next().unwrap_or_default()))
+    let rest = head.lines().next()?.strip_prefix("HTTP/1.")?.get(2..)?;
+    let (status, phrase) = rest.split_once(' ').unwrap_or((rest, ""));
+    Some((status.parse().ok()?, phrase))
 }
 
 impl Answer {

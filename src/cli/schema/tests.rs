@@ -100,6 +100,7 @@ fn the_schema_knows_the_keys_that_the_readers_know() {
         ("the top level", ""),
         ("[listen.main]", "/properties/listen/patternProperties/^[a-z0-9-]{1,63}$"),
         ("[metrics]", "/properties/metrics"),
+        ("[drain]", "/properties/drain"),
         ("[hold]", "/properties/hold"),
         ("[dns]", "/properties/dns"),
         ("[inspect]", "/properties/inspect"),

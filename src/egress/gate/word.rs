@@ -26,6 +26,7 @@ pub(super) async fn wait(open: &mut Open, mut waiting: Waiting, deadline: tokio:
         Ok(Word::DecideAgain) => Ok(Waited::ForAWord),
         Ok(Word::No { note }) => Err((Reason::Refused, Cause::Denied { note })),
         Ok(Word::Unattended) => Err((Reason::Unattended, Cause::Hold(waiting.hold.clone()))),
+        Ok(Word::Ending) => Err((Reason::Pending, Cause::Hold(waiting.hold.clone()))),
         Ok(Word::Expired) => Err((Reason::Expired, Cause::Plain)),
         Err(_elapsed) => Err((Reason::Pending, Cause::Hold(waiting.hold.clone()))),
     }

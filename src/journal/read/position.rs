@@ -79,6 +79,15 @@ impl Position {
 
 /// The `seq` of the newest line of every slot; slots without a line are left out.
 pub fn newest(state: &Path) -> io::Result<BTreeMap<String, u64>> {
+    Ok(last_lines(state)?.into_iter().map(|(slot, line)| (slot, line.seq)).collect())
+}
+
+/// When the newest line of all slots was written; `None` where there is no line.
+pub fn latest(state: &Path) -> io::Result<Option<Timestamp>> {
+    Ok(last_lines(state)?.into_values().map(|line| line.at).max())
+}
+
+fn last_lines(state: &Path) -> io::Result<BTreeMap<String, Line>> {
     let journal = crate::journal::folder(state);
     let mut found = BTreeMap::new();
     for name in none_where_there_is_none(names(&journal))? {
@@ -91,7 +100,7 @@ pub fn newest(state: &Path) -> io::Result<BTreeMap<String, u64>> {
             };
             let line = last_line(&file, file.metadata()?.len())?.and_then(|line| Line::parse_bytes(&line));
             if let Some(line) = line {
-                found.insert(name, line.seq);
+                found.insert(name, line);
                 break;
             }
         }

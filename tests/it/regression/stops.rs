@@ -25,7 +25,7 @@ fn a_stop_answers_who_waits_and_records_a_download_as_cut() {
 
     let began = Instant::now();
     kill_process(stage.proxy.pid(), Signal::TERM).unwrap();
-    assert_refused(&held.answer(), 403, "unattended");
+    assert_refused(&held.answer(), 403, "pending");
     assert!(began.elapsed() < Duration::from_secs(3), "who waited was told after {:?}", began.elapsed());
     agent.rest();
     assert!(origin.is_closed());

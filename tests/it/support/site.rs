@@ -31,6 +31,7 @@ impl Site {
         site.set("metrics", "address", "\"127.0.0.1:0\"");
         site.set("dns", "servers", &servers);
         site.set("dns", "timeout", "\"1s\"");
+        site.set("drain", "time", "\"2s\"");
         site.set("hold", "wait", "\"20s\"");
         site.set("limits", "head_timeout", "\"2s\"");
         site.set("limits", "connect_timeout", "\"2s\"");

@@ -79,7 +79,7 @@ impl Process {
         let settings = GateSettings { hold_wait: WAIT, per_agent: 1_000, refusal_records: u32::MAX };
         let gate = Gate::with_clock(Arc::clone(policy), company, settings, now);
         let stop = CancellationToken::new();
-        let running = runtime.spawn(Arc::clone(&desk).run(stop.clone()));
+        let running = runtime.spawn(Arc::clone(&desk).run(stop.clone(), stop.clone()));
         Ok(Self { desk, gate, approvals, spending, running, stop })
     }
 }
