@@ -170,7 +170,7 @@ tell_the_mode() {
     say "what the step sends through the proxy is refused unless it is listed"
   fi
   say "not enforced: only the environment leads to the proxy. A program that ignores it goes round. To close that, run the step as a user of its own" \
-    "under the rules of deploy/nft, and let 'exeat doctor --from-agent' try every way out as that user."
+    "under deploy/nft/user.nft, and let 'exeat doctor --from-agent' try every way out as that user."
 }
 
 step() { # In a shell of its own: its environment is the command's alone.

@@ -228,7 +228,7 @@ fn what_cannot_be_right_is_refused_before_the_step_and_leaves_nothing() {
         (vec!["--allowlist", ".exeat/none.toml"], 1, "cannot read .exeat/none.toml"),
         (vec!["--allowlist", "floor.toml"], 1, "names no agent"),
         (vec!["--allowlist", ".exeat/observed.toml"], 1, "say --mode observe"),
-        (vec!["--allowlist", ".exeat/coder.toml", "--mode", "observe", "--floor", "floor.toml"], 1, "is not observed: the floor"),
+        (vec!["--allowlist", ".exeat/coder.toml", "--mode", "observe", "--floor", "floor.toml"], 1, "observe_until, which the floor "),
         (vec!["--allowlist", ".exeat/coder.toml", "--port", &port], 1, "exeat does not start"),
         (vec!["--allowlist", ".exeat/coder.toml", "--exeat", "no-such-program"], 1, "there is no program no-such-program"),
         (vec!["--allowlist", ".exeat/coder.toml", "--mode", "look"], 2, "--mode is enforce or observe"),

@@ -69,8 +69,28 @@ fn operations_names_every_limit_of_the_configuration_and_of_policies() {
     assert_eq!(limits.difference(&told).collect::<Vec<_>>(), [""; 0]);
     let counted = page("docs/reference/metrics.md");
     let counted = counted.split_once("\n`limit` is a name").unwrap().1.split("\n\n").next().unwrap();
-    let names = counted.split('`').filter(|word| word.contains('.') && !word.contains(' ') && *word != "exeat.toml");
+    let names = counted.split('`').skip(1).step_by(2).filter(|word| !["exeat.toml"].contains(word));
     assert_eq!(set(names).difference(&told).collect::<Vec<_>>(), [""; 0]);
+    let mut hit = BTreeSet::new();
+    limits_hit_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut hit);
+    assert!(hit.contains("streams") && hit.contains("limits.per_agent"), "{hit:?}");
+    assert_eq!(hit.difference(&told).collect::<Vec<_>>(), [""; 0]);
+}
+
+/// What the source calls a limit where it is hit.
+fn limits_hit_in(folder: &Path, hit: &mut BTreeSet<String>) {
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            limits_hit_in(&path, hit);
+        } else if let Ok(text) = fs::read_to_string(&path)
+            && !path.ends_with("tests.rs")
+        {
+            let text = text.split("#[cfg(test)]").next().unwrap();
+            for call in ["limit_hit(\"", "full(open, \""] {
+                hit.extend(text.split(call).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
+            }
+        }
+    }
 }
 
 /// `file::test` or `folder::file::test` in code spans.

@@ -30,7 +30,11 @@ pub(super) const COMMANDS: &[Claim<Afternoon>] = &[
         let schema: Value = serde_json::from_str(&day.reader.said("cat allowlist.schema.json")).unwrap();
         assert_eq!(schema["type"], "object");
     }),
-    (PAGE, "mkdir -p ~/.local", |day, text| {
+    (PAGE, "mkdir -p ~/.local/share/man", |day, text| {
+        day.reader.said(text);
+        assert!(day.reader.said("ls ~/.local/share/man/man1").contains("exeat-serve"));
+    }),
+    (PAGE, "mkdir -p ~/.local/share/bash-completion", |day, text| {
         day.reader.said(text);
         assert!(day.reader.said("cat ~/.config/fish/completions/exeat.fish").contains("complete -c exeat"));
         assert!(day.reader.said("cat ~/.local/share/bash-completion/completions/exeat").contains("_exeat"));
