@@ -6,6 +6,8 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that cannot go on ends, and prints its figures")]
 #![expect(clippy::disallowed_methods, reason = "a bench stands outside: it connects as agents do")]
 
+mod neck;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -18,19 +20,15 @@ use arc_swap::ArcSwap;
 use exeat::approval::store::Sqlite;
 use exeat::approval::{Books, HoldDesk, HoldSettings};
 use exeat::egress::record::{Ended, Record, Recorder, Ruling, Unwritable};
-use exeat::egress::{Company, Gate, GateSettings, Resolver, Spending, Upstream, UpstreamSettings};
-use exeat::front::{Door, FrontSettings, Neck, Stop, Ways};
+use exeat::egress::{Company, Gate, GateSettings, Spending};
+use exeat::front::{Door, FrontSettings, Ways};
 use exeat::journal::{Durability, Journal, Settings};
 use exeat::policy::Policy;
 use exeat::policy::address::Guard;
 use exeat::policy::allowlist::Allowlist;
 use exeat::policy::attempt::AttemptId;
-use exeat::secrets::Secrets;
 use exeat::telemetry::{Metrics, Recording, Tally};
-use exeat::tls::origin::OriginTls;
-use http::HeaderValue;
 use parking_lot::Mutex;
-use rustls::RootCertStore;
 use tokio_util::task::TaskTracker;
 
 const ROUNDS: usize = 9;
@@ -241,7 +239,7 @@ fn ways(origin: SocketAddr, recorder: Arc<dyn Recorder>) -> Arc<Ways> {
     let (allowlist, _warnings) =
         Allowlist::parse("bench.toml", &format!("agent = \"bench\"\n[[identify]]\nlistener = \"main\"\n{rule}")).unwrap();
     let policy = Arc::new(ArcSwap::from_pointee(Policy::new(vec![allowlist], Guard::default()).unwrap()));
-    let (stop, long) = (Stop::default(), Duration::from_secs(60));
+    let long = Duration::from_secs(60);
     let holds = HoldSettings { pending: long, per_agent: 1, per_source: 1, total: 1, quiet_after_deny: long };
     let approvals = Arc::default();
     let books = Books { recorder: Arc::clone(&recorder), store: Arc::new(Sqlite::in_memory().unwrap()), state: None };
@@ -254,21 +252,6 @@ fn ways(origin: SocketAddr, recorder: Arc<dyn Recorder>) -> Arc<Ways> {
         changed: desk.changes(),
     };
     let gate = Gate::new(policy, company, GateSettings { hold_wait: long, per_agent: 100, refusal_records: u32::MAX });
-    let settings = UpstreamSettings {
-        connect_timeout: long,
-        idle: long,
-        peek: long,
-        own_everywhere: Vec::new(),
-        back_ends: Arc::default(),
-        via: HeaderValue::from_static("1.1 exeat-bench"),
-        authority: Arc::default(),
-        origin_tls: Arc::new(OriginTls::new(RootCertStore::empty()).unwrap()),
-        secrets: Secrets::new(None),
-        stop: stop.drain.clone(),
-        stop_now: stop.now.clone(),
-    };
-    let nameless = SocketAddr::from(([127, 0, 0, 1], 1));
-    let upstream = Upstream::new(Resolver::new(&[nameless], long).unwrap(), settings);
     let front = FrontSettings { head: 64 << 10, head_timeout: long, idle: long, connections: 1_000, per_source: 1_000 };
-    Ways::new(Neck { gate, upstream, via: "exeat-bench".into() }, recorder, front, stop)
+    neck::ways(gate, recorder, front)
 }

@@ -11,19 +11,16 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use exeat::egress::record::Recorder;
-use exeat::egress::{Gate, GateSettings, Resolver, Upstream, UpstreamSettings};
-use exeat::front::{Door, FrontSettings, Neck, Stop, Ways};
+use exeat::egress::{Gate, GateSettings};
+use exeat::front::{Door, FrontSettings};
 use exeat::journal::{Journal, Settings};
 use exeat::policy::Policy;
 use exeat::policy::address::Guard;
 use exeat::policy::allowlist::Allowlist;
-use exeat::secrets::Secrets;
 use exeat::telemetry::Recording;
-use exeat::tls::origin::OriginTls;
-use http::HeaderValue;
-use rustls::RootCertStore;
 use tokio_util::task::TaskTracker;
 
+use super::neck::ways;
 use super::{resident, world};
 
 const HELD: usize = 2_000;
@@ -81,31 +78,11 @@ pub(crate) fn serve() {
     println!("{}", listener.local_addr().unwrap());
     runtime.block_on(async {
         let door = Door { listener, name: "main".into(), transparent: false };
-        tokio::spawn(ways(gate, recorder).serve(door, TaskTracker::new()));
+        let front = FrontSettings { head: 32 << 10, head_timeout: LONG, idle: LONG, connections: 2 * HELD, per_source: 2 * HELD };
+        tokio::spawn(ways(gate, recorder, front).serve(door, TaskTracker::new()));
     });
     for _ask in std::io::stdin().lines() {
         println!("{}", desk.pending_by_agent().values().sum::<usize>());
     }
     runtime.shutdown_timeout(Duration::from_secs(1));
-}
-
-fn ways(gate: Arc<Gate>, recorder: Arc<dyn Recorder>) -> Arc<Ways> {
-    let stop = Stop::default();
-    let settings = UpstreamSettings {
-        connect_timeout: LONG,
-        idle: LONG,
-        peek: LONG,
-        own_everywhere: Vec::new(),
-        back_ends: Arc::default(),
-        via: HeaderValue::from_static("1.1 exeat-bench"),
-        authority: Arc::default(),
-        origin_tls: Arc::new(OriginTls::new(RootCertStore::empty()).unwrap()),
-        secrets: Secrets::new(None),
-        stop: stop.drain.clone(),
-        stop_now: stop.now.clone(),
-    };
-    let nameless = SocketAddr::from(([127, 0, 0, 1], 1));
-    let upstream = Upstream::new(Resolver::new(&[nameless], LONG).unwrap(), settings);
-    let front = FrontSettings { head: 32 << 10, head_timeout: LONG, idle: LONG, connections: 2 * HELD, per_source: 2 * HELD };
-    Ways::new(Neck { gate, upstream, via: "exeat-bench".into() }, recorder, front, stop)
 }

@@ -8,6 +8,8 @@
 mod connections;
 mod latency;
 mod memory;
+#[path = "../neck/mod.rs"]
+mod neck;
 mod world;
 
 use std::alloc::System;

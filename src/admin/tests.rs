@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::*;
-use crate::approval::store::Sqlite;
 use crate::approval::testing::{Room, attempt};
 use crate::egress::hold::{Asked, Word};
+use crate::egress::record::{ApproverChanged, Record};
 
 #[derive(Debug)]
 struct Hooks;
@@ -166,6 +166,28 @@ async fn a_watcher_counts_as_present_as_long_as_he_is_connected() {
     assert_eq!(word, Word::Unattended);
 }
 
+#[tokio::test]
+async fn an_approver_that_the_store_does_not_take_or_give_up_is_taken_back_in_the_journal() {
+    let (state, _stop, _serving, room) = served();
+    let new = |name: &str| serde_json::json!({"name": name, "role": "viewer"}).to_string();
+    assert_eq!(ask(&state, "POST", "/api/v1/approvers", &new("alice")).await.0, 200);
+    room.store.break_it(true);
+    for (method, path, body) in [("POST", "/api/v1/approvers", new("bob")), ("DELETE", "/api/v1/approvers/alice", String::new())] {
+        let (status, said) = ask(&state, method, path, &body).await;
+        assert_eq!(status, 503, "{method} {path} {said}");
+    }
+    let known = ask(&state, "GET", "/api/v1/approvers", "").await.1;
+    assert_eq!((known.as_array().unwrap().len(), &known[0]["name"]), (1, &"alice".into()));
+    let told = |record: &Record| {
+        let Record::Approver(ApproverChanged { name, change, role: _, agents: _, who }) = record else { panic!("{record:?}") };
+        format!("{name} {change:?} by {}", if who == "exeat" { "exeat" } else { "a person" })
+    };
+    let written: Vec<String> = room.journal.written.lock().iter().map(told).collect();
+    let all =
+        ["alice Added by a person", "bob Added by a person", "bob Removed by exeat", "alice Removed by a person", "alice Added by exeat"];
+    assert_eq!(written, all);
+}
+
 fn served() -> (tempfile::TempDir, CancellationToken, tokio::task::JoinHandle<()>, Room) {
     let state = tempfile::tempdir().unwrap();
     let listener = bind(&state.path().join("s")).unwrap();
@@ -182,7 +204,7 @@ fn api(room: &Room, stop: &CancellationToken) -> Arc<Api> {
         recorder: Arc::clone(&room.journal) as _,
         recent: Arc::default(),
         tunnels: Arc::default(),
-        people: People::new(Arc::new(Sqlite::in_memory().unwrap())).unwrap(),
+        people: People::new(Arc::clone(&room.store) as _).unwrap(),
         hosts: vec!["exeat.corp.example".into()],
         streams: Streams::default(),
         stop: stop.clone(),

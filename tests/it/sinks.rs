@@ -9,7 +9,6 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -18,8 +17,8 @@ use crate::support::dns::Reply;
 use crate::support::p0::{P0, a, assert_refused};
 use crate::support::proxy::{Proxy, exeat, journal};
 use crate::support::talk::Talk;
+use crate::support::wait::until;
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// What a receiver does with a batch.
@@ -109,14 +108,6 @@ fn serve(stream: TcpStream, seen: &Mutex<Seen>) -> std::io::Result<()> {
         }
     };
     (&stream).write_all(answer)
-}
-
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn with_hook(hook: &Hook) -> P0 {

@@ -43,6 +43,20 @@ fn attempt(text: &str) -> Attempt {
     Tried::parse(text).unwrap().attempt(&AgentId::parse("a").unwrap())
 }
 
+/// A yes without end.
+fn always(attempt: &Attempt, asking: Asking) -> Approval {
+    Approval {
+        id: ApprovalId(Uuid::from_u128(1)),
+        subject: Subject::asked(attempt, asking),
+        scope: Scope::Always,
+        addresses: Arc::new(Addresses::public()),
+        at: NOW,
+        approver: "ada".into(),
+        note: None,
+        claimed: BTreeSet::new(),
+    }
+}
+
 fn word(decision: &Decision) -> String {
     let line = |rule: Option<&RuleRef>| rule.map(|rule| format!(" {rule}")).unwrap_or_default();
     match decision {

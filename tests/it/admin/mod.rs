@@ -9,6 +9,8 @@ mod questions;
 mod roles;
 mod table;
 
+pub(crate) use names::{READ, asked, steers};
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use crate::support::talk::Talk;
 const PORT: u16 = 9443;
 
 /// Names that read as something else, what they read as where that is told, and whether they mix scripts.
-const READ: [(&str, &str, bool); 9] = [
+pub(crate) const READ: [(&str, &str, bool); 9] = [
     ("xn--mgba3gch31f060k.test", "نامه\u{200c}ای.test", false),
     ("xn--11b2ezcw70k.test", "क्\u{200d}ष.test", false),
     ("xn--l-7sba6dbr.test", "раураl.test", true),
@@ -24,7 +24,7 @@ const READ: [(&str, &str, bool); 9] = [
 ];
 
 /// Whether a character steers what shows it, turns its order round, or is drawn as nothing.
-fn steers(letter: char) -> bool {
+pub(crate) fn steers(letter: char) -> bool {
     letter.is_control() && letter != '\n'
         || matches!(letter, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
@@ -71,7 +71,7 @@ fn what_is_no_host_opens_no_question_and_is_nowhere_shown_raw() {
 }
 
 /// What becomes a question, by the name it is asked about.
-fn asked() -> Vec<(&'static str, &'static str)> {
+pub(crate) fn asked() -> Vec<(&'static str, &'static str)> {
     let unlisted = DENIED.iter().filter(|(_, reason, _)| *reason == "unattended").flat_map(|(_, _, hosts)| hosts.iter().copied());
     let mut asked: Vec<_> = SAME.iter().map(|(_, spelled, name)| (*spelled, *name)).collect();
     asked.extend(unlisted.chain(READ.iter().map(|(name, ..)| *name)).map(|name| (name, name)));

@@ -6,12 +6,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::proxy::exeat;
 use crate::support::site::Site;
+use crate::support::wait::until;
 
 /// What a command did: its exit code, and all that it said.
 fn ran(site: &Site, arguments: &[&str]) -> (i32, String) {
@@ -166,15 +166,6 @@ fn the_repository_holds_no_key() {
     for file in files.lines() {
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
         assert!(!file.ends_with(".key") && !text.contains("PRIVATE KEY-----\nM"), "{file} holds a key");
-    }
-}
-
-/// Looks again and again, with a deadline.
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

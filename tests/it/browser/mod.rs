@@ -3,6 +3,8 @@
 //! Where Node, Chromium or playwright-core is not installed the tests are skipped with a notice; with `EXEAT_TEST_CLIENTS=all` they must be there.
 //! `.ci/run` puts playwright-core under `target/`, or `EXEAT_TEST_PLAYWRIGHT` names its folder. `EXEAT_DRAW_PAGE=1` writes the pictures in `docs/`.
 
+mod corpus;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

@@ -5,6 +5,7 @@ import process from "node:process";
 
 import * as access from "./access.mjs";
 import * as attacks from "./attacks.mjs";
+import * as corpus from "./corpus.mjs";
 import * as hostile from "./hostile.mjs";
 import * as live from "./live.mjs";
 import * as pictures from "./pictures.mjs";
@@ -12,7 +13,7 @@ import * as questions from "./questions.mjs";
 import * as sections from "./sections.mjs";
 import { browser, children, troubles } from "./stage.mjs";
 
-const scenarios = Object.assign({}, ...[access, attacks, hostile, live, pictures, questions, sections].map((one) => one.scenarios));
+const scenarios = Object.assign({}, ...[access, attacks, corpus, hostile, live, pictures, questions, sections].map((one) => one.scenarios));
 
 // What never ends is a failure.
 const stuck = setTimeout(() => process.exit(3), 90_000);

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::table::{python, words};
+use super::table::{module, python, words};
 use super::world::World;
 
 /// A row.
@@ -20,6 +20,13 @@ pub(super) struct Caller {
     pub(super) lines: (usize, &'static str),
     /// Whether it can prove which agent it is; who cannot goes to a listener that is an agent's own.
     pub(super) has_credentials: bool,
+}
+
+impl Caller {
+    /// A row whose last line says what happened, and who can prove which agent it is.
+    const fn new(name: &'static str, version: fn() -> String, success: &'static str, argv: fn(&World, &str) -> Vec<String>) -> Self {
+        Self { name, version, argv, success, lines: (1, ""), has_credentials: true }
+    }
 }
 
 /// Where `.ci/run` puts Node's packages.
@@ -179,265 +186,194 @@ const MAVEN: &str =
 
 /// All rows.
 pub(super) const CALLERS: &[Caller] = &[
-    Caller {
-        name: "curl",
-        version: || "curl --version | head -n1 | cut -d' ' -f2".into(),
-        argv: |world, host| words(["curl", "-sS", &web(world, host, "/page")]),
-        success: "the page",
-        lines: (1, ""),
-        has_credentials: true,
-    },
-    Caller {
-        name: "wget",
-        version: || "wget --version | head -n1 | cut -d' ' -f3".into(),
-        argv: |world, host| {
-            shell("exec wget -nv -O - --tries=1 --ca-certificate=\"$SSL_CERT_FILE\" \"$0\"", &[&secure(world, host, "/page")])
-        },
-        success: "the page",
-        lines: (1, ""),
-        has_credentials: true,
-    },
-    Caller {
-        name: "git",
-        version: || "git --version | cut -d' ' -f3".into(),
-        argv: |world, host| {
+    Caller::new(
+        "curl",
+        || "curl --version | head -n1 | cut -d' ' -f2".into(),
+        "the page",
+        |world, host| words(["curl", "-sS", &web(world, host, "/page")]),
+    ),
+    Caller::new(
+        "wget",
+        || "wget --version | head -n1 | cut -d' ' -f3".into(),
+        "the page",
+        |world, host| shell("exec wget -nv -O - --tries=1 --ca-certificate=\"$SSL_CERT_FILE\" \"$0\"", &[&secure(world, host, "/page")]),
+    ),
+    Caller::new(
+        "git",
+        || "git --version | cut -d' ' -f3".into(),
+        "cloned",
+        |world, host| {
             let into = world.fresh("clone").join("repo").display().to_string();
             shell("git clone -q \"$0\" \"$1\" && cat \"$1/file\"", &[&secure(world, host, "/repo.git"), &into])
         },
-        success: "cloned",
-        lines: (1, ""),
-        has_credentials: true,
-    },
+    ),
     Caller {
-        name: "pip",
-        version: || format!("{} -m pip --version | cut -d' ' -f2", python()),
-        argv: |world, host| {
-            let into = world.fresh("wheels").display().to_string();
-            let index = secure(world, host, "/simple/");
-            let python = python();
-            words([
-                &python,
-                "-m",
-                "pip",
-                "download",
-                "--no-deps",
-                "--no-cache-dir",
-                "--retries=1",
-                "-d",
-                &into,
-                "--index-url",
-                &index,
-                "exeat-hello",
-            ])
-        },
-        success: "Successfully downloaded exeat-hello",
         lines: (3, ""),
-        has_credentials: true,
+        ..Caller::new(
+            "pip",
+            || format!("{} -m pip --version | cut -d' ' -f2", python()),
+            "Successfully downloaded exeat-hello",
+            |world, host| {
+                let into = world.fresh("wheels").display().to_string();
+                let index = secure(world, host, "/simple/");
+                module("pip download --no-deps --no-cache-dir --retries=1 -d", &[&into, "--index-url", &index, "exeat-hello"])
+            },
+        )
     },
     Caller {
-        name: "uv",
-        version: || format!("{} -m uv --version | cut -d' ' -f2", python()),
-        argv: |world, host| {
-            let into = world.fresh("wheels").display().to_string();
-            let index = secure(world, host, "/simple/");
-            let python = python();
-            words([
-                &python,
-                "-m",
-                "uv",
-                "pip",
-                "install",
-                "--no-cache",
-                "--python",
-                &python,
-                "--target",
-                &into,
-                "--index-url",
-                &index,
-                "exeat-hello",
-            ])
-        },
-        success: "+ exeat-hello==1.0",
         lines: (2, ""),
-        has_credentials: true,
+        ..Caller::new(
+            "uv",
+            || format!("{} -m uv --version | cut -d' ' -f2", python()),
+            "+ exeat-hello==1.0",
+            |world, host| {
+                let into = world.fresh("wheels").display().to_string();
+                let index = secure(world, host, "/simple/");
+                module("uv pip install --no-cache --python", &[&python(), "--target", &into, "--index-url", &index, "exeat-hello"])
+            },
+        )
     },
     Caller {
-        name: "Python urllib",
-        version: || format!("{} -c 'import platform; print(platform.python_version())'", python()),
-        argv: |world, host| snake(URLLIB, secure(world, host, "/page")),
-        success: "the page",
         lines: (2, ""),
-        has_credentials: true,
+        ..Caller::new(
+            "Python urllib",
+            || format!("{} -c 'import platform; print(platform.python_version())'", python()),
+            "the page",
+            |world, host| snake(URLLIB, secure(world, host, "/page")),
+        )
     },
+    Caller::new("requests", || imports("requests"), "200 OK the page", |world, host| snake(REQUESTS, secure(world, host, "/page"))),
+    Caller::new("httpx", || imports("httpx"), "HTTP/2 200 the page", |world, host| snake(HTTPX, web(world, host, "/page"))),
+    Caller::new("aiohttp", || imports("aiohttp"), "200 OK the page", |world, host| snake(AIOHTTP, secure(world, host, "/page"))),
+    Caller::new("websockets", || imports("websockets"), "the page", |world, host| snake(WEBSOCKETS, web(world, host, "/ws"))),
     Caller {
-        name: "requests",
-        version: || imports("requests"),
-        argv: |world, host| snake(REQUESTS, secure(world, host, "/page")),
-        success: "200 OK the page",
-        lines: (1, ""),
-        has_credentials: true,
-    },
-    Caller {
-        name: "httpx",
-        version: || imports("httpx"),
-        argv: |world, host| snake(HTTPX, web(world, host, "/page")),
-        success: "HTTP/2 200 the page",
-        lines: (1, ""),
-        has_credentials: true,
-    },
-    Caller {
-        name: "aiohttp",
-        version: || imports("aiohttp"),
-        argv: |world, host| snake(AIOHTTP, secure(world, host, "/page")),
-        success: "200 OK the page",
-        lines: (1, ""),
-        has_credentials: true,
-    },
-    Caller {
-        name: "websockets",
-        version: || imports("websockets"),
-        argv: |world, host| snake(WEBSOCKETS, web(world, host, "/ws")),
-        success: "the page",
-        lines: (1, ""),
-        has_credentials: true,
-    },
-    Caller {
-        name: "grpcio",
-        version: || imports("grpc").replace("version(\"grpc\")", "version(\"grpcio\")"),
-        argv: |world, host| snake(GRPC, web(world, host, "")),
-        success: "['the page', 'the end']",
         lines: (1, "StatusCode"),
-        has_credentials: true,
+        ..Caller::new(
+            "grpcio",
+            || imports("grpc").replace("version(\"grpc\")", "version(\"grpcio\")"),
+            "['the page', 'the end']",
+            |world, host| snake(GRPC, web(world, host, "")),
+        )
     },
+    Caller::new(
+        "Node https",
+        || "node --version".into(),
+        "200 OK the page",
+        |world, host| node(&format!("{TUNNEL}{HTTPS}"), secure(world, host, "/page")),
+    ),
+    Caller::new(
+        "Node http2",
+        || "node --version".into(),
+        "200 the page",
+        |world, host| node(&format!("{TUNNEL}{HTTP2}"), web(world, host, "/page")),
+    ),
+    Caller::new("undici", || requires("undici"), "200 the page", |world, host| node(UNDICI, web(world, host, "/page"))),
+    Caller::new("ws", || requires("ws"), "the page", |world, host| node(WS, web(world, host, "/ws"))),
     Caller {
-        name: "Node https",
-        version: || "node --version".into(),
-        argv: |world, host| node(&format!("{TUNNEL}{HTTPS}"), secure(world, host, "/page")),
-        success: "200 OK the page",
-        lines: (1, ""),
-        has_credentials: true,
-    },
-    Caller {
-        name: "Node http2",
-        version: || "node --version".into(),
-        argv: |world, host| node(&format!("{TUNNEL}{HTTP2}"), web(world, host, "/page")),
-        success: "200 the page",
-        lines: (1, ""),
-        has_credentials: true,
-    },
-    Caller {
-        name: "undici",
-        version: || requires("undici"),
-        argv: |world, host| node(UNDICI, web(world, host, "/page")),
-        success: "200 the page",
-        lines: (1, ""),
-        has_credentials: true,
-    },
-    Caller {
-        name: "ws",
-        version: || requires("ws"),
-        argv: |world, host| node(WS, web(world, host, "/ws")),
-        success: "the page",
-        lines: (1, ""),
-        has_credentials: true,
-    },
-    Caller {
-        name: "npm",
-        version: || "npm --version".into(),
-        argv: |world, host| {
-            let into = world.fresh("package").display().to_string();
-            let registry = secure(world, host, "/npm/");
-            words(["npm", "install", "--no-audit", "--no-fund", "--prefix", &into, "--registry", &registry, "exeat-hello"])
-        },
-        success: "added 1 package",
         lines: (3, ""),
-        has_credentials: true,
+        ..Caller::new(
+            "npm",
+            || "npm --version".into(),
+            "added 1 package",
+            |world, host| {
+                let into = world.fresh("package").display().to_string();
+                let registry = secure(world, host, "/npm/");
+                words(["npm", "install", "--no-audit", "--no-fund", "--prefix", &into, "--registry", &registry, "exeat-hello"])
+            },
+        )
     },
     Caller {
-        name: "cargo",
-        version: || "cargo --version | cut -d' ' -f2".into(),
-        argv: |world, host| {
-            let folder = world.fresh("crate");
-            std::fs::create_dir(folder.join("src")).unwrap();
-            std::fs::write(folder.join("src/lib.rs"), "").unwrap();
-            let manifest = "[package]\nname = \"own\"\nedition = \"2021\"\n[dependencies]\nexeat-hello = { version = \"1\", registry = \"local\" }\n[workspace]\n";
-            std::fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-            let index = format!("registries.local.index=\"sparse+{}\"", secure(world, host, "/cargo/"));
-            let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-            words([&cargo, "fetch", "--config", &index, "--manifest-path", &folder.join("Cargo.toml").display().to_string()])
-        },
-        success: "Downloaded exeat-hello v1.0.0",
         lines: (2, ""),
-        has_credentials: true,
+        ..Caller::new(
+            "cargo",
+            || "cargo --version | cut -d' ' -f2".into(),
+            "Downloaded exeat-hello v1.0.0",
+            |world, host| {
+                let folder = world.fresh("crate");
+                std::fs::create_dir(folder.join("src")).unwrap();
+                std::fs::write(folder.join("src/lib.rs"), "").unwrap();
+                let manifest = "[package]\nname = \"own\"\nedition = \"2021\"\n[dependencies]\nexeat-hello = { version = \"1\", registry = \"local\" }\n[workspace]\n";
+                std::fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+                let index = format!("registries.local.index=\"sparse+{}\"", secure(world, host, "/cargo/"));
+                let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+                words([&cargo, "fetch", "--config", &index, "--manifest-path", &folder.join("Cargo.toml").display().to_string()])
+            },
+        )
     },
     Caller {
-        name: "go",
-        version: || "go version | cut -d' ' -f3".into(),
-        argv: |world, host| {
-            let path = world.fresh("go").display().to_string();
-            let script = "export GOPATH=\"$1\" GOCACHE=\"$1/cache\" GOPROXY=\"$0\" GOSUMDB=off GOFLAGS=-modcacherw; cd \"$1\"; go mod download example.test/hello@v1.0.0 && echo fetched";
-            shell(script, &[&secure(world, host, "/go"), &path])
-        },
-        success: "fetched",
         lines: (2, ""),
-        has_credentials: true,
+        ..Caller::new(
+            "go",
+            || "go version | cut -d' ' -f3".into(),
+            "fetched",
+            |world, host| {
+                let path = world.fresh("go").display().to_string();
+                let script = "export GOPATH=\"$1\" GOCACHE=\"$1/cache\" GOPROXY=\"$0\" GOSUMDB=off GOFLAGS=-modcacherw; cd \"$1\"; go mod download example.test/hello@v1.0.0 && echo fetched";
+                shell(script, &[&secure(world, host, "/go"), &path])
+            },
+        )
     },
     Caller {
-        name: "apt",
-        version: || "apt-get --version | head -n1 | cut -d' ' -f2".into(),
-        argv: |world, host| {
-            let folder = world.fresh("apt");
-            std::fs::create_dir_all(folder.join("lists/partial")).unwrap();
-            std::fs::create_dir_all(folder.join("archives/partial")).unwrap();
-            let source = format!("deb [trusted=yes] {} ./\n", secure(world, host, "/apt/"));
-            std::fs::write(folder.join("sources.list"), source).unwrap();
-            let script = "apt-get -q update -o Acquire::https::CAInfo=\"$SSL_CERT_FILE\" -o Dir::Etc::SourceList=\"$0/sources.list\" -o Dir::Etc::SourceParts=- -o Dir::State=\"$0\" -o Dir::Cache=\"$0\" \
-                          -o Dir::State::status=/dev/null -o APT::Sandbox::User=root -o Acquire::Retries=0 -o Acquire::Languages=none && apt-cache dumpavail -o Dir::State=\"$0\" -o Dir::Cache=\"$0\" -o Dir::State::status=/dev/null -o Dir::Etc::SourceList=\"$0/sources.list\" -o Dir::Etc::SourceParts=- | grep Package:";
-            shell(script, &[&folder.display().to_string()])
-        },
-        success: "Package: exeat-hello",
         lines: (1, "Failed to fetch"),
-        has_credentials: true,
+        ..Caller::new(
+            "apt",
+            || "apt-get --version | head -n1 | cut -d' ' -f2".into(),
+            "Package: exeat-hello",
+            |world, host| {
+                let folder = world.fresh("apt");
+                std::fs::create_dir_all(folder.join("lists/partial")).unwrap();
+                std::fs::create_dir_all(folder.join("archives/partial")).unwrap();
+                let source = format!("deb [trusted=yes] {} ./\n", secure(world, host, "/apt/"));
+                std::fs::write(folder.join("sources.list"), source).unwrap();
+                let script = "apt-get -q update -o Acquire::https::CAInfo=\"$SSL_CERT_FILE\" -o Dir::Etc::SourceList=\"$0/sources.list\" -o Dir::Etc::SourceParts=- -o Dir::State=\"$0\" -o Dir::Cache=\"$0\" \
+                          -o Dir::State::status=/dev/null -o APT::Sandbox::User=root -o Acquire::Retries=0 -o Acquire::Languages=none && apt-cache dumpavail -o Dir::State=\"$0\" -o Dir::Cache=\"$0\" -o Dir::State::status=/dev/null -o Dir::Etc::SourceList=\"$0/sources.list\" -o Dir::Etc::SourceParts=- | grep Package:";
+                shell(script, &[&folder.display().to_string()])
+            },
+        )
     },
-    Caller {
-        name: "skopeo",
-        version: || "skopeo --version | cut -d' ' -f3".into(),
-        argv: |world, host| {
+    Caller::new(
+        "skopeo",
+        || "skopeo --version | cut -d' ' -f3".into(),
+        "\"Digest\": \"sha256:",
+        |world, host| {
             let image = secure(world, host, "/hello:1").replace("https:", "docker:");
             words(["skopeo", "inspect", "--no-tags", "--retry-times=0", &image])
         },
-        success: "\"Digest\": \"sha256:",
-        lines: (1, ""),
-        has_credentials: true,
-    },
+    ),
     Caller {
-        name: "Java HttpClient",
-        version: || "java -version 2>&1 | head -n1 | cut -d'\"' -f2".into(),
-        argv: |world, host| {
-            let source = world.fresh("java").join("Fetch.java");
-            std::fs::write(&source, JAVA).unwrap();
-            shell(&format!("{JAVA_PROXY}; exec java $options \"$0\" \"$1\""), &[&source.display().to_string(), &web(world, host, "/page")])
-        },
-        success: "HTTP_2 200 the page",
-        lines: (1, ""),
         has_credentials: false,
+        ..Caller::new(
+            "Java HttpClient",
+            || "java -version 2>&1 | head -n1 | cut -d'\"' -f2".into(),
+            "HTTP_2 200 the page",
+            |world, host| {
+                let source = world.fresh("java").join("Fetch.java");
+                std::fs::write(&source, JAVA).unwrap();
+                shell(
+                    &format!("{JAVA_PROXY}; exec java $options \"$0\" \"$1\""),
+                    &[&source.display().to_string(), &web(world, host, "/page")],
+                )
+            },
+        )
     },
     Caller {
-        name: "Maven",
-        version: || "mvn --version | head -n1 | sed 's/\\x1b\\[[0-9;]*m//g' | cut -d' ' -f3".into(),
-        argv: |world, host| {
-            let folder = world.fresh("maven");
-            let repository = secure(world, host, "/maven");
-            let pom = format!(
-                "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
-                 <parent><groupId>test.example</groupId><artifactId>parent</artifactId><version>1.0</version><relativePath/></parent>\
-                 <artifactId>own</artifactId><packaging>pom</packaging><repositories><repository><id>central</id><url>{repository}</url></repository></repositories></project>"
-            );
-            std::fs::write(folder.join("pom.xml"), pom).unwrap();
-            shell(&format!("{JAVA_PROXY}; export MAVEN_OPTS=\"$options\"; {MAVEN}"), &[&folder.display().to_string()])
-        },
-        success: "fetched",
         lines: (1, "Could not transfer"),
         has_credentials: false,
+        ..Caller::new(
+            "Maven",
+            || "mvn --version | head -n1 | sed 's/\\x1b\\[[0-9;]*m//g' | cut -d' ' -f3".into(),
+            "fetched",
+            |world, host| {
+                let folder = world.fresh("maven");
+                let repository = secure(world, host, "/maven");
+                let pom = format!(
+                    "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
+                 <parent><groupId>test.example</groupId><artifactId>parent</artifactId><version>1.0</version><relativePath/></parent>\
+                 <artifactId>own</artifactId><packaging>pom</packaging><repositories><repository><id>central</id><url>{repository}</url></repository></repositories></project>"
+                );
+                std::fs::write(folder.join("pom.xml"), pom).unwrap();
+                shell(&format!("{JAVA_PROXY}; export MAVEN_OPTS=\"$options\"; {MAVEN}"), &[&folder.display().to_string()])
+            },
+        )
     },
 ];

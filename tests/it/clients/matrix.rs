@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -114,10 +114,14 @@ fn command(caller: &Caller, world: &World, proxy: &Proxy, host: &str) -> Command
     command
 }
 
+/// No client takes so long. One that still waits is then refused, as nobody answers any more.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Says yes to every question until all clients have ended.
 fn approve_all(proxy: &Proxy, over: &AtomicBool) {
-    let mut answered = HashSet::new();
+    let (mut answered, deadline) = (HashSet::new(), Instant::now() + PATIENCE);
     while !over.load(Ordering::Relaxed) {
+        assert!(Instant::now() < deadline, "clients that never end");
         let holds: Value = serde_json::from_str(&proxy.said(&["holds", "--json"])).unwrap();
         for id in holds.as_array().unwrap().iter().map(|hold| hold["id"].as_str().unwrap().to_owned()) {
             if answered.insert(id.clone()) {

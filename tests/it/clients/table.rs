@@ -44,6 +44,12 @@ pub(super) fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(str::to_owned).to_vec()
 }
 
+/// A module of Python, called as the line says.
+pub(super) fn module(line: &str, more: &[&str]) -> Vec<String> {
+    let python = python();
+    [&*python, "-m"].into_iter().chain(line.split(' ')).chain(more.iter().copied()).map(str::to_owned).collect()
+}
+
 fn script(text: &str, url: &str, world: &World) -> Vec<String> {
     vec![python(), "-c".to_owned(), text.to_owned(), format!("{url}/page"), world.ca.display().to_string()]
 }
@@ -143,22 +149,8 @@ pub(crate) const CLIENTS: [Client; 9] = [
             let host = url.split("://").nth(1).unwrap().to_owned();
             let trusted = if url.starts_with("http://") { format!("--trusted-host={host}") } else { "--no-input".to_owned() };
             let index = format!("--index-url={url}/simple/");
-            let python = python();
-            words([
-                &python,
-                "-m",
-                "pip",
-                "download",
-                "--no-deps",
-                "--no-cache-dir",
-                // What it was told stands in the warning before a second try, and nowhere else.
-                "--retries=1",
-                "-d",
-                &into,
-                &trusted,
-                &index,
-                "exeat-hello",
-            ])
+            // What it was told stands in the warning before a second try, and nowhere else.
+            module("pip download --no-deps --no-cache-dir --retries=1 -d", &[&into, &trusted, &index, "exeat-hello"])
         },
         success: "exeat_hello-1.0-py3-none-any.whl",
         speaks: BOTH,

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::proxy::of_kind;
+use crate::support::wait::until;
 use prometheus::{Prometheus, deployed, is_here};
 use traffic::Traffic;
 
@@ -60,14 +61,6 @@ fn compared(alert: &str) -> String {
     }
     let sign = [" > ", " < ", " == "].into_iter().filter_map(|sign| alert.rfind(sign)).max();
     alert[..sign.unwrap_or_else(|| panic!("an alert that compares nothing: {alert}"))].to_owned()
-}
-
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        thread::sleep(Duration::from_millis(200));
-    }
 }
 
 /// Runs `promtool`, feeding it `input`; it must be content.

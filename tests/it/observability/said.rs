@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::support::p0::{P0, a, assert_refused};
 use crate::support::site::credentials;
+use crate::support::wait::until;
 
 #[test]
 fn what_exeat_adds_leaves_out_the_wait_for_an_answer() {
@@ -42,7 +43,7 @@ fn what_cannot_be_recorded_fails_closed_and_counts_at_once_and_among_decisions_w
     fs::rename(&aside, &folder).unwrap();
     assert_eq!(proxy.get(&url, &a()).status, 200);
     assert_eq!((internal(), proxy.metric("exeat_journal_healthy", &[])), (3.0, 1.0));
-    super::until("the summary", || proxy.metric("exeat_decisions_total", &["decision=\"block\"", "reason=\"internal\""]) == 3.0);
+    until("the summary", || proxy.metric("exeat_decisions_total", &["decision=\"block\"", "reason=\"internal\""]) == 3.0);
     assert_eq!((proxy.metric("exeat_decisions_total", &[]), internal()), (5.0, 3.0));
 }
 
@@ -57,7 +58,7 @@ fn without_a_label_for_agents_no_name_is_told_in_either_form() {
     proxy.get(&p0.url("held.test", "/"), &a());
     proxy.get(&p0.url("plain.allowed.test", "/"), &credentials("secret-project"));
     proxy.settled();
-    super::until("the question in the gauge", || proxy.metric("exeat_holds_pending", &[]) == 1.0);
+    until("the question in the gauge", || proxy.metric("exeat_holds_pending", &[]) == 1.0);
     let mut talk = crate::support::talk::Talk::to(proxy.watched);
     let accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
     talk.send(format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n", proxy.watched));

@@ -12,4 +12,5 @@ pub(crate) mod strict;
 pub(crate) mod talk;
 pub(crate) mod tls;
 pub(crate) mod visit;
+pub(crate) mod wait;
 pub(crate) mod web;

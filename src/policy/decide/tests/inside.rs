@@ -29,19 +29,6 @@ fn granted(policy: &Policy, attempt: &Attempt) -> Grant {
     }
 }
 
-fn always(attempt: &Attempt, asking: Asking) -> Approval {
-    Approval {
-        id: ApprovalId(Uuid::from_u128(1)),
-        subject: Subject::asked(attempt, asking),
-        scope: Scope::Always,
-        addresses: Arc::new(Addresses::public()),
-        at: NOW,
-        approver: "ada".into(),
-        note: None,
-        claimed: BTreeSet::new(),
-    }
-}
-
 const API: &str = r#"[[allow]]
 host = "api.example.com"
 [[allow]]
@@ -107,17 +94,22 @@ fn a_yes_to_a_tunnel_is_none_to_where_a_rule_looks_and_one_to_a_scheme_none_to_a
     let plain = Attempt { scheme: Some(Scheme::Http), ..post.clone() };
     let carried = Attempt { within: Some(AttemptId(Uuid::from_u128(9))), ..post.clone() };
     let got = |attempt: &Attempt, approvals: &Approvals| word(&policy.decide(attempt, approvals, NOW));
-    for asking in [Asking::EveryRequest, Asking::ThisRequest] {
-        let approvals = yes(&tunnel, asking);
-        assert_eq!(got(&tunnel, &approvals), "look a.toml:10");
-        assert_eq!(got(&post, &approvals), "hold a.toml:10 this");
-        assert_eq!(got(&carried, &approvals), "hold a.toml:10 this", "a tunnel's yes is none to a request that a rule looks at");
+    let (every, this) = (Asking::EveryRequest, Asking::ThisRequest);
+    for (said_to, asking, tried, wanted) in [
+        (&tunnel, every, &tunnel, "look a.toml:10"),
+        (&tunnel, every, &post, "hold a.toml:10 this"),
+        (&tunnel, every, &carried, "hold a.toml:10 this"),
+        (&tunnel, this, &tunnel, "look a.toml:10"),
+        (&tunnel, this, &post, "hold a.toml:10 this"),
+        (&tunnel, this, &carried, "hold a.toml:10 this"),
+        (&plain, this, &post, "hold a.toml:10 this"),
+        (&post, this, &plain, "hold a.toml:10 this"),
+        (&post, this, &post, "approved"),
+        (&post, every, &post, "hold a.toml:10 this"),
+        (&post, this, &tunnel, "look a.toml:10"),
+    ] {
+        assert_eq!(got(tried, &yes(said_to, asking)), wanted, "{tried:?} after a yes to {asking:?} of {said_to:?}");
     }
-    assert_eq!(got(&post, &yes(&plain, Asking::ThisRequest)), "hold a.toml:10 this");
-    assert_eq!(got(&plain, &yes(&post, Asking::ThisRequest)), "hold a.toml:10 this");
-    assert_eq!(got(&post, &yes(&post, Asking::ThisRequest)), "approved");
-    assert_eq!(got(&post, &yes(&post, Asking::EveryRequest)), "hold a.toml:10 this");
-    assert_eq!(got(&tunnel, &yes(&post, Asking::ThisRequest)), "look a.toml:10");
 }
 
 const INJECTS: &str = r#"[[allow]]

@@ -46,18 +46,9 @@ fn a_find_makes_no_decision_more_lenient_and_lets_no_request_pass_unasked() {
 fn a_yes_to_a_find_is_one_to_that_find_in_that_request_alone() {
     let tried = "GET http://listed.example/a";
     let given = leaking(tried, "x", LeakPlace::Body);
-    let approval = Approval {
-        id: ApprovalId(Uuid::from_u128(1)),
-        subject: Subject::asked(&given, Asking::ThisRequest),
-        scope: Scope::Always,
-        addresses: Arc::new(Addresses::public()),
-        at: NOW,
-        approver: "ada".into(),
-        note: None,
-        claimed: BTreeSet::new(),
-    };
-    let plain = Approval { subject: Subject::asked(&attempt(tried), Asking::ThisRequest), ..approval.clone() };
-    let whole = Approval { subject: Subject::asked(&attempt(tried), Asking::EveryRequest), ..approval.clone() };
+    let approval = always(&given, Asking::ThisRequest);
+    let plain = always(&attempt(tried), Asking::ThisRequest);
+    let whole = always(&attempt(tried), Asking::EveryRequest);
     for (yes, asked, wanted) in [
         (&approval, leaking(tried, "x", LeakPlace::Body), "approved"),
         (&approval, leaking(tried, "y", LeakPlace::Body), "hold a.toml:3 this"),
