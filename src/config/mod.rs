@@ -469,11 +469,11 @@ file = "/var/log/ocsf.jsonl"
     #[test]
     fn a_transparent_listener_is_no_proxy_that_clients_are_pointed_at() {
         let text =
-            "[listen.side]\naddress = \"127.0.0.1:1\"\ntransparent = true\n[listen.main]\naddress = \"127.0.0.1:2\"\ntransparent = false";
+            "[listen.aside]\naddress = \"127.0.0.1:1\"\ntransparent = true\n[listen.main]\naddress = \"127.0.0.1:2\"\ntransparent = false";
         let config = load(text, &[]).unwrap();
         assert_eq!(
             config.listen.iter().map(|listen| (&*listen.name, listen.transparent)).collect::<Vec<_>>(),
-            [("side", true), ("main", false)]
+            [("aside", true), ("main", false)]
         );
         assert_eq!(config.proxies().map(|listen| &*listen.name).collect::<Vec<_>>(), ["main"]);
         let config = load(text, &[("EXEAT_LISTEN_MAIN_TRANSPARENT", "true")]).unwrap();

@@ -34,9 +34,14 @@ pub(super) struct Redirected {
 /// Serves a connection to its end.
 pub(super) async fn connection(stream: TcpStream, arrival: Arrival, seat: &Seat) {
     let upstream = &seat.ways().upstream;
-    let Some(redirected) = Redirected::of(&stream, |original| upstream.is_own(arrival.peer, original)) else { return };
+    let Some(mut redirected) = Redirected::of(&stream) else { return };
     let mut agent = AgentSide::new(stream);
-    match Shown::by(&mut agent, &redirected.to, &upstream.peek()).await {
+    let shown = Shown::by(&mut agent, &redirected.to, &upstream.peek()).await;
+    // After its first bytes: before them, whoever dials may not have said so yet.
+    if redirected.objection.is_none() && upstream.is_own(arrival.peer, redirected.original) {
+        redirected.objection = Some(Objection::Loop);
+    }
+    match shown {
         Shown::Nothing => {}
         Shown::Http => http1::connection(agent, Arrival { redirected: Some(redirected), ..arrival }, seat).await,
         Shown::Bytes(hello) => tunnel(agent, redirected.bytes(&arrival, hello), Around { peer: arrival.peer, seat }).await,
@@ -58,10 +63,10 @@ async fn tunnel(agent: AgentSide, (claim, words): (Claim, Words), around: Around
 
 impl Redirected {
     /// `None`: the connection ended before it began.
-    fn of(stream: &TcpStream, is_own: impl FnOnce(SocketAddr) -> bool) -> Option<Self> {
+    fn of(stream: &TcpStream) -> Option<Self> {
         let here = stream.local_addr().ok().map(plain)?;
         let original = original(stream, here).map_or(here, plain);
-        let objection = if original == here { Some(Objection::NotRedirected) } else { is_own(original).then_some(Objection::Loop) };
+        let objection = (original == here).then_some(Objection::NotRedirected);
         let to = Destination { host: Host::Address(original.ip()), port: Port(original.port().try_into().ok()?) };
         Some(Self { original, to, objection })
     }

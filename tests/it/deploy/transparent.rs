@@ -417,3 +417,20 @@ fn what_is_open_is_cut_when_it_is_allowed_no_longer() {
         assert_eq!((&ended["outcome"], &ended["reason"]), (&json!("cut"), &json!("frozen")));
     });
 }
+
+#[test]
+fn who_is_nobody_is_refused_and_not_asked_for_credentials_that_have_no_place() {
+    alone(|| {
+        let mut p0 = p0();
+        // Of whom there is no allowlist.
+        redirecting(&mut p0.site, &["c"]);
+        let proxy = p0.start();
+        let mut plain = talk("c", ELSEWHERE, p0.plain.port());
+        plain.send(format!("GET /x HTTP/1.1\r\nHost: plain.allowed.test\r\n{}\r\n", a()));
+        let answer = plain.answer();
+        assert_refused(&answer, 403, "unknown-agent");
+        assert_eq!(answer.header("proxy-authenticate"), None);
+        let (decided, _) = only(&proxy, "plain.allowed.test");
+        assert_eq!((&decided["front"], &decided["reason"]), (&json!("transparent"), &json!("unknown-agent")));
+    });
+}
