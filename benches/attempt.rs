@@ -217,7 +217,7 @@ fn serve(way: &str, origin: SocketAddr) {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     println!("{}", listener.local_addr().unwrap());
     runtime.block_on(async {
-        let door = Door { listener, name: "main".into() };
+        let door = Door { listener, name: "main".into(), lent: false };
         tokio::spawn(ways(origin, recorder).serve(door, TaskTracker::new()));
     });
     if let Some(recording) = recording.clone() {
