@@ -80,7 +80,7 @@ pub(crate) fn serve() {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     println!("{}", listener.local_addr().unwrap());
     runtime.block_on(async {
-        let door = Door { listener, name: "main".into() };
+        let door = Door { listener, name: "main".into(), lent: false };
         tokio::spawn(ways(gate, recorder).serve(door, TaskTracker::new()));
     });
     for _ask in std::io::stdin().lines() {

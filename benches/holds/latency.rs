@@ -54,7 +54,8 @@ pub(crate) fn measure(pending: usize) {
     let mut news = world.desk.subscribe();
     // As an open page: it reads all it is told.
     waiters.runtime.spawn(async move { while !matches!(news.recv().await, Err(RecvError::Closed)) {} });
-    waiters.runtime.spawn(Arc::clone(&world.desk).run(tokio_util::sync::CancellationToken::new()));
+    let never = tokio_util::sync::CancellationToken::new();
+    waiters.runtime.spawn(Arc::clone(&world.desk).run(never.clone(), never));
     let began = Instant::now();
     (0..pending).for_each(|number| waiters.wait(&world, number));
     until(&world.desk, pending);
