@@ -211,7 +211,9 @@ fn two_instances_are_replaced_in_turn_and_no_request_fails() {
             .map(|(caller, output)| {
                 scope.spawn(move || {
                     let lines = std::io::BufRead::lines(std::io::BufReader::new(output)).map_while(Result::ok);
-                    let counted = lines.inspect(|_| drop(caller.asked.fetch_add(1, Ordering::Relaxed)));
+                    let counted = lines.inspect(|_| {
+                        caller.asked.fetch_add(1, Ordering::Relaxed);
+                    });
                     counted.filter(|line| line != "ok").map(|line| format!("{}: {line}", caller.name)).collect::<Vec<_>>()
                 })
             })
