@@ -1,6 +1,6 @@
 //! Two instances behind a balancer that obeys `/readyz`, replaced one after the other while real clients go on: nothing that they ask fails.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -184,6 +184,15 @@ impl Caller {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         Self { name, child, asked: AtomicUsize::new(0) }
     }
+
+    /// Counts its requests to the end, and gives those that failed.
+    fn failures(&self, output: impl Read) -> Vec<String> {
+        let lines = BufReader::new(output).lines().map_while(Result::ok);
+        let counted = lines.inspect(|_| {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+        });
+        counted.filter(|line| line != "ok").map(|line| format!("{}: {line}", self.name)).collect()
+    }
 }
 
 #[test]
@@ -205,17 +214,7 @@ fn two_instances_are_replaced_in_turn_and_no_request_fails() {
     let outputs: Vec<_> = callers.iter_mut().map(|caller| caller.child.stdout.take().unwrap()).collect();
 
     let failed: Vec<String> = thread::scope(|scope| {
-        let reading: Vec<_> = callers
-            .iter()
-            .zip(outputs)
-            .map(|(caller, output)| {
-                scope.spawn(move || {
-                    let lines = std::io::BufRead::lines(std::io::BufReader::new(output)).map_while(Result::ok);
-                    let counted = lines.inspect(|_| drop(caller.asked.fetch_add(1, Ordering::Relaxed)));
-                    counted.filter(|line| line != "ok").map(|line| format!("{}: {line}", caller.name)).collect::<Vec<_>>()
-                })
-            })
-            .collect();
+        let reading: Vec<_> = callers.iter().zip(outputs).map(|(caller, output)| scope.spawn(move || caller.failures(output))).collect();
         let everyone_asks = || {
             let before: Vec<usize> = callers.iter().map(|caller| caller.asked.load(Ordering::Relaxed)).collect();
             until("everyone asks", || {
