@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
@@ -25,7 +25,7 @@ use super::inside::Around;
 use super::listener::{FrontSettings, Seat, Ways};
 use super::transparent::Redirected;
 use super::websocket::{Socket, wants_upgrade};
-use super::wire::{Heard, Wire, hung_up};
+use super::wire::{Heard, Wire, hung_up, linger};
 use super::{forward, refusal};
 use crate::egress::record::Front;
 use crate::egress::{self, Admission, AgentSide, Cause, Claim, NetworkFault, RecordedBody, Refusal, Watch};
@@ -46,11 +46,13 @@ pub(super) struct Line<'a> {
     stream: &'a TcpStream,
     seat: &'a Seat,
     gone: CancellationToken,
+    /// The last request has a body, which may be on its way still when it is answered.
+    sends: AtomicBool,
 }
 
 impl<'a> Line<'a> {
     pub(super) fn new(ways: &'a Ways, stream: &'a TcpStream, seat: &'a Seat) -> Self {
-        Self { ways, stream, seat, gone: CancellationToken::new() }
+        Self { ways, stream, seat, gone: CancellationToken::new(), sends: AtomicBool::new(false) }
     }
 
     /// Asks the gate, for as long as the agent is there: one that hangs up while it waits takes its attempt along.
@@ -69,6 +71,15 @@ impl<'a> Line<'a> {
             self.seat.identified();
         }
         admitted
+    }
+
+    pub(super) fn is_asked<B: Body>(&self, request: &Request<B>) {
+        self.sends.store(!request.body().is_end_stream(), Ordering::Relaxed);
+    }
+
+    /// What the agent sends may not have been read to its end.
+    pub(super) fn is_sending(&self) -> bool {
+        self.sends.load(Ordering::Relaxed)
     }
 
     /// Resolves when the agent hung up while it waited.
@@ -122,18 +133,19 @@ pub(super) async fn connection(agent: AgentSide, arrival: Arrival, seat: &Seat) 
             }
         });
         tokio::select! {
-            served = connection.as_mut() => served,
-            () = over.as_mut() => Ok(()),
+            served = connection.as_mut() => Some(served),
+            () = over.as_mut() => None,
             () = lane.closed(ways) => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
-                    served = connection => served,
-                    () = over => Ok(()),
+                    served = connection => Some(served),
+                    () = over => None,
                 }
             }
         }
     };
-    if let Err(error) = served {
+    let in_order = matches!(served, Some(Ok(())));
+    if let Some(Err(error)) = served {
         ended_badly(&error, ways);
         // hyper leaves these two without an answer.
         if error.is_parse_version_h2() {
@@ -151,6 +163,8 @@ pub(super) async fn connection(agent: AgentSide, arrival: Arrival, seat: &Seat) 
         connect::carry(tunnel, Around { peer: arrival.peer, seat }).await;
     } else if let Some(socket) = socket {
         socket.carry(std::future::pending()).await;
+    } else if in_order && line.is_sending() {
+        linger(&stream).await;
     }
 }
 
@@ -222,6 +236,7 @@ pub(super) fn unreadable(error: &hyper::Error) -> bool {
 
 async fn answer(request: Request<Incoming>, arrival: &Arrival, (line, lane): (&Line<'_>, &Lane), state: &State) -> Reply {
     lane.is_asked();
+    line.is_asked(&request);
     let claim = arrival.claim(&request, &line.ways.via);
     let (tunnel, upgrade) = (request.method() == Method::CONNECT, wants_upgrade(&request));
     let replied = if tunnel && arrival.redirected.is_none() {

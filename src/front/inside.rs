@@ -13,13 +13,14 @@ use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::{AlertDescription, ServerConfig};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::http1::{Lane, Line, Reply, builder, ended_badly, last, refused, unreadable};
 use super::listener::Seat;
 use super::websocket::wants_upgrade;
-use super::wire::{Heard, Wire};
+use super::wire::{Heard, Wire, linger};
 use super::{forward, head, http2};
 use crate::egress::{self, AgentSide, InnerEnd, Interception, Objection, Speaks};
 use crate::policy::attempt::Sight;
@@ -45,8 +46,8 @@ pub(super) async fn plain(interception: Interception, agent: AgentSide, around: 
     let wire = Wire::new(early, stream.clone(), Heard::default(), around.seat.ways().settings.idle);
     let inside = Inside { interception: &interception, line: Line::new(around.seat.ways(), &stream, around.seat), peer: around.peer };
     let end = one_by_one(&inside, wire).await;
-    drop(inside);
-    finish(interception, end).await;
+    let sending = inside.line.is_sending();
+    finish(interception, (end, sending), &stream).await;
 }
 
 /// The same within TLS: the handshake first, then what was agreed on in it.
@@ -67,24 +68,28 @@ pub(super) async fn tls(mut interception: Interception, (agent, config): (AgentS
             }
         },
     };
-    let end = match shaken {
-        Err(end) => end,
+    let (end, sending) = match shaken {
+        Err(end) => (end, false),
         Ok(within) => {
             let spoken = spoken(&within);
             interception.terminated(spoken);
             let inside = Inside { interception: &interception, line: Line::new(ways, &stream, around.seat), peer: around.peer };
-            match spoken {
+            let end = match spoken {
                 Speaks::Http1 => one_by_one(&inside, TokioIo::new(within)).await,
                 Speaks::Http2 => http2::serve(&inside, TokioIo::new(within)).await,
-            }
+            };
+            (end, inside.line.is_sending())
         }
     };
-    finish(interception, end).await;
+    finish(interception, (end, sending), &stream).await;
 }
 
-async fn finish(interception: Interception, end: InnerEnd) {
+async fn finish(interception: Interception, (end, sending): (InnerEnd, bool), stream: &TcpStream) {
     let receipt = interception.finish(end).await;
     tracing::debug!(attempt = %receipt.id, "a tunnel is over");
+    if sending && end == InnerEnd::Closed {
+        linger(stream).await;
+    }
 }
 
 fn spoken(within: &TlsStream<TokioIo<Wire>>) -> Speaks {
@@ -122,6 +127,7 @@ async fn one_by_one(inside: &Inside<'_>, io: impl Read + Write + Unpin + Send + 
     let end = {
         let service = service_fn(|request| async {
             lane.is_asked();
+            inside.line.is_asked(&request);
             Ok::<Reply, Infallible>(last(inside.answer(request, &lane).await, ways))
         });
         let mut connection = pin!(builder(&ways.settings).serve_connection(io, service).with_upgrades());

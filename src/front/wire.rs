@@ -18,6 +18,11 @@ use tokio::time::Sleep;
 const GLANCE: Duration = Duration::from_secs(1);
 const BUFFER: usize = 16 * 1024;
 
+/// How long what an agent still sends after its last answer is read: in all, and each piece. As long as nginx' `lingering_time` and
+/// `lingering_timeout`.
+const LINGER: Duration = Duration::from_secs(30);
+const LINGER_FOR_MORE: Duration = Duration::from_secs(5);
+
 /// The socket, and bytes read from it before hyper came.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -59,6 +64,23 @@ pub(super) async fn hung_up(stream: &TcpStream) {
             return;
         }
     }
+}
+
+/// Reads what nobody wants until the agent closes its side: a socket that closes over unread bytes is reset, and takes the answer along
+/// (RFC 9112 section 9.6). Its write side is closed by then.
+pub(super) async fn linger(stream: &TcpStream) {
+    let mut read = vec![0; BUFFER];
+    let all = async {
+        while let Ok(Ok(())) = tokio::time::timeout(LINGER_FOR_MORE, stream.readable()).await {
+            match stream.try_read(&mut read) {
+                Ok(0) => return,
+                Ok(_unwanted) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_broken) => return,
+            }
+        }
+    };
+    let _elapsed = tokio::time::timeout(LINGER, all).await;
 }
 
 impl Read for Wire {

@@ -19,6 +19,9 @@ pub const WINDOW: usize = 4096;
 /// So many bytes behind a keyword wait for the end of their line.
 const LINE: usize = 1024;
 
+/// So much of matches that are no finds is looked at again, by rule and look: a find may begin in one.
+const AGAIN: usize = 16 * WINDOW;
+
 /// What is looked for.
 pub struct Scanner {
     rules: Option<Arc<LeakRules>>,
@@ -195,8 +198,9 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    /// A rule that speaks of the whole speaks of its pieces. Of a match longer than [`WINDOW`] pieces may be judged as they come, and found.
     fn by(&mut self, rules: &LeakRules, rule: &LeakRule, keyword: Option<usize>) {
-        let mut at = self.first;
+        let (mut at, mut covered, mut again) = (self.first, 0, AGAIN);
         while at <= self.text.len()
             && let Some(matched) = rule.pattern.captures_at(self.text, at)
         {
@@ -209,7 +213,11 @@ impl Look<'_> {
             if rules.speaks(rule, &matched) {
                 return self.find(&rule.id);
             }
-            at = end.max(begin + 1);
+            // Where one match ends depends on where the pieces do; what it covers does not hide behind it.
+            let length = end - begin;
+            again = again.saturating_sub(if begin < covered { length } else { 0 });
+            covered = covered.max(end);
+            at = if again > 0 { begin + 1 } else { end.max(begin + 1) };
         }
         if let Some(keyword) = keyword
             && !self.ended

@@ -250,9 +250,9 @@ fn a_host_is_one_host_however_it_is_spelt_and_never_its_neighbour() {
         ("127.0.0.1", "2130706433", false),
         ("127.0.0.1", "127.0.0.2", false),
         ("127.0.0.1", "localhost", false),
-        ("::1", "[::1]", true),
-        ("::1", "[0:0:0:0:0:0:0:1]", true),
-        ("::1", "127.0.0.1", false),
+        ("[::1]", "[::1]", true),
+        ("[::1]", "[0:0:0:0:0:0:0:1]", true),
+        ("[::1]", "127.0.0.1", false),
     ] {
         assert_eq!(of(host, spelt), wanted, "{host} {spelt}");
     }

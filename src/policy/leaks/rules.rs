@@ -3,6 +3,7 @@
 //! A rule speaks where a keyword stands near and its pattern matches, the entropy is high enough, and no allowlist excuses it.
 //! What gitleaks says of files and commits is an error here, as there are none.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -18,6 +19,12 @@ const RULES_MAX: usize = 1000;
 
 /// The most memory one pattern may take.
 const PATTERN_MAX: usize = 4 << 20;
+
+/// The most memory all patterns of a file may take. Each counts as what it takes or up to twice that.
+const PATTERNS_MAX: usize = 64 << 20;
+
+/// What the smallest pattern counts as.
+const PATTERN_LEAST: usize = 16 << 10;
 
 /// The rules of one file. Equal where the file is.
 #[derive(Clone, Debug)]
@@ -153,11 +160,12 @@ fn whole(document: &Document<'_>) -> (Vec<LeakRule>, Vec<Excuse>) {
     for key in ["extend", "minVersion"] {
         root.refuse(key, "rules that stand in this file", "copy the rules here, and remove it");
     }
-    let excuses = excuses(&mut root);
+    let room = Room(Cell::new(Some(PATTERNS_MAX)));
+    let excuses = excuses(&mut root, (&room, "the file's allowlist"));
     let mut rules: Vec<LeakRule> = Vec::new();
     let mut names = BTreeSet::new();
     for table in root.tables("rules") {
-        let Some((rule, id)) = rule(table) else { continue };
+        let Some((rule, id)) = rule(table, &room) else { continue };
         if !names.insert(rule.id.clone()) {
             id.fault(format!("a second rule {}", rule.id), "names that tell rules apart", "give one of them another id");
         }
@@ -170,11 +178,12 @@ fn whole(document: &Document<'_>) -> (Vec<LeakRule>, Vec<Excuse>) {
     (rules, excuses)
 }
 
-fn rule<'d>(mut table: Table<'d>) -> Option<(LeakRule, Item<'d>)> {
+fn rule<'d>(mut table: Table<'d>, room: &Room) -> Option<(LeakRule, Item<'d>)> {
     let named = table.require("id", r#"write id = "NAME""#);
     let id = named.and_then(|item| item.parse("a rule's name", name));
-    let pattern =
-        table.require("regex", "write regex = '''…'''; a rule about paths of files has no meaning here: remove it").and_then(pattern);
+    let of = id.as_ref().map_or_else(|| "a rule".to_owned(), |id| format!("rule {id}"));
+    let pattern = table.require("regex", "write regex = '''…'''; a rule about paths of files has no meaning here: remove it");
+    let pattern = pattern.and_then(|item| room.pattern(item, &of));
     let keywords = table.take("keywords").map(words).unwrap_or_default();
     let group = table.take("secretGroup").and_then(|item| Some((item.integer(0..=99)?, item)));
     let entropy = table.take("entropy").and_then(|item| item.number(0.0..=8.0));
@@ -184,7 +193,7 @@ fn rule<'d>(mut table: Table<'d>) -> Option<(LeakRule, Item<'d>)> {
     for key in ["report", "skipReport", "required", "randomness"] {
         table.refuse(key, "rules that stand for themselves", "remove it, or the whole rule");
     }
-    let excuses = excuses(&mut table);
+    let excuses = excuses(&mut table, (room, &of));
     let pattern = pattern?;
     let group = group.and_then(|(number, item)| {
         let number = usize::try_from(number).ok()?;
@@ -197,12 +206,12 @@ fn rule<'d>(mut table: Table<'d>) -> Option<(LeakRule, Item<'d>)> {
 }
 
 /// `[allowlist]`, or its newer spelling `[[allowlists]]`.
-fn excuses(table: &mut Table<'_>) -> Vec<Excuse> {
+fn excuses(table: &mut Table<'_>, within: (&Room, &str)) -> Vec<Excuse> {
     let single = table.table("allowlist");
-    single.into_iter().chain(table.tables("allowlists")).map(excuse).collect()
+    single.into_iter().chain(table.tables("allowlists")).map(|table| excuse(table, within)).collect()
 }
 
-fn excuse(mut table: Table<'_>) -> Excuse {
+fn excuse(mut table: Table<'_>, (room, of): (&Room, &str)) -> Excuse {
     let _words = table.take("description").and_then(Item::text);
     for key in ["paths", "commits"] {
         table.refuse(key, "regexes and stopwords", "remove it: there are no files and no commits in a request");
@@ -213,9 +222,9 @@ fn excuse(mut table: Table<'_>) -> Excuse {
     }
     let targets = [("secret", Target::Secret), ("match", Target::Match)];
     let target = table.take("regexTarget").and_then(|item| item.parse("secret or match", |text| one_of(&targets, text)));
-    let patterns = table.take("regexes").map(|item| item.list().into_iter().filter_map(pattern).collect()).unwrap_or_default();
+    let patterns = table.take("regexes").map(|item| item.list().into_iter().filter_map(|item| room.pattern(item, of)).collect());
     let words = table.take("stopwords").map(words).unwrap_or_default();
-    Excuse { patterns, words, target: target.unwrap_or(Target::Secret) }
+    Excuse { patterns: patterns.unwrap_or_default(), words, target: target.unwrap_or(Target::Secret) }
 }
 
 fn name(text: &str) -> Result<Arc<str>, &'static str> {
@@ -228,18 +237,41 @@ fn words(item: Item<'_>) -> Vec<String> {
     item.list().into_iter().filter_map(|item| item.parse("a word", word)).collect()
 }
 
-/// Bytes, with the classes of ASCII, as Go's patterns have them.
-fn pattern(item: Item<'_>) -> Option<Regex> {
-    item.parse("a regular expression of Rust's syntax", |text| {
-        let built = RegexBuilder::new(text).unicode(false).size_limit(PATTERN_MAX).build();
-        let built = built.map_err(|error| {
-            if matches!(error, regex::Error::CompiledTooBig(_)) {
-                return "make its repetitions shorter: it takes more than 4 MiB".to_owned();
+/// What the patterns of a file may still take; nothing once that was too little, and told.
+struct Room(Cell<Option<usize>>);
+
+impl Room {
+    /// A pattern of this rule or allowlist.
+    fn pattern(&self, item: Item<'_>, of: &str) -> Option<Regex> {
+        let left = self.0.get()?;
+        item.parse("a regular expression of Rust's syntax", |text| {
+            let (built, takes) = built(text)?;
+            if built.is_match(b"") {
+                return Err("write one that does not match the empty text".to_owned());
             }
-            error.to_string().lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned()
-        })?;
-        if built.is_match(b"") { Err("write one that does not match the empty text".to_owned()) } else { Ok(built) }
-    })
+            self.0.set(left.checked_sub(takes));
+            let all = PATTERNS_MAX >> 20;
+            self.0
+                .get()
+                .ok_or_else(|| format!("make repetitions shorter, or leave rules out: with {of} the patterns take more than {all} MiB"))?;
+            Ok(built)
+        })
+    }
+}
+
+/// Bytes, with the classes of ASCII, as Go's patterns have them; and what it takes, told by the limit it was built within.
+fn built(text: &str) -> Result<(Regex, usize), String> {
+    let mut limit = PATTERN_LEAST;
+    loop {
+        match RegexBuilder::new(text).unicode(false).size_limit(limit).build() {
+            Ok(built) => return Ok((built, limit)),
+            Err(regex::Error::CompiledTooBig(_)) if limit < PATTERN_MAX => limit *= 2,
+            Err(regex::Error::CompiledTooBig(_)) => return Err("make its repetitions shorter: it takes more than 4 MiB".to_owned()),
+            Err(error) => {
+                return Err(error.to_string().lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned());
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -320,6 +352,26 @@ regexes = ["^xy$"]
                 assert!(!rules.rules[0].pattern.is_match(&[b"x".repeat(100_000), b"z".to_vec()].concat()));
             }
         }
+    }
+
+    #[test]
+    fn the_patterns_of_a_file_take_so_much_in_all_and_the_rule_with_which_they_take_more_is_named() {
+        let rules = |count: usize, regex: &str| -> String {
+            (1..=count).map(|at| format!("[[rules]]\nid = \"r{at}\"\nregex = '{regex}'\n")).collect()
+        };
+        let faults = |text: &str| LeakRules::read("l.toml", text).map_or_else(|faults| faults, |_read| Vec::new());
+        let (small, large) = ("x[0-9]{8}", "x[0-9a-f]{40000}");
+        assert_eq!(built(small).unwrap().1, PATTERN_LEAST);
+        let fit = PATTERNS_MAX / built(large).unwrap().1;
+        assert!(fit < 100, "{fit}");
+        assert_eq!((faults(&rules(RULES_MAX, small)), faults(&rules(fit, large))), (Vec::new(), Vec::new()));
+        let wanted = format!("make repetitions shorter, or leave rules out: with rule r{} the patterns take more than 64 MiB", fit + 1);
+        let too_many = faults(&rules(fit + 2, large));
+        assert_eq!(too_many.len(), 1, "{too_many:?}");
+        assert!(too_many[0].to_string().starts_with(&format!("l.toml:{}:9: found regex", 3 * (fit + 1))), "{}", too_many[0]);
+        assert!(too_many[0].to_string().ends_with(&wanted), "{}", too_many[0]);
+        let excuses = format!("[allowlist]\nregexes = [{}]\n", format!("'{small}',").repeat(PATTERNS_MAX / PATTERN_LEAST + 1));
+        assert!(faults(&excuses)[0].to_string().contains("with the file's allowlist the patterns take"));
     }
 
     #[test]

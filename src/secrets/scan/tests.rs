@@ -130,6 +130,33 @@ fn a_match_that_never_ends_is_a_find_and_memory_is_bounded() {
     assert!((0..10).any(|_| scan.pass(Bytes::from_static(&[b'k'; 1000])).is_err()));
 }
 
+#[test]
+fn a_find_within_a_match_that_is_none_is_found_whole_and_in_pieces() {
+    let scanner = scanner(RULES, &["correct-horse-battery"]);
+    let dots = ".".repeat(5000);
+    let (head, tail) = ("ghp_password: ghp_PASSWORD:PASSWORD:ghp_PASSWORD:", "PASSWORD:ghp_ghp_ghp_ correct-horse-battery");
+    for (text, wanted) in [
+        (format!("{head}{dots}{tail}"), vec!["line", "secret-1"]),
+        (format!("password: {}password:q1w2e3r4 ", "a".repeat(1000)), vec!["line"]),
+        (format!("password: {}password:aaaaaaaa ", "a".repeat(1000)), vec![]),
+    ] {
+        let found: Vec<String> = scanner.look(text.as_bytes()).iter().map(ToString::to_string).collect();
+        assert_eq!(found, wanted, "{:.80}", text);
+        for at in [0, 20, 1010, 4136, 5040, 5060] {
+            let (_, pieces) = cut(&scanner, text.as_bytes(), &[at]);
+            assert_eq!(pieces.first().map(ToString::to_string).as_deref(), wanted.first().copied(), "{at} {:.80}", text);
+        }
+    }
+}
+
+#[test]
+fn what_matches_that_are_no_finds_cost_is_bounded() {
+    let scanner = scanner(RULES, &[]);
+    let text = |times: usize| format!("{}{}password:q1w2e3r4 ", "password:".repeat(times), "a".repeat(4 * WINDOW));
+    let found = |times: usize| scanner.look(text(times).as_bytes()).len();
+    assert_eq!((found(1), found(3), found(40)), (1, 1, 0));
+}
+
 proptest! {
     #[test]
     fn however_a_body_is_cut_the_same_is_found_and_nothing_else_is_changed(

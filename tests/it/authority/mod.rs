@@ -165,11 +165,14 @@ fn a_broken_authority_is_told_with_a_fix_that_works() {
     did(&site, &["ca", "init"]);
     let [cert, key] = ["certs/ca.pem", "certs/ca.key"].map(|file| site.path().join(file));
     let good = fs::read_to_string(&cert).unwrap();
-    for (file, text) in [(&cert, "no PEM"), (&cert, ""), (&key, "no key"), (&cert, &good[..good.len() / 2])] {
+    let (of_cert, of_key) = ("move it and its key away", "move it and the certificate away");
+    for (file, text, fix) in
+        [(&cert, "no PEM", of_cert), (&cert, "", of_cert), (&key, "no key", of_key), (&cert, &good[..good.len() / 2], of_cert)]
+    {
         let kept = fs::read(file).unwrap();
         fs::write(file, text).unwrap();
         let (code, said) = ran(&site, &["check"]);
-        assert!(code == 1 && said.contains("move it and its key away") && said.contains("`exeat ca init`"), "{said}");
+        assert!(code == 1 && said.contains(fix) && said.contains("`exeat ca init`"), "{said}");
         let away = |file: &Path| site.path().join(file.file_name().unwrap());
         for file in [&cert, &key] {
             fs::rename(file, away(file)).unwrap();

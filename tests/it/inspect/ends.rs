@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{H1, H2, HOST, OPEN, SPOKEN, World, inner, tunnels};
+use super::{H1, H2, HOST, OPEN, RULES, SPOKEN, World, inner, tunnels};
 use crate::support::proxy::Proxy;
+use crate::support::site::credentials;
 use crate::support::visit::{Visit, piece};
 use crate::support::web::body::Flow;
 use crate::support::web::run;
@@ -217,4 +218,32 @@ fn an_agent_has_as_many_requests_open_as_its_limit_says_however_many_streams() {
     assert_eq!(run(other.get("/page")).unwrap().status, 200);
     drop(bodies);
     assert_eq!(proxy.metric("exeat_limit_hits_total", &["limit=\"limits.per_agent\""]), 1.0);
+}
+
+#[test]
+fn an_agent_that_is_still_sending_what_was_refused_hears_the_answer() {
+    // More than the system keeps of a connection that nobody reads.
+    let body = vec![b'x'; 16 << 20];
+    let world = World::new(RULES);
+    let proxy = world.start();
+    let at = format!("{HOST}:{}", world.web.port());
+    let head = |target: &str, credentials: &str| {
+        format!("POST {target} HTTP/1.1\r\nHost: {at}\r\nContent-Length: {}\r\n{credentials}\r\n", body.len())
+    };
+
+    let mut forward = proxy.talk();
+    forward.send(head(&format!("http://{at}/echo"), &credentials("c")));
+    assert!(forward.pour(&body), "reset over a request");
+    let answer = forward.answer();
+    assert_eq!((answer.status, answer.reason()), (403, "unlisted".to_owned()));
+    assert!(forward.is_closed());
+
+    let mut talk = proxy.talk();
+    assert_eq!(talk.connect(&at, &credentials("c")).status, 200);
+    let mut inside = talk.tls(&world.ours, HOST).unwrap();
+    inside.send(head("/echo", ""));
+    assert!(inside.pour(&body), "reset within TLS");
+    let answer = inside.answer();
+    assert_eq!((answer.status, answer.reason()), (403, "unlisted".to_owned()));
+    assert!(inside.is_closed());
 }

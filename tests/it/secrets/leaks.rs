@@ -178,11 +178,13 @@ fn the_log_for_people_shows_finds_and_which_guard_lacks_its_secret() {
     let world = guarded("block");
     let proxy = world.start();
     let visit = world.visit(&proxy, H2);
-    assert_eq!(post(&visit, "/echo", &[("x-note", PAT)], "").status, 403);
+    let found = post(&visit, "/echo", &[("x-note", PAT)], "");
+    assert_eq!(found.status, 403);
     let long = format!("{}{CANARY}", "x".repeat(4096));
     let _cut = run(visit.ask(visit.request("POST", "/echo").body(Flow::whole(long)).unwrap()));
     std::fs::remove_file(world.allowlists().join("token")).unwrap();
-    assert_eq!(post(&visit, "/echo", &[], "").status, 503);
+    let missing = post(&visit, "/echo", &[], "");
+    assert_eq!(missing.status, 503);
     drop(visit);
     let records = proxy.settled();
     let log = proxy.said(&["log"]);
@@ -195,5 +197,5 @@ fn the_log_for_people_shows_finds_and_which_guard_lacks_its_secret() {
     let rule = decided["rule"].as_str().unwrap();
     assert!(rule.starts_with("c.toml:") && ended["secret"]["rule"] == rule, "{decided} {ended}");
     assert!(proxy.readyz().text().contains(&format!("{rule}: a secret that it names cannot be had")), "{}", proxy.readyz().text());
-    world.assert_kept(&proxy, &[], CANARY);
+    world.assert_kept(&proxy, &[found, missing], CANARY);
 }
