@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the Debian package of a program that is built: its manual and completions, then cargo-deb (https://crates.io/crates/cargo-deb).
+# Makes the Debian package of a program that is built: its manual and completions, then cargo-deb.
 #   cargo build --locked --release && deploy/package.sh FOLDER
 # More arguments are cargo-deb's.
 set -eu
