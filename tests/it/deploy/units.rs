@@ -4,8 +4,6 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -13,6 +11,7 @@ use tempfile::TempDir;
 use super::shipped::{is_here, path, python, read_by, runs, said, text, words};
 use crate::support::site::{Site, credentials};
 use crate::support::talk::Talk;
+use crate::support::wait::until;
 
 fn is_systemd_here() -> bool {
     is_here("systemd-analyze", runs(&["systemd-analyze", "--version"]))
@@ -146,15 +145,13 @@ fn the_sockets_of_the_unit_are_handed_over_by_systemds_own_tool() {
     command.arg(format!("--fdname={name}:{name}")).arg(env!("CARGO_BIN_EXE_exeat")).arg("--config").arg(site.config()).arg("serve");
     let mut running = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     for address in addresses {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let mut talk = loop {
-            if let Some(talk) = Talk::try_to(address) {
-                break talk;
-            }
-            assert!(Instant::now() < deadline && running.0.try_wait().unwrap().is_none(), "nobody listens at {address}");
-            thread::sleep(Duration::from_millis(10));
-        };
-        let answer = talk.connect("elsewhere.test:443", &credentials("c"));
+        let mut talk = None;
+        until("somebody listens", || {
+            assert!(running.0.try_wait().unwrap().is_none(), "nobody listens at {address}");
+            talk = Talk::try_to(address);
+            talk.is_some()
+        });
+        let answer = talk.unwrap().connect("elsewhere.test:443", &credentials("c"));
         assert_eq!((answer.status, answer.reason()), (403, "unlisted".to_owned()));
     }
 }
