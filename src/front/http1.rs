@@ -92,7 +92,7 @@ impl Lane {
         Self { watch, socket: Mutex::default(), asked: Notify::new() }
     }
 
-    pub(super) fn is_asked(&self) {
+    pub(super) fn was_asked(&self) {
         self.asked.notify_one();
     }
 
@@ -221,7 +221,7 @@ pub(super) fn unreadable(error: &hyper::Error) -> bool {
 }
 
 async fn answer(request: Request<Incoming>, arrival: &Arrival, (line, lane): (&Line<'_>, &Lane), state: &State) -> Reply {
-    lane.is_asked();
+    lane.was_asked();
     let claim = arrival.claim(&request, &line.ways.via);
     let (tunnel, upgrade) = (request.method() == Method::CONNECT, wants_upgrade(&request));
     let replied = if tunnel && arrival.redirected.is_none() {

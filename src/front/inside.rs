@@ -121,7 +121,7 @@ async fn one_by_one(inside: &Inside<'_>, io: impl Read + Write + Unpin + Send + 
     let lane = Lane::new(watch);
     let end = {
         let service = service_fn(|request| async {
-            lane.is_asked();
+            lane.was_asked();
             Ok::<Reply, Infallible>(last(inside.answer(request, &lane).await, ways))
         });
         let mut connection = pin!(builder(&ways.settings).serve_connection(io, service).with_upgrades());

@@ -92,7 +92,7 @@ impl Redirected {
         let mut claim = Claim::new(Front::Transparent, arrival.peer, arrival.evidence(), wanted, Sight::NotYet);
         claim.was_redirected_from(self.original);
         if tls.is_none() {
-            claim.is_neither();
+            claim.showed_neither();
         }
         (claim.objection, claim.tls) = (self.objection, tls);
         (claim, words)
