@@ -75,20 +75,22 @@ fn drop_ins_for_agents_and_for_credentials_are_read() {
 }
 
 #[test]
-fn the_service_of_the_system_is_exposed_by_no_more_than_its_sockets() {
+fn each_service_is_exposed_by_no_more_than_it_was_rated() {
     if !is_systemd_here() {
         return;
     }
-    let folder = units(&SYSTEM);
-    let rated = |threshold: &str| {
-        let mut command = Command::new("systemd-analyze");
-        command.args(["security", "--offline=true", "--no-pager", &format!("--threshold={threshold}")]);
-        command.arg(folder.path().join("exeat.service")).output().unwrap()
-    };
-    // Tenths of systemd's scale from 0 to 10, on which 2 is the end of `OK`'s better half.
-    let output = rated("15");
-    assert!(output.status.success(), "{}", words(&output));
-    assert!(!rated("5").status.success(), "the threshold is not looked at");
+    // Tenths of systemd's scale from 0 to 10. The unit of users uses no namespaces.
+    for (files, most) in [(SYSTEM, 15), (USER, 65)] {
+        let folder = units(&files);
+        let rated = |threshold: u32| {
+            let mut command = Command::new("systemd-analyze");
+            command.args(["security", "--offline=true", "--no-pager", &format!("--threshold={threshold}")]);
+            command.arg(folder.path().join("exeat.service")).output().unwrap()
+        };
+        let output = rated(most);
+        assert!(output.status.success(), "{}", words(&output));
+        assert!(!rated(most - 10).status.success(), "the threshold is not looked at");
+    }
 }
 
 /// The values of a key, in order.
