@@ -21,6 +21,7 @@ use super::Api;
 use super::caller::{Arrival, Caller, unknown};
 use super::problem::Refused;
 use crate::approval::store::Role;
+use crate::egress::canonical;
 
 /// Where the API is.
 pub(super) const API: &str = "/api/";
@@ -95,7 +96,7 @@ enum Known {
 
 impl Known {
     fn of(host: &str, local: SocketAddr, hosts: &[Arc<str>]) -> Result<Self, Refused> {
-        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        let local = canonical(local);
         let address = host.parse::<SocketAddr>().is_ok_and(|host| host == local);
         let bare = || local.port() == 80 && host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|host| host == local.ip());
         if address || bare() {

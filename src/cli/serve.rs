@@ -28,7 +28,7 @@ use crate::config::{AdminHost, Config, Drain};
 const ADVISORY: &str =
     "exeat: approvals are advisory for agents that run as this user on this machine: such an agent can answer for itself";
 
-/// Runs until SIGINT or SIGTERM; a second one stops at once.
+/// Runs until SIGINT or SIGTERM, and ends as `[drain]` says.
 pub async fn serve(mut config: Config, lent: Lent) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     // From the first moment on: unheard, it would end the process.
@@ -86,7 +86,7 @@ pub async fn serve(mut config: Config, lent: Lent) -> anyhow::Result<ExitCode> {
 
 /// Ends in order. A second signal gives what is open no more time, and a third waits for nothing.
 async fn end(app: &App, drain: Drain, mut signals: Signals) -> ExitCode {
-    tracing::info!("stopping; a second signal stops at once");
+    tracing::info!("stopping; a second signal gives what is open no more time, and a third stops at once");
     service::stopping(drain);
     let mut ending = pin!(app.end(drain));
     let in_order = tokio::select! {

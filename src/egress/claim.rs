@@ -153,7 +153,7 @@ impl Claim {
     }
 
     /// Says that its first bytes were seen, and are neither TLS nor HTTP.
-    pub fn is_neither(&mut self) {
+    pub fn showed_neither(&mut self) {
         self.who.neither = true;
     }
 

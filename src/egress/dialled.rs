@@ -20,14 +20,14 @@ pub(super) struct Dialling {
 impl Dials {
     /// Says that there is a connection.
     pub(super) fn begun(&self, from: SocketAddr, to: SocketAddr) -> Dialling {
-        let ends = (plain(from), plain(to));
+        let ends = (canonical(from), canonical(to));
         self.0.lock().insert(ends);
         Dialling { dials: self.clone(), ends }
     }
 
     /// Whether there is one between these.
     pub(super) fn holds(&self, from: SocketAddr, to: SocketAddr) -> bool {
-        self.0.lock().contains(&(plain(from), plain(to)))
+        self.0.lock().contains(&(canonical(from), canonical(to)))
     }
 }
 
@@ -38,7 +38,7 @@ impl Drop for Dialling {
 }
 
 /// Address and port in one form, whatever family the socket has.
-fn plain(address: SocketAddr) -> SocketAddr {
+pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 

@@ -73,7 +73,7 @@ impl<'a> Line<'a> {
         admitted
     }
 
-    pub(super) fn is_asked<B: Body>(&self, request: &Request<B>) {
+    pub(super) fn was_asked<B: Body>(&self, request: &Request<B>) {
         self.sends.store(!request.body().is_end_stream(), Ordering::Relaxed);
     }
 
@@ -103,7 +103,7 @@ impl Lane {
         Self { watch, socket: Mutex::default(), asked: Notify::new() }
     }
 
-    pub(super) fn is_asked(&self) {
+    pub(super) fn was_asked(&self) {
         self.asked.notify_one();
     }
 
@@ -235,8 +235,8 @@ pub(super) fn unreadable(error: &hyper::Error) -> bool {
 }
 
 async fn answer(request: Request<Incoming>, arrival: &Arrival, (line, lane): (&Line<'_>, &Lane), state: &State) -> Reply {
-    lane.is_asked();
-    line.is_asked(&request);
+    lane.was_asked();
+    line.was_asked(&request);
     let claim = arrival.claim(&request, &line.ways.via);
     let (tunnel, upgrade) = (request.method() == Method::CONNECT, wants_upgrade(&request));
     let replied = if tunnel && arrival.redirected.is_none() {

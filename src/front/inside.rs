@@ -126,8 +126,8 @@ async fn one_by_one(inside: &Inside<'_>, io: impl Read + Write + Unpin + Send + 
     let lane = Lane::new(watch);
     let end = {
         let service = service_fn(|request| async {
-            lane.is_asked();
-            inside.line.is_asked(&request);
+            lane.was_asked();
+            inside.line.was_asked(&request);
             Ok::<Reply, Infallible>(last(inside.answer(request, &lane).await, ways))
         });
         let mut connection = pin!(builder(&ways.settings).serve_connection(io, service).with_upgrades());

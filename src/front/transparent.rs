@@ -15,7 +15,7 @@ use super::http1::{self, Arrival, Line};
 use super::inside::Around;
 use super::listener::Seat;
 use crate::egress::record::Front;
-use crate::egress::{AgentSide, Claim, Hello, Objection, Shown, Words};
+use crate::egress::{AgentSide, Claim, Hello, Objection, Shown, Words, canonical};
 use crate::policy::attempt::Sight;
 use crate::policy::destination::{Destination, Port};
 use crate::policy::host::Host;
@@ -64,8 +64,8 @@ async fn tunnel(agent: AgentSide, (claim, words): (Claim, Words), around: Around
 impl Redirected {
     /// `None`: the connection ended before it began.
     fn of(stream: &TcpStream) -> Option<Self> {
-        let here = stream.local_addr().ok().map(plain)?;
-        let original = original(stream, here).map_or(here, plain);
+        let here = stream.local_addr().ok().map(canonical)?;
+        let original = original(stream, here).map_or(here, canonical);
         let objection = (original == here).then_some(Objection::NotRedirected);
         let to = Destination { host: Host::Address(original.ip()), port: Port(original.port().try_into().ok()?) };
         Some(Self { original, to, objection })
@@ -92,7 +92,7 @@ impl Redirected {
         let mut claim = Claim::new(Front::Transparent, arrival.peer, arrival.evidence(), wanted, Sight::NotYet);
         claim.was_redirected_from(self.original);
         if tls.is_none() {
-            claim.is_neither();
+            claim.showed_neither();
         }
         (claim.objection, claim.tls) = (self.objection, tls);
         (claim, words)
@@ -110,8 +110,4 @@ fn original(stream: &TcpStream, here: SocketAddr) -> Option<SocketAddr> {
 #[cfg(not(target_os = "linux"))]
 fn original(_stream: &TcpStream, _here: SocketAddr) -> Option<SocketAddr> {
     None
-}
-
-fn plain(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -59,20 +59,13 @@ fn literals<const N: usize>(texts: [&str; N]) -> impl Iterator<Item = IpAddr> {
     texts.into_iter().filter_map(|text| text.parse().ok())
 }
 
-fn place(at: &Destination, port: u16) -> Place {
-    match &at.host {
-        Host::Address(address) => Place::At(SocketAddr::new(*address, port)),
-        Host::Name(name) => Place::Named(name.as_str().to_owned(), port),
-    }
-}
-
 fn ways(args: &DoctorArgs, proxy: &ProxyUrl, resolvers: &[IpAddr]) -> Result<Vec<Way>, Usage> {
     let at = |port: u16| move |address: IpAddr| SocketAddr::new(address, port);
     let mut ways = Vec::new();
     for text in &args.direct {
         let wrong = |_| Usage(format!("{} is not HOST:PORT; write one like 203.0.113.7:443", plain(text, 200)));
         let to = Destination::parse(text).map_err(wrong)?;
-        ways.push(Way::Tcp("tcp", place(&to, to.port.number())));
+        ways.push(Way::Tcp("tcp", Place::of(&to.host, to.port.number())));
     }
     if args.direct.is_empty() {
         let public = literals(PUBLIC).flat_map(|address| [443, 80].map(|port| SocketAddr::new(address, port)));
@@ -88,7 +81,7 @@ fn ways(args: &DoctorArgs, proxy: &ProxyUrl, resolvers: &[IpAddr]) -> Result<Vec
     ways.extend(servers.into_iter().flat_map(|server| [Way::DnsUdp(server), Way::Tcp("dns-tcp", Place::At(server))]));
     ways.extend(literals(PUBLIC).map(Way::Echo));
     ways.extend(literals(METADATA).map(at(80)).map(|to| Way::Tcp("metadata", Place::At(to))));
-    ways.extend(CLOSED_PORTS.map(|(port, word)| Way::Tcp(word, place(&proxy.at, port))));
+    ways.extend(CLOSED_PORTS.map(|(port, word)| Way::Tcp(word, Place::of(&proxy.at.host, port))));
     ways.extend(SOCKETS.map(PathBuf::from).into_iter().chain(args.socket.iter().cloned()).map(Way::AdminSocket));
     // Both matter where the rules are beside the agent and tell users apart.
     ways.extend(args.uid.into_iter().flat_map(|uid| [Way::Frames, Way::Uid(uid)]));

@@ -10,7 +10,6 @@ use super::way::{Outcome, Place, Try, silence};
 use super::wire::{self, Answer, Silence};
 use crate::cli::Usage;
 use crate::policy::destination::{Destination, Port};
-use crate::policy::host::Host;
 use crate::text::{plain, trouble};
 
 /// Of what others say no more is shown.
@@ -66,15 +65,6 @@ impl Target {
     }
 }
 
-/// Where the proxy is.
-pub(super) fn place(proxy: &ProxyUrl) -> Place {
-    let Destination { host, port } = &proxy.at;
-    match host {
-        Host::Address(address) => Place::At((*address, port.number()).into()),
-        Host::Name(name) => Place::Named(name.as_str().to_owned(), port.number()),
-    }
-}
-
 /// Asks the proxy for a target, and judges what it answers.
 pub(super) async fn one(proxy: &ProxyUrl, target: &Target, wanted: Wanted, within: Duration) -> Try {
     let authorization = if wanted == Wanted::Unproven { String::new() } else { proxy.authorization() };
@@ -93,7 +83,8 @@ pub(super) async fn one(proxy: &ProxyUrl, target: &Target, wanted: Wanted, withi
 
 async fn ask(proxy: &ProxyUrl, question: &str, end: Instant) -> Result<Answer, Option<String>> {
     let mut last = "the proxy's name has no address".to_owned();
-    for address in addresses(&place(proxy), end).await? {
+    let Destination { host, port } = &proxy.at;
+    for address in addresses(&Place::of(host, port.number()), end).await? {
         let mut stream = match wire::connect(address, end).await {
             Ok(stream) => stream,
             Err(Silence::Late) => return Err(None),

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::policy::host::Host;
+
 /// Addresses of the public network that answer on many ports. They stand for every address: a rule that closes these alone is none.
 pub(super) const PUBLIC: [&str; 4] = ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111", "2001:4860:4860::8888"];
 /// Public name servers.
@@ -44,6 +46,16 @@ pub(super) enum Place {
     At(SocketAddr),
     /// A name, looked up by the system first.
     Named(String, u16),
+}
+
+impl Place {
+    /// A port of a host.
+    pub(super) fn of(host: &Host, port: u16) -> Self {
+        match host {
+            Host::Address(address) => Place::At(SocketAddr::new(*address, port)),
+            Host::Name(name) => Place::Named(name.as_str().to_owned(), port),
+        }
+    }
 }
 
 impl fmt::Display for Place {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Ends, user_name};
+use crate::egress::dialled::canonical;
 use crate::egress::hold::Process;
 
 /// Processes that are looked into, the newest first.
@@ -55,8 +56,7 @@ struct Socket {
 fn socket_of(line: &str, ends: Ends) -> Option<Socket> {
     let mut fields = line.split_ascii_whitespace();
     let (own, other) = (address(fields.nth(1)?)?, address(fields.next()?)?);
-    let same = |one: SocketAddr, other: SocketAddr| (one.ip().to_canonical(), one.port()) == (other.ip().to_canonical(), other.port());
-    if !same(own, ends.peer) || !same(other, ends.local) {
+    if (canonical(own), canonical(other)) != (canonical(ends.peer), canonical(ends.local)) {
         return None;
     }
     let uid = fields.nth(4)?.parse().ok()?;

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
 use tempfile::TempDir;
 
+use super::shipped::{is_here, path, python, read_by, runs};
 use crate::documents::{Claim, play};
 use crate::support::dns::{Dns, Reply};
 use crate::support::origin::{Origin, ok};
@@ -268,33 +268,19 @@ fn the_page_of_the_recipe_does_what_it_says() {
     play(CLAIMS, &mut Job::new());
 }
 
-/// Whether a program is here; says so if not, and fails if it must be.
-fn is_here(program: &str, arguments: &[&str]) -> bool {
-    let here = Command::new(program).args(arguments).output().is_ok_and(|run| run.status.success());
-    assert!(here || std::env::var("EXEAT_TEST_CLIENTS").as_deref() != Ok("all"), "{program} {arguments:?} is not installed");
-    if !here {
-        eprintln!("NOTICE: {program} {arguments:?} is not installed, what it would say is not known");
-    }
-    here
-}
-
 #[test]
 fn the_scripts_are_plain_and_without_the_usual_faults() {
-    if is_here("shellcheck", &["--version"]) {
-        let output = Command::new("shellcheck").args(["-s", "sh"]).arg(script()).output().unwrap();
+    if is_here("shellcheck", runs(&["shellcheck", "--version"])) {
+        let scripts = ["ci/exeat-step.sh", "compose/through-exeat.sh", "image.sh", "package.sh"].map(|name| path("deploy").join(name));
+        let output = Command::new("shellcheck").args(["-s", "sh"]).args(scripts).output().unwrap();
         assert!(output.status.success(), "{}", said(&output));
     }
 }
 
 #[test]
 fn the_action_only_calls_the_script_and_keeps_its_report() {
-    let python = std::env::var("EXEAT_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    if !is_here(&python, &["-c", "import yaml"]) {
-        return;
-    }
-    let read = "import sys, yaml, json; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
-    let output = Command::new(&python).args(["-c", read]).arg(script().with_file_name("action.yml")).output().unwrap();
-    let action: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&output)));
+    let Some(python) = python("yaml") else { return };
+    let action = read_by(&python, "import yaml; value = yaml.safe_load(text)", "deploy/ci/action.yml");
     assert_eq!(action["runs"]["using"], "composite");
     let [step, kept] = action["runs"]["steps"].as_array().unwrap().as_slice() else { panic!("{action}") };
     let lines: Vec<&str> = step["run"].as_str().unwrap().lines().collect();

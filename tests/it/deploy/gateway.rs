@@ -1,6 +1,7 @@
 //! The gateway layout: an agent's host, a router with the shipped rules, exeat, and an outside in which every way out would be answered.
 
-use super::netns::{Net, ORIGIN, Said, is_possible};
+use super::netns::{Net, ORIGIN, Said, is_possible, verify};
+use super::sidecar::AGENT as CLOSED;
 use crate::support::proxy::{Proxy, decided};
 use crate::support::site::token;
 
@@ -72,11 +73,12 @@ fn proxy(net: &Net) -> Proxy {
     Proxy::start_under(&config, &config.with_file_name("state"), Some(&start))
 }
 
+/// What the verify Job runs, as a pod without capabilities does, and more.
 fn doctor(net: &Net, proxy: &str, more: &[&str]) -> Said {
-    let (exeat, url) = (net.exeat(), format!("http://a:{}@{proxy}", token("a")));
-    let argv = [exeat.to_str().unwrap(), "doctor", "--from-agent", "--json", "--proxy", &url, "--unlisted", "https://unlisted.test/"];
-    let listed = ["--listed", "http://listed.test/", "--listed", "https://listed.test/"];
-    Said::of(&net.command(AGENT, &argv).args(listed).args(more).output().unwrap())
+    let exeat = net.exeat();
+    let mut command = net.command(AGENT, &[CLOSED, &[exeat.to_str().unwrap()]].concat());
+    command.args(verify("gateway")).args(["--json", "--listed", "http://listed.test/"]).args(more);
+    Said::of(&command.env("HTTPS_PROXY", format!("http://a:{}@{proxy}", token("a"))).output().unwrap())
 }
 
 #[test]
@@ -90,11 +92,11 @@ fn an_agents_host_reaches_listed_names_through_exeat_and_nothing_else() {
     before.assert_open(&WAYS, "no rules at all");
 
     net.rules(ROUTER, "gateway.nft", &[("agents", "{ \"agents0\" }"), ("gateway4", "10.88.0.2"), ("gateway6", "fd88::2")]);
-    // The sockets of exeat are no files of this machine: two more are closed.
-    doctor(&net, "10.88.0.2:3128", &[]).assert_closed(26, 4);
-    doctor(&net, "[fd88::2]:3128", &[]).assert_closed(26, 4);
+    // The sockets of exeat are no files of this machine, and user and frames are not to be had: five more are closed.
+    doctor(&net, "10.88.0.2:3128", &[]).assert_closed(29, 4);
+    doctor(&net, "[fd88::2]:3128", &[]).assert_closed(29, 4);
     doctor(&net, "10.88.0.2:3128", &["--direct", "10.89.0.1:22", "--direct", "[fd89::1]:22", "--direct", "203.0.113.10:80"])
-        .assert_closed(21, 4);
+        .assert_closed(24, 4);
 
     let records = proxy.settled();
     assert!(decided(&records, "listed.test").iter().all(|record| record["decision"] == "allow"), "{records:?}");
@@ -140,5 +142,5 @@ fn each_hole_in_the_gateways_rules_is_named() {
         doctor(&net, "10.88.0.2:3128", &[]).assert_open(open, hole);
     }
     net.rules(ROUTER, "gateway.nft", &[]);
-    doctor(&net, "10.88.0.2:3128", &[]).assert_closed(26, 4);
+    doctor(&net, "10.88.0.2:3128", &[]).assert_closed(29, 4);
 }

@@ -45,6 +45,20 @@ fn out_of_descriptors_agents_are_answered_or_wait_and_it_recovers() {
     assert!(proxy.is_alive() && proxy.stop().success());
 }
 
+#[test]
+fn the_memory_that_it_may_have_is_told_in_the_log_and_as_a_metric() {
+    let p0 = P0::new();
+    let mut proxy = Proxy::start_under(&p0.site.config(), &p0.site.state(), Some("ulimit -v 67108864"));
+    let log = proxy.stderr();
+    let told = |name: &str| log.split_once(&format!(" {name}=\"")).unwrap().1.split('"').next().unwrap().parse::<u64>().ok();
+    assert_eq!(told("address_bytes"), Some(64 << 30), "{log}");
+    // Where the tests themselves are in a group with a limit, the lesser one counts.
+    let least = told("memory_bytes").into_iter().chain(told("address_bytes")).min().unwrap();
+    let metrics = proxy.metrics();
+    assert!(metrics.lines().any(|line| line == format!("exeat_memory_limit_bytes {least}")), "{metrics}");
+    assert!(proxy.stop().success());
+}
+
 /// Status of one request, if there is an answer.
 trait Try {
     fn try_answer_to(self, url: &str) -> Option<u16>;

@@ -45,6 +45,24 @@ pub(crate) fn is_possible() -> bool {
     lacking.is_empty()
 }
 
+/// What the verify Job of a topology runs, word for word, but for the URLs: those are of these networks.
+pub(crate) fn verify(topology: &str) -> Vec<String> {
+    let job = super::shipped::text(&format!("deploy/kubernetes/base/{topology}/verify.yaml"));
+    let (_, job) = job.split_once("- name: verify\n").unwrap();
+    let (_, words) = job.split_once("args:\n").unwrap();
+    let words: Vec<String> = words
+        .lines()
+        .map_while(|line| line.trim_start().strip_prefix("- "))
+        .map(|word| {
+            word.replace("api.openai.com", "listed.test")
+                .replace("verify.ngrok.io", "unlisted.test")
+                .replace("unlisted.example", "unlisted.test")
+        })
+        .collect();
+    assert_eq!(words[..2], ["doctor", "--from-agent"], "{words:?}");
+    words
+}
+
 fn succeeded(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);

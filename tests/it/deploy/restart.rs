@@ -1,15 +1,17 @@
 //! Two instances behind a balancer that obeys `/readyz`, replaced one after the other while real clients go on: nothing that they ask fails.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::shipped::{is_here, runs};
 use crate::clients::table::python;
 use crate::clients::world::World;
+use crate::documents::reader::free_ports;
 use crate::support::proxy::{Proxy, exeat, of_kind};
 use crate::support::site::token;
 use crate::support::wait::until;
@@ -66,21 +68,6 @@ fn clients() -> Vec<(&'static str, Vec<String>, String)> {
     ]
 }
 
-fn is_here(name: &str, probe: &str) -> bool {
-    let here =
-        Command::new("sh").args(["-c", probe]).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    assert!(here || std::env::var("EXEAT_TEST_CLIENTS").as_deref() != Ok("all"), "{name} is not installed");
-    if !here {
-        eprintln!("NOTICE: {name} is not installed and is left out");
-    }
-    here
-}
-
-/// A port that nobody has at the moment.
-fn port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// An instance with a state and places of its own.
 struct Instance {
     config: PathBuf,
@@ -91,7 +78,7 @@ struct Instance {
 
 impl Instance {
     fn new(world: &World, name: &str) -> Self {
-        let (port, watched, state) = (port(), port(), world.site.path().join(name));
+        let ([port, watched], state) = (free_ports(), world.site.path().join(name));
         let text = std::fs::read_to_string(world.site.config()).unwrap();
         let places: [(&str, String); 3] = [
             ("state = \"state\"", format!("state = \"{name}\"")),
@@ -122,7 +109,8 @@ struct Balancer {
 
 impl Balancer {
     fn start(folder: &Path, instances: &[Instance; 2]) -> Self {
-        let (address, asked) = (SocketAddr::from(([127, 0, 0, 1], port())), folder.join("balancer.sock"));
+        let ([port], asked) = (free_ports(), folder.join("balancer.sock"));
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
         let servers: String = instances
             .iter()
             .enumerate()
@@ -197,7 +185,7 @@ impl Caller {
 
 #[test]
 fn two_instances_are_replaced_in_turn_and_no_request_fails() {
-    if !is_here("haproxy", "haproxy -v") {
+    if !is_here("haproxy", runs(&["haproxy", "-v"])) {
         return;
     }
     let mut world = World::new();
@@ -208,7 +196,7 @@ fn two_instances_are_replaced_in_turn_and_no_request_fails() {
     let balancer = Balancer::start(world.site.path(), &instances);
     until("both are up", || balancer.up() == 2);
     let over = world.site.path().join("over");
-    let here: Vec<_> = clients().into_iter().filter(|(name, _, probe)| is_here(name, probe)).collect();
+    let here: Vec<_> = clients().into_iter().filter(|(name, _, probe)| is_here(name, runs(&["sh", "-c", probe]))).collect();
     let mut callers: Vec<Caller> =
         here.iter().map(|(name, argv, _)| Caller::start(&world, (name, argv), balancer.address, &over)).collect();
     let outputs: Vec<_> = callers.iter_mut().map(|caller| caller.child.stdout.take().unwrap()).collect();

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::gateway::WAYS;
-use super::netns::{Net, ORIGIN, Said, is_possible};
+use super::netns::{Net, ORIGIN, Said, is_possible, verify};
 use crate::support::proxy::{Proxy, decided};
 
 pub(super) const POD: &str = "pod";
@@ -54,12 +54,12 @@ fn admin_socket(net: &Net) -> PathBuf {
     net.exeat().with_file_name("state").join("admin.sock")
 }
 
+/// What the verify Job runs, as such a user, and the socket where it is here.
 pub(super) fn doctor(net: &Net, whose: &[&str]) -> Said {
     let (exeat, socket) = (net.exeat(), admin_socket(net));
-    let asked = [exeat.to_str().unwrap(), "doctor", "--from-agent", "--json", "--proxy", "http://127.0.0.1:3128", "--uid", "65532"];
-    let tried = ["--listed", "http://listed.test/", "--listed", "https://listed.test/", "--unlisted", "https://unlisted.test/"];
-    let argv = [whose, &asked, &tried, &["--socket", socket.to_str().unwrap()]].concat();
-    Said::of(&net.command(POD, &argv).output().unwrap())
+    let mut command = net.command(POD, &[whose, &[exeat.to_str().unwrap()]].concat());
+    command.args(verify("sidecar")).args(["--json", "--listed", "http://listed.test/", "--socket"]).arg(socket);
+    Said::of(&command.env("HTTPS_PROXY", "http://127.0.0.1:3128").output().unwrap())
 }
 
 /// The ways of the other layout, with the proxy beside the agent.
@@ -78,8 +78,8 @@ fn an_agent_beside_exeat_reaches_listed_names_through_it_and_nothing_else() {
     doctor(&net, AGENT).assert_open(&ways.iter().map(String::as_str).collect::<Vec<_>>(), "no rules at all");
 
     net.rules(POD, "sidecar.nft", &[]);
-    // Three sockets, frames and the user are closed beside the ways over the network.
-    doctor(&net, AGENT).assert_closed(29, 3);
+    // Four sockets, frames and the user are closed beside the ways over the network.
+    doctor(&net, AGENT).assert_closed(30, 3);
     let records = proxy.settled();
     assert!(decided(&records, "listed.test").iter().all(|record| record["decision"] == "allow"), "{records:?}");
     assert!(decided(&records, "unlisted.test").iter().all(|record| record["decision"] == "block"), "{records:?}");

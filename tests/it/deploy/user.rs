@@ -20,7 +20,7 @@ fn an_agent_that_is_a_user_of_a_machine_is_held_and_others_are_not() {
     let _proxy = proxy(&net);
     assert!(reaches(&net, "1000"));
     net.rules(POD, "user.nft", &DEFINES);
-    doctor(&net, AGENT).assert_closed(29, 3);
+    doctor(&net, AGENT).assert_closed(30, 3);
     assert_eq!(["1000", "1001", "0", "65532"].map(|user| reaches(&net, user)), [false, true, true, true]);
 }
 
