@@ -319,7 +319,7 @@ fn written(addresses: &Addresses) -> Vec<String> {
     public.into_iter().chain(addresses.networks.iter().map(ToString::to_string)).collect()
 }
 
-fn moment(at: SystemTime) -> String {
+pub(crate) fn moment(at: SystemTime) -> String {
     jiff::Timestamp::try_from(at).map_or_else(|_| "a time out of range".to_owned(), |at| at.to_string())
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::config::allowlists::{Source, load_paths, load_source};
+use crate::explain::moment;
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::attempt::AgentId;
@@ -42,6 +43,8 @@ pub struct Checked {
     pub expectations: usize,
     /// The files it includes.
     pub includes: Vec<Arc<str>>,
+    /// Until when it says that its agent is observed, whatever the clock says.
+    pub observe_until: Option<String>,
 }
 
 /// Does it, and prints what was found.
@@ -79,6 +82,7 @@ pub fn check(paths: &[PathBuf], beside: &Beside) -> Report {
         rules: allowlist.rules.len(),
         expectations: allowlist.expectations.len(),
         includes: allowlist.includes.clone(),
+        observe_until: allowlist.observe_until.map(moment),
     });
     let agents = checked.collect();
     if let Err(together) = Policy::new(loaded.allowlists, Guard::default()) {
@@ -104,7 +108,7 @@ impl Report {
         for fault in &self.faults {
             writeln!(out, "{fault}")?;
         }
-        for Checked { agent, file, rules, expectations, includes } in &self.agents {
+        for Checked { agent, file, rules, expectations, includes, observe_until: _ } in &self.agents {
             let expectations = match expectations {
                 0 => String::new(),
                 1 => ", 1 expectation holds".to_owned(),

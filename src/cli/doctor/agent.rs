@@ -38,7 +38,8 @@ pub(super) async fn look(args: &DoctorArgs, within: Duration) -> Result<Report, 
     let found =
         found.ok_or_else(|| Usage("there is no proxy to try; pass --proxy URL, or set HTTPS_PROXY as the agent has it".to_owned()))?;
     let resolvers = resolvers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
-    let ways = ways(args, &found, &resolvers)?;
+    let mut ways = ways(args, &found, &resolvers)?;
+    ways.extend(api_server(|name| std::env::var(name).ok()));
     let targets = targets(args, &found)?;
     let direct = join_all(ways.into_iter().map(|way| tries::one(way, within)));
     let through = join_all(targets.iter().map(|(target, wanted)| through::one(&found, target, *wanted, within)));
@@ -86,6 +87,13 @@ fn ways(args: &DoctorArgs, proxy: &ProxyUrl, resolvers: &[IpAddr]) -> Result<Vec
     // Both matter where the rules are beside the agent and tell users apart.
     ways.extend(args.uid.into_iter().flat_map(|uid| [Way::Frames, Way::Uid(uid)]));
     Ok(ways)
+}
+
+/// The API server of the cluster whose pod this is. It answers every pod that nothing holds, also where the cluster has no way to the public addresses.
+fn api_server(variable: impl Fn(&str) -> Option<String>) -> Option<Way> {
+    let address: IpAddr = variable("KUBERNETES_SERVICE_HOST")?.parse().ok()?;
+    let port = variable("KUBERNETES_SERVICE_PORT").and_then(|port| port.parse().ok()).unwrap_or(443);
+    Some(Way::Tcp("api-server", Place::At(SocketAddr::new(address, port))))
 }
 
 fn targets(args: &DoctorArgs, proxy: &ProxyUrl) -> Result<Vec<(Target, Wanted)>, Usage> {
@@ -178,6 +186,21 @@ mod tests {
             super::ways(&DoctorArgs { direct: vec!["203.0.113.7".into()], ..DoctorArgs::default() }, &proxy("http://a.test:1"), &[])
                 .is_err()
         );
+    }
+
+    #[test]
+    fn in_a_cluster_its_api_server_is_a_way_out() {
+        let set = |host: &'static str, port: Option<&'static str>| {
+            api_server(move |name| match name {
+                "KUBERNETES_SERVICE_HOST" => Some(host.to_owned()),
+                "KUBERNETES_SERVICE_PORT" => port.map(str::to_owned),
+                other => panic!("{other}"),
+            })
+        };
+        let at = |text: &str| Some(Way::Tcp("api-server", Place::At(text.parse().unwrap())));
+        assert_eq!(set("10.96.0.1", Some("6443")), at("10.96.0.1:6443"));
+        assert_eq!(set("fd00::1", None), at("[fd00::1]:443"));
+        assert_eq!(api_server(|_| None), None);
     }
 
     #[test]

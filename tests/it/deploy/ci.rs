@@ -220,6 +220,9 @@ fn what_cannot_be_right_is_refused_before_the_step_and_leaves_nothing() {
     job.put(".exeat/broken.toml", "agent = \"coder\"\n[[allow]]\nhots = \"listed.test\"\n");
     let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(48);
     job.put(".exeat/observed.toml", &job.allowlist(&format!("'observe_until' = \"{soon}\"")));
+    // One name is blocked, and everything else passes.
+    let hides = job.allowlist(&format!("observe_until = \"{soon}\"\n[[block]]\nhost = \"on-no-list.exeat-step.test\"\n"));
+    job.put(".exeat/hides.toml", &hides);
     job.put("floor.toml", "forbid = [\"observe\"]\n");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -228,6 +231,7 @@ fn what_cannot_be_right_is_refused_before_the_step_and_leaves_nothing() {
         (vec!["--allowlist", ".exeat/none.toml"], 1, "cannot read .exeat/none.toml"),
         (vec!["--allowlist", "floor.toml"], 1, "names no agent"),
         (vec!["--allowlist", ".exeat/observed.toml"], 1, "say --mode observe"),
+        (vec!["--allowlist", ".exeat/hides.toml"], 1, "say --mode observe"),
         (vec!["--allowlist", ".exeat/coder.toml", "--mode", "observe", "--floor", "floor.toml"], 1, "observe_until, which the floor "),
         (vec!["--allowlist", ".exeat/coder.toml", "--port", &port], 1, "exeat does not start"),
         (vec!["--allowlist", ".exeat/coder.toml", "--exeat", "no-such-program"], 1, "there is no program no-such-program"),

@@ -125,6 +125,8 @@ fn units_say_what_exeat_does() {
         listened.contains(&format!("{reached}:3128").as_str()) && !configured["metrics"]["address"].as_str().unwrap().starts_with(reached)
     );
     assert_eq!((values(&agent, "IPAddressDeny"), values(&agent, "TemporaryFileSystem")), (vec!["any"], vec!["/run:ro"]));
+    // Without it the families and namespaces are not restricted for programs of the machine's other architectures (systemd.exec(5)).
+    assert_eq!((values(&agent, "SystemCallArchitectures"), values(&agent, "PrivateTmp")), (vec!["native"], vec!["yes"]));
     assert!(text("deploy/systemd/exeat.sysusers").contains("\nu exeat - "), "the user is made");
     assert!(text("deploy/systemd/exeat.tmpfile").contains("\nd /var/lib/exeat        0700 exeat exeat -\n"), "its state is there");
 }

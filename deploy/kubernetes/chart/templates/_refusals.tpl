@@ -48,6 +48,11 @@
 {{- if and (hasSuffix "GiB" .Values.journal.max) (ge $journal $volume) -}}
 {{- $wrong = append $wrong (printf "journal.max %s does not fit a volume of %s: it would fill, and every attempt be refused; make storage.size larger or journal.max smaller" .Values.journal.max .Values.storage.size) -}}
 {{- end -}}
+{{- range .Values.networkPolicy.reach -}}
+{{- if or (regexMatch "^(169\\.254\\.|(?i)fe[89ab][0-9a-f]:|(?i)fd00:ec2:)" .) (regexMatch "/[0-7]$" .) -}}
+{{- $wrong = append $wrong (printf "networkPolicy.reach has %s, which holds metadata services or the whole world: leave it out, and name the ranges that exeat is to reach" .) -}}
+{{- end -}}
+{{- end -}}
 {{- $own := regexFindAll "(?m)^\\s*\\[\\s*[\"']?(listen|admin|metrics|drain|journal|inspect|dns|guard)\\b" .Values.extraConfig -1 -}}
 {{- range $own -}}
 {{- $wrong = append $wrong (printf "extraConfig has a table %s…]: the chart writes it; use the value of that name, and admin.enabled with operators.namespaces for the admin port" (trim .)) -}}

@@ -50,6 +50,7 @@ const GROUP: &str = "an agent is not in exeat's group";
 const PRIVILEGES: &str = "an agent gains no privileges";
 const CAPABILITIES: &str = "an agent has no capabilities";
 const MOUNTS: &str = "an agent mounts none of exeat's volumes";
+const LABELS: &str = "an agent stays one";
 const FIRST: &str = "an agent's pod begins with";
 
 fn both() -> Vec<(&'static str, Value, &'static [&'static str])> {
@@ -122,6 +123,28 @@ fn agents_that_could_go_round_a_gateway_are_refused() {
     cases.push((with(agent(), "/spec/initContainers/0", own), &[PRIVILEGES, CAPABILITIES]));
     cases.push((with(agent(), "/spec/initContainers/0", with(other("first"), "/securityContext/runAsUser", json!(65532))), &[USER]));
     assert_judged(&tools, &tools.template("gateway", &[]), cases);
+}
+
+#[test]
+fn an_agent_that_is_known_by_labels_does_not_lose_them() {
+    let Some(tools) = Tools::find() else { return };
+    let set = r#"{"agents":{"namespaces":["agents"],"podLabels":{"app.kubernetes.io/name":"coder","tier":"agent"}}}"#;
+    let labelled = |labels: Value| with(agent(), "/metadata/labels", labels);
+    let both = json!({"app.kubernetes.io/name": "coder", "tier": "agent", "more": "x"});
+    assert_judged(
+        &tools,
+        &tools.template("gateway", &[set]),
+        vec![
+            (labelled(both), &[]),
+            (labelled(json!({"app.kubernetes.io/name": "coder"})), &[LABELS]),
+            (labelled(json!({"app.kubernetes.io/name": "other", "tier": "agent"})), &[LABELS]),
+            (with(agent(), "/metadata/name", json!("a")), &[LABELS]),
+        ],
+    );
+    let objects = tools.objects(&tools.template("gateway", &[set]));
+    let labels = &object(&objects, "Job", "exeat-verify")["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(labels, &json!({"app.kubernetes.io/name": "coder", "tier": "agent"}), "the Job is held as agents are");
+    assert_eq!(tools.template("gateway", &[set]).matches("app.kubernetes.io/name: exeat-verify").count(), 0, "a key stands there twice");
 }
 
 /// An agent beside its sidecar, as the printed patch makes it.

@@ -134,6 +134,19 @@ fn nothing_is_lent_to_the_cluster_in_either_family() {
 }
 
 #[test]
+fn name_servers_behind_a_services_address_are_reached() {
+    let Some(tools) = Tools::find() else { return };
+    // Most plug-ins look at policies when a Service's address has become that of a pod, which no ipBlock of the Service's is.
+    let pods = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}, "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}});
+    for (values, policy) in [("gateway", "exeat"), ("sidecar", "exeat-agents")] {
+        let objects = tools.objects(&tools.template(values, &["dns.servers={10.96.0.10}"]));
+        let first = object(&objects, "NetworkPolicy", policy)["spec"]["egress"][0].clone();
+        assert_eq!(first["to"], json!([pods, {"ipBlock": {"cidr": "10.96.0.10/32"}}]), "{values}");
+        assert_eq!(first["ports"], json!([{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]));
+    }
+}
+
+#[test]
 fn exeat_knows_every_command_that_a_pod_runs() {
     let Some(tools) = Tools::find() else { return };
     let objects = rendered(&tools);
