@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
@@ -291,8 +291,15 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(spelled)
 }
 
+/// How long threads may take yet once a command is done.
+const LAST_WORK: Duration = Duration::from_secs(1);
+
 fn wait_for<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(task)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(task);
+    // A name that the system looks up, or a disk that hangs, would be waited for without end.
+    runtime.shutdown_timeout(LAST_WORK);
+    done
 }
 
 fn replayed(args: &replay::ReplayArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
@@ -379,6 +386,17 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn a_thread_that_waits_for_the_system_keeps_nothing_from_its_end() {
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let (release, held) = std::sync::mpsc::channel();
+        let done = wait_for(async move {
+            tokio::task::spawn_blocking(move || (begun.send(()), held.recv_timeout(10 * LAST_WORK)));
+            Ok(begins.await?)
+        });
+        assert_eq!((done.is_ok(), release.send(())), (true, Ok(())), "the thread was waited for");
+    }
 
     #[test]
     fn a_cause_is_said_once_and_without_the_numbers_of_the_system() {
