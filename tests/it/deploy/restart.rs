@@ -17,7 +17,7 @@ use crate::support::site::token;
 use crate::support::wait::until;
 
 /// Long enough for the balancer to look at `/readyz` and for each kept connection to be used once more.
-const NOTICE: &str = "\"2s\"";
+const NOTICE: &str = "\"5s\"";
 
 /// Two sessions that keep their connections for twenty requests each, until a file is there; a line for each request.
 const REQUESTS: &str = "import os, sys, requests
