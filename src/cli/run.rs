@@ -242,13 +242,18 @@ async fn command(words: &[OsString], given: (Variables, &[Arc<str>]), signals: S
     spawned(words, given, signals).await.map_err(|error| NotRun { program, error })
 }
 
-/// Variables that hold secrets are taken out: the proxy has them in the command's place.
+/// What a service manager passes to the process it starts (sd_listen_fds(3), sd_notify(3), systemd.exec(5)).
+const OF_SERVICES: &[&str] =
+    &["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "CREDENTIALS_DIRECTORY"];
+
+/// Variables that hold secrets are taken out, and those of a service manager: the proxy has them in the command's place.
 async fn spawned(words: &[OsString], (variables, secret): (Variables, &[Arc<str>]), mut signals: Signals) -> io::Result<ExitStatus> {
     let (program, arguments) = words.split_first().ok_or(io::ErrorKind::NotFound)?;
     let mut command = Command::new(program);
     command.args(arguments);
     for (name, _value) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("EXEAT_") || secret.iter().any(|secret| name == **secret) {
+        let ours = name.to_string_lossy().starts_with("EXEAT_") || OF_SERVICES.iter().any(|of| name == *of);
+        if ours || secret.iter().any(|secret| name == **secret) {
             command.env_remove(name);
         }
     }

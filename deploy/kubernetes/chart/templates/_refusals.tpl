@@ -96,6 +96,9 @@
 
 {{- define "exeat.wrong.sidecar" -}}
 {{- $wrong := list -}}
+{{- if and .Values.sidecar.redirect.enabled (not .Values.admissionPolicy.enabled) -}}
+{{- $wrong = append $wrong "sidecar.redirect.enabled without admissionPolicy.enabled: an agent that asks for exeat's uid, NET_ADMIN or NET_RAW goes past the redirect; enable it" -}}
+{{- end -}}
 {{- if not .Values.sidecar.agent -}}
 {{- $wrong = append $wrong "sidecar.agent is not set: whose allowlist binds the pods?" -}}
 {{- else if and .Values.allowlists (not (hasKey .Values.allowlists .Values.sidecar.agent)) -}}

@@ -56,6 +56,7 @@ const CONTRADICTIONS: &[(&str, &[&str], &[&str])] = &[
     ("gateway", &["sidecar.agent=coder"], &["values of sidecar are set in a gateway"]),
     ("sidecar", &["sidecar.agent="], &["sidecar.agent is not set"]),
     ("sidecar", &["sidecar.agent=other"], &["sidecar.agent is other, and allowlists has no such key"]),
+    ("sidecar", &["admissionPolicy.enabled=false"], &["sidecar.redirect.enabled without admissionPolicy.enabled", "enable it"]),
     ("sidecar", &["sidecar.redirect.image="], &["sidecar.redirect.enabled without sidecar.redirect.image", "name an image of yours"]),
     ("sidecar", &["sidecar.redirect.enabled=false"], &["a sidecar without sidecar.redirect enforces nothing", "set verify.enabled=false"]),
     ("sidecar", &["service.clusterIP=10.96.0.9"], &["admin, replicas and service are of a gateway"]),
