@@ -17,8 +17,8 @@ use crate::policy::destination::Destination;
 use crate::policy::host::Host;
 use crate::text::{ascii_json, plain};
 
-/// A name in a domain that nobody can have (RFC 2606): no allowlist of anybody's lists it by its domain.
-const UNLISTED: &str = "https://unlisted.exeat-doctor.example/";
+/// A name that exeat always refuses (RFC 6761, section 6.4): no list lets it pass, and nobody is asked about it.
+const UNLISTED: &str = "https://unlisted.invalid/";
 
 /// Name servers of the system that are tried; resolvers read no more (resolv.conf(5)).
 const SYSTEM_RESOLVERS: usize = 3;
