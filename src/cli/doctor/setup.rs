@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::agent::resolvers;
 use super::finding::{Finding, Level, Report};
 use super::health::here;
+use super::proxy::ProxyUrl;
 use super::way::Outcome;
 use super::wire::{self, Silence};
 use super::{clients, shell, tries};
@@ -50,8 +51,9 @@ pub(super) async fn look(config: Result<Config, Vec<Fault>>, proxy: Option<&str>
             Vec::new()
         }
     };
-    if proxy.is_none() {
-        findings.extend(shell::look(|name| std::env::var(name).ok(), &ours));
+    match proxy.and_then(|url| ProxyUrl::parse(url).ok()) {
+        Some(passed) => findings.extend(shell::unproven("--proxy", &passed, within).await),
+        None => findings.extend(shell::look(|name| std::env::var(name).ok(), &ours, within).await),
     }
     findings.extend(clients::look(listed, proxy).await);
     Report::new(findings)
