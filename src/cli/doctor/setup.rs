@@ -66,6 +66,11 @@ fn policy(config: &Config) -> Vec<Finding> {
     findings.extend(loaded.standing.warnings.iter().map(|warning| Finding::of_warning("allowlists", warning)));
     findings.extend(loaded::second_looks(config).iter().map(|warning| Finding::of_warning("config", warning)));
     match loaded.agents().len() {
+        0 if !loaded.standing.faults().is_empty() => findings.push(Finding::bad(
+            "allowlists",
+            "as the files are, no agent would be in force at the next start",
+            "mend them; where exeat runs, it goes on with the last good ones",
+        )),
         0 => findings.push(Finding::bad(
             "allowlists",
             "no agent is in force: every attempt is refused",
