@@ -41,7 +41,9 @@ pub(super) enum Wanted {
 impl Target {
     /// Reads an `http` or `https` URL.
     pub(super) fn parse(url: &str) -> Result<Self, Usage> {
-        let wrong = || Usage(format!("{} is no URL to try; pass http://HOST/ or https://HOST/", plain(url, SHOWN)));
+        let example =
+            if url.contains("://") { "http://HOST/ or https://HOST/".to_owned() } else { format!("https://{}/", plain(url, SHOWN)) };
+        let wrong = || Usage(format!("{} is no URL to try; pass {example}", plain(url, SHOWN)));
         let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
         let tls = match scheme {
             "http" => false,
