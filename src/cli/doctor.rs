@@ -13,12 +13,13 @@ mod way;
 mod wire;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::holds::quoted;
 use crate::config::Config;
 use crate::policy::fault::Fault;
 
@@ -76,10 +77,11 @@ fn time(text: &str) -> Result<Duration, String> {
     read.filter(|time| !time.is_zero() && *time <= LONGEST).ok_or_else(|| "write a time from 1ms to 60s, like 3s".to_owned())
 }
 
-/// Looks, and says what is found. Exit status 1 where something is not as it should be.
+/// Looks, and says what is found. Exit status 1 where something is not as it should be. `named` is the file of `--config`.
 pub async fn doctor(
     args: &DoctorArgs,
     config: impl FnOnce() -> Result<Config, Vec<Fault>>,
+    named: Option<&Path>,
     out: &mut impl Write,
 ) -> anyhow::Result<ExitCode> {
     let DoctorArgs { mode: Mode { live, ready, from_agent }, proxy, listed, timeout, json, .. } = args;
@@ -95,7 +97,11 @@ pub async fn doctor(
         if let Some(url) = proxy {
             proxy::ProxyUrl::parse(url)?;
         }
+        for url in listed {
+            through::Target::parse(url)?;
+        }
         let report = setup::look(config(), proxy.as_deref(), listed, *timeout).await;
+        let report = named.iter().fold(report, |report, named| report.with_config(&quoted(named)));
         report.write(out, *json)?;
         report.is_good()
     };

@@ -235,7 +235,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
         Command::Preset(args) => preset::run(&args, out).map(|()| ExitCode::SUCCESS),
         Command::Diff(args) => diff::run(&args, out),
-        Command::Doctor(args) => wait_for(doctor::doctor(&args, || Ok(config), out)),
+        Command::Doctor(args) => wait_for(doctor::doctor(&args, || Ok(config), named.as_deref(), out)),
         Command::Schema(args) => Ok(schema::write(&args, out).map(|()| ExitCode::SUCCESS)?),
         Command::Completions(args) => Ok(completions::completions(&args, Cli::command(), out).map(|()| ExitCode::SUCCESS)?),
         Command::Man(args) => man::man(&args, Cli::command()).map(|()| ExitCode::SUCCESS),
@@ -260,7 +260,7 @@ fn without_configuration(cli: &Cli, out: &mut impl Write) -> Option<anyhow::Resu
     }
     if let Command::Doctor(args) = command {
         let config = || Config::load(cli.config.as_deref(), environment());
-        return Some(wait_for(doctor::doctor(args, config, out)));
+        return Some(wait_for(doctor::doctor(args, config, cli.config.as_deref(), out)));
     }
     if let Command::Schema(args) = command {
         return Some(schema::write(args, out).map(|()| ExitCode::SUCCESS).map_err(Into::into));

@@ -17,8 +17,8 @@ use crate::policy::destination::Destination;
 use crate::policy::host::Host;
 use crate::text::{ascii_json, plain};
 
-/// A name in a domain that nobody can have (RFC 2606): no allowlist of anybody's lists it by its domain.
-const UNLISTED: &str = "https://unlisted.exeat-doctor.example/";
+/// A name that exeat always refuses (RFC 6761, section 6.4): no list lets it pass, and nobody is asked about it.
+const UNLISTED: &str = "https://unlisted.invalid/";
 
 /// Name servers of the system that are tried; resolvers read no more (resolv.conf(5)).
 const SYSTEM_RESOLVERS: usize = 3;
@@ -145,8 +145,13 @@ impl Report {
         match (count(Outcome::Open), count(Outcome::Fails)) {
             (0, 0) => format!("Every direct way that was tried is closed, and {proxy} does what it should."),
             (0, _) => format!("Every direct way that was tried is closed, but {proxy} does not do what it should."),
-            (1, _) => format!("A way around {proxy} is open."),
-            (open, _) => format!("{open} ways around {proxy} are open."),
+            (1, 0) => format!("A way around {proxy} is open."),
+            (open, 0) => format!("{open} ways around {proxy} are open."),
+            (open, fails) => {
+                let tries = if fails == 1 { "1 try fails".to_owned() } else { format!("{fails} tries fail") };
+                let ways = if open == 1 { "1 way around it is open".to_owned() } else { format!("{open} ways around it are open") };
+                format!("{proxy} does not do what it should ({tries}); {ways}.")
+            }
         }
     }
 }
@@ -224,5 +229,23 @@ mod tests {
             A way around http://10.0.0.1:3128 is open.\n";
         assert_eq!(String::from_utf8(said).unwrap(), expected);
         assert!(report.tries.iter().filter(|one| one.fix.is_some()).count() == 1);
+    }
+
+    #[test]
+    fn the_last_line_tells_of_what_fails_beside_what_is_open() {
+        let rows = [
+            (0, 0, "Every direct way that was tried is closed, and http://p.test:1 does what it should."),
+            (0, 1, "Every direct way that was tried is closed, but http://p.test:1 does not do what it should."),
+            (1, 0, "A way around http://p.test:1 is open."),
+            (2, 0, "2 ways around http://p.test:1 are open."),
+            (1, 2, "http://p.test:1 does not do what it should (2 tries fail); 1 way around it is open."),
+            (2, 1, "http://p.test:1 does not do what it should (1 try fails); 2 ways around it are open."),
+        ];
+        for (open, fails, expected) in rows {
+            let way = || Way::Echo("192.0.2.1".parse().unwrap());
+            let mut tries: Vec<Try> = (0..open).map(|_| way().tried(Outcome::Open, "")).collect();
+            tries.extend((0..fails).map(|_| way().tried(Outcome::Fails, "")));
+            assert_eq!(Report { ok: false, proxy: "http://p.test:1".into(), tries }.sum(), expected);
+        }
     }
 }

@@ -1,15 +1,19 @@
 //! The clients that are installed here, each with a real request through the proxy: they differ in what they obey.
 
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use tokio::process::Command;
 
 use super::finding::Finding;
 use crate::cli::env;
-use crate::text::plain;
+use crate::text::{plain, trouble};
 
 const ABOUT: &str = "clients";
 
@@ -18,6 +22,9 @@ const SHOWN: usize = 300;
 
 const PYTHON: &str = "import sys, urllib.request, urllib.error\ntry:\n urllib.request.urlopen(sys.argv[1])\nexcept urllib.error.HTTPError as e:\n \
                       sys.exit(0 if e.headers.get('proxy-status') is None else str(e))";
+/// What a client may read of where its proxy is.
+const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+
 /// Programs take longer to start than a connection takes.
 const TIME: Duration = Duration::from_secs(30);
 
@@ -51,31 +58,122 @@ fn is_program(path: &Path) -> bool {
     path.is_file()
 }
 
+/// What became of a run.
+enum Run {
+    Reached,
+    Failed(String),
+    NotStarted(io::ErrorKind),
+    Late,
+}
+
+/// A try is good where the client reaches the URL, and no longer does once the variables lead nowhere.
 async fn one(client: &Client, url: &str, proxy: Option<&str>) -> Finding {
+    let program = client.program;
+    let to = plain(url, SHOWN);
+    let led = proxy.map(env::variables).unwrap_or_default();
+    let fix = match program {
+        "node" => "Node reads proxy variables from 22.21 and 24 on, with NODE_USE_ENV_PROXY=1; see docs/clients.md, and `exeat log`",
+        _ => "see `exeat log` for what became of it; `exeat env` sets the variables and the certificates that clients read",
+    };
+    match run(client, url, &led).await {
+        Run::Reached => {}
+        Run::Failed(words) => return Finding::bad(ABOUT, format!("{program} does not reach {to}: {words}"), fix),
+        Run::NotStarted(kind) => {
+            return Finding::warn(ABOUT, format!("{program} cannot be started: {}", trouble(kind)), "mend its installation");
+        }
+        Run::Late => return Finding::bad(ABOUT, format!("{program} does not reach {to} within {TIME:?}"), fix),
+    }
+    let (closed, _kept) = match closed() {
+        Ok((at, kept)) => (format!("http://{at}"), kept),
+        Err(error) => {
+            let text = format!("{program} reaches {to}; whether by the proxy is not known: {}", trouble(error.kind()));
+            return Finding::warn(ABOUT, text, "see `exeat log`");
+        }
+    };
+    let misled = match proxy {
+        Some(_) => env::variables(&closed),
+        None => set(|name| std::env::var(name).ok(), &closed),
+    };
+    match run(client, url, &misled).await {
+        Run::Reached => goes_round(program, &to, url.starts_with("http://")),
+        Run::Failed(_) | Run::NotStarted(_) | Run::Late => Finding::ok(ABOUT, format!("{program} reaches {to} by the proxy")),
+    }
+}
+
+/// An address where nobody listens: bound, so that nobody else can have the port, as long as the socket is kept.
+fn closed() -> io::Result<(SocketAddr, OwnedFd)> {
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    Ok((SocketAddr::try_from(rustix::net::getsockname(&socket)?)?, socket))
+}
+
+/// The proxy variables that are set here, each with another value.
+fn set(variable: impl Fn(&str) -> Option<String>, value: &str) -> Vec<(&'static str, String)> {
+    let is_set = |name: &&str| variable(name).is_some_and(|value| !value.is_empty());
+    PROXIES.into_iter().filter(is_set).map(|name| (name, value.to_owned())).collect()
+}
+
+fn goes_round(program: &str, to: &str, is_http: bool) -> Finding {
+    let variable = if is_http { "HTTP_PROXY" } else { "HTTPS_PROXY" };
+    let obey = match program {
+        "node" => "run Node 22.21, 24 or later with NODE_USE_ENV_PROXY=1",
+        _ => "set the variables by `exeat env`, and take the host out of NO_PROXY and a proxy out of its own settings",
+    };
+    Finding::bad(
+        ABOUT,
+        format!("{program} goes round the proxy: it does not obey {variable}, and reaches {to} where that leads nowhere"),
+        format!("{obey}; what obeys no variable is held by the network alone: deploy/README.md"),
+    )
+}
+
+async fn run(client: &Client, url: &str, variables: &[(&'static str, String)]) -> Run {
     let Client { program, arguments, harmless } = client;
     let mut command = Command::new(program);
     command.args(*arguments).arg(url).env("GIT_TERMINAL_PROMPT", "0").kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    if let Some(proxy) = proxy {
-        command.envs(env::variables(proxy));
-    }
-    let fix = match *program {
-        "node" => "Node reads proxy variables from 22.21 and 24 on, with NODE_USE_ENV_PROXY=1; see docs/clients.md, and `exeat log`",
-        _ => "see `exeat log` for what became of it; `exeat env` sets the variables and the certificates that clients read",
-    };
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     match tokio::time::timeout(TIME, command.output()).await {
         Ok(Ok(output)) => {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             if output.status.success() || harmless.iter().any(|words| said.contains(words)) {
-                Finding::ok(ABOUT, format!("{program} reaches {}", plain(url, SHOWN)))
-            } else {
-                let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
-                Finding::bad(ABOUT, format!("{program} does not reach {}: {}", plain(url, SHOWN), plain(last.trim(), SHOWN)), fix)
+                return Run::Reached;
             }
+            let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+            Run::Failed(plain(last.trim(), SHOWN))
         }
-        Ok(Err(error)) => {
-            Finding::warn(ABOUT, format!("{program} cannot be started: {}", crate::text::trouble(error.kind())), "mend its installation")
+        Ok(Err(error)) => Run::NotStarted(error.kind()),
+        Err(_) => Run::Late,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Level;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_reaches_a_place_without_its_proxy_goes_round_it() {
+        let round = "sh goes round the proxy: it does not obey HTTPS_PROXY, and reaches https://a.test/ where that leads nowhere";
+        let rows: [(&'static [&'static str], Level, &str); 4] = [
+            (&["-c", "exit 0"], Level::Bad, round),
+            (&["-c", "echo Not Found >&2; exit 1"], Level::Bad, round),
+            (&["-c", "test \"$https_proxy\" = http://127.0.0.1:1"], Level::Ok, "sh reaches https://a.test/ by the proxy"),
+            (&["-c", "echo no >&2; exit 1"], Level::Bad, "sh does not reach https://a.test/: no"),
+        ];
+        for (arguments, level, text) in rows {
+            let client = Client { program: "sh", arguments, harmless: &["Not Found"] };
+            let found = one(&client, "https://a.test/", Some("http://127.0.0.1:1")).await;
+            assert_eq!((found.level, found.text.as_str()), (level, text), "{arguments:?}");
         }
-        Err(_) => Finding::bad(ABOUT, format!("{program} does not reach {} within {TIME:?}", plain(url, SHOWN)), fix),
+    }
+
+    #[test]
+    fn what_is_not_set_is_not_led_elsewhere() {
+        let variable = |name: &str| match name {
+            "https_proxy" => Some("http://127.0.0.1:1".to_owned()),
+            "HTTP_PROXY" => Some(String::new()),
+            _ => None,
+        };
+        assert_eq!(set(variable, "http://127.0.0.1:2"), [("https_proxy", "http://127.0.0.1:2".to_owned())]);
     }
 }

@@ -62,13 +62,28 @@ impl Finding {
     }
 
     pub(super) fn of_warning(about: &'static str, warning: &Warning) -> Self {
-        Self::said(Level::Warn, about, warning.to_string())
+        let Warning { file, line, column: _, code, text } = warning;
+        let at = if *line == 0 { file.to_string() } else { format!("{file}:{line}") };
+        Self::said(Level::Warn, about, format!("{at}: {text} [{code}]"))
     }
 }
 
 impl Report {
     pub(super) fn new(findings: Vec<Finding>) -> Self {
         Self { ok: findings.iter().all(|one| one.level != Level::Bad), findings }
+    }
+
+    /// Lets the commands of every fix name the configuration that was named here.
+    pub(super) fn with_config(mut self, config: &str) -> Self {
+        for fix in self.findings.iter_mut().filter_map(|one| one.fix.as_mut()) {
+            for before in ["`", "$(", "| "] {
+                *fix = fix.replace(&format!("{before}exeat "), &format!("{before}exeat --config {config} "));
+            }
+            if let Some(rest) = fix.strip_prefix("exeat ") {
+                *fix = format!("exeat --config {config} {rest}");
+            }
+        }
+        self
     }
 
     pub(super) fn is_good(&self) -> bool {
@@ -92,5 +107,30 @@ impl Report {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_of_a_fix_name_the_configuration_that_was_named() {
+        let rows = [
+            ("start `exeat serve`", "start `exeat --config a.toml serve`"),
+            ("exeat token A | exeat env --url -", "exeat --config a.toml token A | exeat --config a.toml env --url -"),
+            ("eval \"$(exeat env)\"", "eval \"$(exeat --config a.toml env)\""),
+            ("let exeat reach it", "let exeat reach it"),
+        ];
+        for (fix, expected) in rows {
+            let report = Report::new(vec![Finding::bad("x", "x", fix)]).with_config("a.toml");
+            assert_eq!(report.findings, [Finding::bad("x", "x", expected)]);
+        }
+    }
+
+    #[test]
+    fn a_warning_says_so_once() {
+        let warning = Warning { file: "a.toml".into(), line: 3, column: 1, code: "odd", text: "this is odd".to_owned() };
+        assert_eq!(Finding::of_warning("config", &warning), Finding::said(Level::Warn, "config", "a.toml:3: this is odd [odd]"));
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::agent::resolvers;
 use super::finding::{Finding, Level, Report};
 use super::health::here;
+use super::proxy::ProxyUrl;
 use super::way::Outcome;
 use super::wire::{self, Silence};
 use super::{clients, shell, tries};
@@ -50,8 +51,9 @@ pub(super) async fn look(config: Result<Config, Vec<Fault>>, proxy: Option<&str>
             Vec::new()
         }
     };
-    if proxy.is_none() {
-        findings.extend(shell::look(|name| std::env::var(name).ok(), &ours));
+    match proxy.and_then(|url| ProxyUrl::parse(url).ok()) {
+        Some(passed) => findings.extend(shell::unproven("--proxy", &passed, within).await),
+        None => findings.extend(shell::look(|name| std::env::var(name).ok(), &ours, within).await),
     }
     findings.extend(clients::look(listed, proxy).await);
     Report::new(findings)
@@ -64,6 +66,11 @@ fn policy(config: &Config) -> Vec<Finding> {
     findings.extend(loaded.standing.warnings.iter().map(|warning| Finding::of_warning("allowlists", warning)));
     findings.extend(loaded::second_looks(config).iter().map(|warning| Finding::of_warning("config", warning)));
     match loaded.agents().len() {
+        0 if !loaded.standing.faults().is_empty() => findings.push(Finding::bad(
+            "allowlists",
+            "as the files are, no agent would be in force at the next start",
+            "mend them; where exeat runs, it goes on with the last good ones",
+        )),
         0 => findings.push(Finding::bad(
             "allowlists",
             "no agent is in force: every attempt is refused",

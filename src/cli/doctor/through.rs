@@ -15,6 +15,9 @@ use crate::text::{plain, trouble};
 /// Of what others say no more is shown.
 const SHOWN: usize = 200;
 
+/// A name that exeat always refuses (RFC 6761, section 6.4), but not before it knows who asks.
+const NOWHERE: &str = "exeat-doctor.invalid:443";
+
 /// What is tried through the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
@@ -38,7 +41,9 @@ pub(super) enum Wanted {
 impl Target {
     /// Reads an `http` or `https` URL.
     pub(super) fn parse(url: &str) -> Result<Self, Usage> {
-        let wrong = || Usage(format!("{} is no URL to try; pass http://HOST/ or https://HOST/", plain(url, SHOWN)));
+        let example =
+            if url.contains("://") { "http://HOST/ or https://HOST/".to_owned() } else { format!("https://{}/", plain(url, SHOWN)) };
+        let wrong = || Usage(format!("{} is no URL to try; pass {example}", plain(url, SHOWN)));
         let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
         let tls = match scheme {
             "http" => false,
@@ -79,6 +84,13 @@ pub(super) async fn one(proxy: &ProxyUrl, target: &Target, wanted: Wanted, withi
         Wanted::Unproven => "no-token",
     };
     Try { way, to: target.url.clone(), result, known, fix: fix.map(str::to_owned) }
+}
+
+/// Whether exeat asks who is there, although the proxy's URL is all that a client has. Where nobody answers, that is not known.
+pub(super) async fn is_refused(proxy: &ProxyUrl, within: Duration) -> bool {
+    let question = format!("CONNECT {NOWHERE} HTTP/1.1\r\nHost: {NOWHERE}\r\n{}\r\n", proxy.authorization());
+    let asked = ask(proxy, &question, Instant::now() + within).await;
+    asked.is_ok_and(|answer| answer.by_exeat && answer.status == Some(407))
 }
 
 async fn ask(proxy: &ProxyUrl, question: &str, end: Instant) -> Result<Answer, Option<String>> {

@@ -83,6 +83,7 @@ fn what_cannot_be_meant_is_a_usage_error_that_repeats_no_token() {
         &["--live", "--ready"] as &[&str],
         &["--from-agent"],
         &["--unlisted", "https://a.test/"],
+        &["--listed", "listed.test"],
         &["--from-agent", "--proxy", "https://a:exeat_secret@127.0.0.1:1"],
         &["--from-agent", "--proxy", "http://127.0.0.1:1", "--listed", "ftp://a.test/"],
         &["--from-agent", "--proxy", "http://127.0.0.1:1", "--direct", "a.test"],

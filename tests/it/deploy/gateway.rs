@@ -100,7 +100,7 @@ fn an_agents_host_reaches_listed_names_through_exeat_and_nothing_else() {
 
     let records = proxy.settled();
     assert!(decided(&records, "listed.test").iter().all(|record| record["decision"] == "allow"), "{records:?}");
-    assert!(decided(&records, "unlisted.test").iter().all(|record| record["decision"] == "block"), "{records:?}");
+    assert!(decided(&records, "unlisted.invalid").iter().all(|record| record["decision"] == "block"), "{records:?}");
 }
 
 #[test]

@@ -53,11 +53,7 @@ pub(crate) fn verify(topology: &str) -> Vec<String> {
     let words: Vec<String> = words
         .lines()
         .map_while(|line| line.trim_start().strip_prefix("- "))
-        .map(|word| {
-            word.replace("api.openai.com", "listed.test")
-                .replace("verify.ngrok.io", "unlisted.test")
-                .replace("unlisted.example", "unlisted.test")
-        })
+        .map(|word| word.replace("api.openai.com", "listed.test"))
         .collect();
     assert_eq!(words[..2], ["doctor", "--from-agent"], "{words:?}");
     words

@@ -82,7 +82,7 @@ fn an_agent_beside_exeat_reaches_listed_names_through_it_and_nothing_else() {
     doctor(&net, AGENT).assert_closed(30, 3);
     let records = proxy.settled();
     assert!(decided(&records, "listed.test").iter().all(|record| record["decision"] == "allow"), "{records:?}");
-    assert!(decided(&records, "unlisted.test").iter().all(|record| record["decision"] == "block"), "{records:?}");
+    assert!(decided(&records, "unlisted.invalid").iter().all(|record| record["decision"] == "block"), "{records:?}");
 }
 
 #[test]
