@@ -1,5 +1,6 @@
 //! `exeat env`: the variables that point a program at the proxy. They ask; only the network around a program makes it obey.
 
+pub(super) mod failed;
 pub(super) mod trust;
 
 use std::io::{Read, Write};
@@ -41,6 +42,8 @@ pub enum Shell {
 
 const NO_TOKEN: &str = "warning: the URL has no token, so the proxy answers 407; pass one: exeat token AGENT | exeat env --url -";
 
+const NOTHING_CAME: &str = "no URL came on standard input: see why what was to print it did not";
+
 /// No URL that `exeat token` prints is longer, in bytes.
 const LONGEST: u64 = 4096;
 
@@ -63,6 +66,7 @@ pub fn env<O: Write, E: Write>(args: &EnvArgs, config: &Config, streams: Streams
         Some(url) if url == "-" => {
             let mut line = String::new();
             std::io::stdin().lock().take(LONGEST).read_to_string(&mut line).context("no URL came on standard input")?;
+            ensure!(!line.trim_end().is_empty(), NOTHING_CAME);
             checked(line.trim_end())?.to_owned()
         }
         Some(url) => checked(url)?.to_owned(),
