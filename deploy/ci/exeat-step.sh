@@ -17,9 +17,11 @@ umask 077
 
 say() { printf 'exeat-step: %s\n' "$*" >&2; }
 
+help() { sed -n '2,14s/^# \{0,1\}//p' "$0"; }
+
 usage() {
   say "$*"
-  sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
+  help >&2
   exit 2
 }
 
@@ -58,6 +60,18 @@ fetch() { # fetch URL: its body, whatever its status
 own_settings() {
   unset EXEAT_CONFIG EXEAT_STATE EXEAT_ALLOWLISTS EXEAT_FLOOR EXEAT_ADMIN_ADDRESS EXEAT_METRICS_ADDRESS EXEAT_LISTEN_MAIN_ADDRESS \
     EXEAT_LISTEN_MAIN_AGENT
+}
+
+# What exeat says of copies, said of the files that were copied: the copies are gone when it is read.
+of_the_originals() {
+  COPIES="$folder/allowlists/" ORIGINALS="$allowlists/" awk '{
+    said = ""
+    while ((at = index($0, ENVIRON["COPIES"])) > 0) {
+      said = said substr($0, 1, at - 1) ENVIRON["ORIGINALS"]
+      $0 = substr($0, at + length(ENVIRON["COPIES"]))
+    }
+    print said $0
+  }'
 }
 
 ask_exeat() { "$exeat" --config "$folder/exeat.toml" "$@"; }
@@ -110,7 +124,7 @@ observe_or_not() {
     # In the place of a comment, if there is one, so that the lines keep their numbers.
     case "$(head -n 1 -- "$allowlist")" in '' | '#'*) from=2 ;; *) from=1 ;; esac
     { printf 'observe_until = "%s"\n' "$until" && tail -n "+$from" -- "$allowlist"; } >"$folder/allowlists/$file"
-    ask_exeat check >"$folder/checked" 2>&1 || { cat "$folder/checked" >&2; give_up "the allowlist cannot be observed"; }
+    ask_exeat check >"$folder/checked" 2>&1 || { of_the_originals <"$folder/checked" >&2; give_up "the allowlist cannot be observed"; }
     observes || give_up "agent $agent is not observed: the floor or the allowlist stands against it"
   fi
   # As check read it: a rule could stand in the way of one attempt, and say nothing of others.
@@ -138,15 +152,28 @@ await_ready() {
   give_up "exeat is not ready after a minute: ${ready:-no answer}"
 }
 
+not_made() {
+  if [ -d "$folder/report" ]; then
+    say "$folder is there already, with the report of an earlier step: keep or remove it, or name another with --folder"
+  elif [ -s "$folder/pid" ]; then
+    say "$folder is there already, with a step that was not stopped: stop it, or name another with --folder"
+  else
+    say "$folder is there already or cannot be made: remove it, or name another with --folder"
+  fi
+  exit 1
+}
+
 start() {
   [ -n "$allowlist" ] || usage "start needs --allowlist FILE"
   case "$mode" in enforce | observe) ;; *) usage "--mode is enforce or observe, not $mode" ;; esac
+  case "$port" in '' | *[!0-9]* | ??????*) usage "--port is a number up to 65535, not $port" ;; esac
+  [ "$port" -le 65535 ] || usage "--port is a number up to 65535, not $port"
   command -v "$exeat" >/dev/null || { say "there is no program $exeat: install it, or name it with --exeat"; exit 1; }
   command -v curl >/dev/null || command -v wget >/dev/null || { say "it takes curl or wget to ask whether exeat is ready"; exit 1; }
-  mkdir "$folder" 2>/dev/null || { say "$folder is there already or cannot be made: stop the step before, or name another with --folder"; exit 1; }
+  mkdir "$folder" 2>/dev/null || not_made
   own_settings
   write_files
-  ask_exeat check --json >"$folder/checked" 2>&1 || { ask_exeat check >&2; give_up "the allowlist does not load"; }
+  ask_exeat check --json >"$folder/checked" 2>&1 || { ask_exeat check 2>&1 | of_the_originals >&2; give_up "the allowlist does not load"; }
   agent="$(sed -n 's/^ *"agent": "\([a-z0-9-]*\)",*$/\1/p' "$folder/checked" | head -n 1)"
   [ -n "$agent" ] || give_up "$allowlist names no agent"
   observe_or_not
@@ -220,11 +247,13 @@ summary() { # Four blanks make a block that nothing in it can end.
 
 case "${1:-}" in
   start | run | stop | wrap) task="$1" && shift ;;
+  --help | -h | help) help && exit 0 ;;
   *) usage "the first word is start, run, stop or wrap" ;;
 esac
 scratch="${RUNNER_TEMP:-${TMPDIR:-/tmp}}"
 folder="${scratch%/}/exeat-step" exeat=exeat mode=enforce port=0 allowlist='' floor='' settings='' given=''
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
+  case "$1" in --help | -h) help && exit 0 ;; esac
   [ $# -ge 2 ] || usage "$1 needs a value"
   case "$1" in
     --folder) folder="$2" ;;

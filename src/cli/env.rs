@@ -1,5 +1,6 @@
 //! `exeat env`: the variables that point a program at the proxy. They ask; only the network around a program makes it obey.
 
+pub(super) mod failed;
 pub(super) mod trust;
 
 use std::io::{Read, Write};
@@ -41,6 +42,8 @@ pub enum Shell {
 
 const NO_TOKEN: &str = "warning: the URL has no token, so the proxy answers 407; pass one: exeat token AGENT | exeat env --url -";
 
+const NOTHING_CAME: &str = "no URL came on standard input: see why what was to print it did not";
+
 /// No URL that `exeat token` prints is longer, in bytes.
 const LONGEST: u64 = 4096;
 
@@ -48,11 +51,13 @@ const LONGEST: u64 = 4096;
 const NO_PROXY: &str = "localhost,127.0.0.1,::1";
 
 /// The variables for a proxy URL, both cases of each: clients differ in which they read. Node reads them only when told to.
+/// Git asks without its credentials first unless it is told how to send them (git-config, `http.proxyAuthMethod`).
 pub fn variables(url: &str) -> Vec<(&'static str, String)> {
     let names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
     let mut variables: Vec<(&'static str, String)> = names.into_iter().map(|name| (name, url.to_owned())).collect();
     variables.extend(["NO_PROXY", "no_proxy"].map(|name| (name, NO_PROXY.to_owned())));
     variables.push(("NODE_USE_ENV_PROXY", "1".to_owned()));
+    variables.push(("GIT_HTTP_PROXY_AUTHMETHOD", "basic".to_owned()));
     variables
 }
 
@@ -63,6 +68,7 @@ pub fn env<O: Write, E: Write>(args: &EnvArgs, config: &Config, streams: Streams
         Some(url) if url == "-" => {
             let mut line = String::new();
             std::io::stdin().lock().take(LONGEST).read_to_string(&mut line).context("no URL came on standard input")?;
+            ensure!(!line.trim_end().is_empty(), NOTHING_CAME);
             checked(line.trim_end())?.to_owned()
         }
         Some(url) => checked(url)?.to_owned(),
@@ -182,7 +188,7 @@ mod tests {
     fn every_variable_is_set_in_both_cases() {
         let url = "http://coder:exeat_1@127.0.0.1:3128";
         let expected = "HTTP_PROXY=<>\nhttp_proxy=<>\nHTTPS_PROXY=<>\nhttps_proxy=<>\nALL_PROXY=<>\nall_proxy=<>\n\
-                        NO_PROXY=localhost,127.0.0.1,::1\nno_proxy=localhost,127.0.0.1,::1\nNODE_USE_ENV_PROXY=1\n";
+                        NO_PROXY=localhost,127.0.0.1,::1\nno_proxy=localhost,127.0.0.1,::1\nNODE_USE_ENV_PROXY=1\nGIT_HTTP_PROXY_AUTHMETHOD=basic\n";
         assert_eq!(printed(Shell::Dotenv, Some(url), &config(&[])).unwrap(), expected.replace("<>", url));
     }
 

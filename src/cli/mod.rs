@@ -159,11 +159,18 @@ struct ExplainArgs {
 
 /// Reads the command line, does what it says, and turns the result into an exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        if error.use_stderr() {
+            env::failed::end(env::failed::asked(std::env::args_os().skip(1)));
+        }
+        error.exit()
+    });
+    let shell = if let Command::Env(args) = &cli.command { Some(args.shell) } else { None };
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
+            env::failed::end(shell);
             let _ = writeln!(io::stderr(), "exeat: {}", chain(&error));
             if error.is::<Usage>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }

@@ -123,7 +123,10 @@ pub enum TokenError {
         mode: u32,
     },
     /// The agent has as many tokens as it may.
-    #[error("{agent} has {PER_AGENT} tokens, the most it may have: revoke them first")]
+    #[error(
+        "{agent} has {PER_AGENT} tokens, the most it may have; `exeat agents --revoke {agent}` takes back every one, and cuts off \
+         whatever uses one until it is given a new one"
+    )]
     Full {
         /// The agent.
         agent: AgentId,
@@ -324,7 +327,10 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        assert!(matches!(store.issue(&agent("coder"), SystemTime::UNIX_EPOCH), Err(TokenError::Full { .. })));
+        let full = store.issue(&agent("coder"), SystemTime::UNIX_EPOCH).err().map(|error| error.to_string());
+        let words = "coder has 64 tokens, the most it may have; `exeat agents --revoke coder` takes back every one, and cuts off \
+                     whatever uses one until it is given a new one";
+        assert_eq!(full.as_deref(), Some(words));
         assert!(store.issue(&agent("tester"), SystemTime::UNIX_EPOCH).is_ok());
     }
 

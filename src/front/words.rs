@@ -296,7 +296,7 @@ fn unknown_agent(refusal: &Refusal) -> Kind {
     let why = if offered {
         "the proxy credentials sent prove no agent here"
     } else {
-        "no proxy credentials were sent, and none are not enough here"
+        "no proxy credentials were sent, and this listener needs them"
     };
     Kind {
         status: StatusCode::PROXY_AUTHENTICATION_REQUIRED,

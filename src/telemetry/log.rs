@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -12,6 +12,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 ///
 /// All others say what is `info` or worse: below it crates of HTTP and TLS show heads, with what is secret in them.
 const AS_ASKED: [&str; 5] = ["exeat", "hickory_net", "hickory_proto", "hickory_resolver", "notify"];
+
+const LEVELS: &str = "off, error, warn, info, debug and trace";
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -29,6 +31,12 @@ pub enum LogError {
     /// `EXEAT_LOG` is no filter.
     #[error("EXEAT_LOG is not a filter: {0}; write a level such as `debug`, or `info,exeat=debug`")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// A word of `EXEAT_LOG` is no level, and would be taken for the one crate to show.
+    #[error("EXEAT_LOG has {word:?}, which is no level; the levels are {LEVELS}, and a crate has one after `=`, as in `info,exeat=debug`")]
+    NoLevel {
+        /// The word.
+        word: String,
+    },
     /// Another log was set up before.
     #[error("the log is set up already")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
@@ -63,7 +71,17 @@ fn filter(wanted: Option<&str>, verbose: u8) -> Result<EnvFilter, LogError> {
         2 => "debug,exeat=trace",
         3.. => "trace",
     };
-    Ok(EnvFilter::builder().parse(wanted.filter(|wanted| !wanted.trim().is_empty()).unwrap_or(by_count))?)
+    let filter = wanted.filter(|wanted| !wanted.trim().is_empty()).unwrap_or(by_count);
+    if let Some(word) = filter.split(',').map(str::trim).find(|word| is_no_level(word)) {
+        return Err(LogError::NoLevel { word: word.to_owned() });
+    }
+    Ok(EnvFilter::builder().parse(filter)?)
+}
+
+/// A bare word that is neither a level nor one of the crates that are shown in full.
+fn is_no_level(word: &str) -> bool {
+    let bare = !word.is_empty() && !word.contains(['=', '[', ']', '{', '}', '"']);
+    bare && word.parse::<LevelFilter>().is_err() && !AS_ASKED.contains(&word.split("::").next().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -101,6 +119,18 @@ mod tests {
         ];
         for (target, level, wanted) in table {
             assert_eq!(may_be_said(target, level), wanted, "{target} {level}");
+        }
+    }
+
+    #[test]
+    fn a_bare_word_is_a_level_or_a_crate_that_is_shown() {
+        for wanted in ["debug", "WARN", "off", "5", "exeat", "exeat::front", "info,exeat=debug", "info,h2=warn", "[front{a=1}]=debug"] {
+            assert!(filter(Some(wanted), 0).is_ok(), "{wanted}");
+        }
+        for (wanted, word) in [("debgu", "debgu"), ("info,exaet", "exaet"), ("hyper", "hyper"), ("exeat=debug, verbose", "verbose")] {
+            let error = filter(Some(wanted), 0).unwrap_err().to_string();
+            let levels = "which is no level; the levels are off, error, warn, info, debug and trace, and a crate has one after `=`, as in `info,exeat=debug`";
+            assert_eq!(error, format!("EXEAT_LOG has {word:?}, {levels}"));
         }
     }
 

@@ -162,7 +162,8 @@ fn a_wrong_use_ends_with_2_and_a_way_out() {
     ] {
         let output = ran(&site, arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
-        assert!(out(&output).is_empty() && !err(&output).is_empty(), "{arguments:?}: {output:?}");
+        let printed = if arguments[0] == "env" { "false\n" } else { "" };
+        assert!(out(&output) == printed && !err(&output).is_empty(), "{arguments:?}: {output:?}");
     }
     for arguments in [&["--help"][..], &["--version"], &["serve", "--help"]] {
         assert_eq!(ran(&site, arguments).status.code(), Some(0), "{arguments:?}");
@@ -225,6 +226,28 @@ fn env_prints_proxy_variables_in_both_cases_for_a_shell_to_read() {
     let script = format!("{}\n: \"$HTTPS_PROXY\" && echo read", out(&output));
     let shell = std::process::Command::new("sh").args(["-eu", "-c", &script]).output().unwrap();
     assert_eq!(out(&shell), "read\n", "{}", err(&shell));
+}
+
+#[test]
+fn what_follows_an_environment_that_could_not_be_had_is_not_run() {
+    let site = Site::new();
+    site.agent("a", "", "");
+    let (good, bad) = (site.config().display().to_string(), site.path().join("nosuch.toml").display().to_string());
+    let rows = [
+        (format!("--config '{good}' env --url http://a:exeat_1@127.0.0.1:9"), true),
+        (format!("--config '{bad}' env"), false),
+        (format!("--config '{good}' env --url 127.0.0.1:9"), false),
+        (format!("--config '{good}' env --nosuch"), false),
+        (format!("--config '{good}' token nobody --address 127.0.0.1:9 | exeat --config '{good}' env --url -"), false),
+    ];
+    for (words, reached) in rows {
+        let script = format!("exeat() {{ '{}' \"$@\"; }}\neval \"$(exeat {words})\" && echo reached", env!("CARGO_BIN_EXE_exeat"));
+        let shell = std::process::Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(out(&shell), if reached { "reached\n" } else { "" }, "{words}: {shell:?}");
+        assert!(reached || err(&shell).contains("exeat: ") || err(&shell).starts_with("error: "), "{words}: {shell:?}");
+    }
+    let dotenv = exeat(Some(&site.path().join("nosuch.toml"))).args(["env", "--shell", "dotenv"]).output().unwrap();
+    assert_eq!((dotenv.status.code(), out(&dotenv)), (Some(1), String::new()));
 }
 
 #[test]

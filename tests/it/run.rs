@@ -127,6 +127,17 @@ fn the_command_sees_proxy_variables_in_both_cases_and_nothing_of_exeats() {
     assert!(!environment.contains("NO_PROXY=*"), "the command would go around: {environment}");
 }
 
+#[test]
+fn git_proves_its_agent_in_its_first_request() {
+    let run = Run::new();
+    let host = format!("listed.test:{}", run.origin.port());
+    let clone = ["--allow", &host, "--addresses", "127.0.0.0/8", "--", "git", "ls-remote", &run.url("listed.test")];
+    let output = run.quietly(&clone);
+    let records = journal(&run.site.state());
+    let reasons: Vec<_> = records.iter().filter_map(|record| record["reason"].as_str()).collect();
+    assert!(!reasons.is_empty() && reasons.iter().all(|reason| *reason == "listed"), "{reasons:?} {output:?}");
+}
+
 /// A `curl` that shows nothing but the status.
 #[test]
 fn the_command_has_no_variable_that_holds_a_secret_of_its_agent() {

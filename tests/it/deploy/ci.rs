@@ -227,7 +227,7 @@ fn what_cannot_be_right_is_refused_before_the_step_and_leaves_nothing() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for (arguments, code, words) in [
-        (vec!["--allowlist", ".exeat/broken.toml"], 1, "broken.toml:3:1: found the unknown key \"hots\""),
+        (vec!["--allowlist", ".exeat/broken.toml"], 1, "\n.exeat/broken.toml:3:1: found the unknown key \"hots\""),
         (vec!["--allowlist", ".exeat/none.toml"], 1, "cannot read .exeat/none.toml"),
         (vec!["--allowlist", "floor.toml"], 1, "names no agent"),
         (vec!["--allowlist", ".exeat/observed.toml"], 1, "say --mode observe"),
@@ -236,6 +236,8 @@ fn what_cannot_be_right_is_refused_before_the_step_and_leaves_nothing() {
         (vec!["--allowlist", ".exeat/coder.toml", "--port", &port], 1, "exeat does not start"),
         (vec!["--allowlist", ".exeat/coder.toml", "--exeat", "no-such-program"], 1, "there is no program no-such-program"),
         (vec!["--allowlist", ".exeat/coder.toml", "--mode", "look"], 2, "--mode is enforce or observe"),
+        (vec!["--allowlist", ".exeat/coder.toml", "--port", "x"], 2, "--port is a number up to 65535, not x"),
+        (vec!["--allowlist", ".exeat/coder.toml", "--port", "65536"], 2, "--port is a number up to 65535, not 65536"),
         (vec!["--allowlst", ".exeat/coder.toml"], 2, "--allowlst is not known"),
         (vec![], 2, "start needs --allowlist FILE"),
     ] {
@@ -246,6 +248,31 @@ fn what_cannot_be_right_is_refused_before_the_step_and_leaves_nothing() {
     }
     let observed = job.script(&["wrap", "--mode", "observe", "--allowlist", ".exeat/observed.toml", "--", "true"], &[]);
     assert!(observed.status.success() && said(&observed).contains("OBSERVING"), "{}", said(&observed));
+}
+
+#[test]
+fn a_second_step_leaves_the_report_of_the_first_and_says_what_to_do() {
+    let job = Job::new();
+    let wrap = || job.script(&["wrap", "--allowlist", ".exeat/coder.toml", "--", "true"], &[]);
+    assert!(wrap().status.success());
+    let (again, summary) = (wrap(), job.reported("summary.md"));
+    let words = "exeat-step is there already, with the report of an earlier step: keep or remove it, or name another with --folder\n";
+    assert!(again.status.code() == Some(1) && said(&again).ends_with(words) && !summary.is_empty(), "{}", said(&again));
+}
+
+#[test]
+fn help_that_is_asked_for_is_no_failure() {
+    let job = Job::new();
+    for arguments in [&["--help"][..], &["-h"], &["wrap", "--help"], &["stop", "-h"]] {
+        let ran = job.script(arguments, &[]);
+        let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert!(
+            ran.status.success() && err.is_empty() && out.starts_with("Runs one step") && out.contains("--port N"),
+            "{arguments:?}: {out}{err}"
+        );
+    }
+    let inner = job.script(&["wrap", "--allowlist", ".exeat/coder.toml", "--", "printf", "its %s\\n", "--help"], &[]);
+    assert!(inner.status.success() && said(&inner).starts_with("its --help\n"), "the command's own is the command's: {}", said(&inner));
 }
 
 #[test]

@@ -108,4 +108,5 @@ volumeMounts:
 - {name: {{ . }}, value: "localhost,127.0.0.1,::1"}
 {{- end }}
 - {name: NODE_USE_ENV_PROXY, value: "1"}
+- {name: GIT_HTTP_PROXY_AUTHMETHOD, value: basic}
 {{- end }}
