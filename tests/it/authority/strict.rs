@@ -27,7 +27,8 @@ fn what_is_shown_for_names_and_addresses_is_verified_strictly() {
     }
     let site = inspecting();
     did(&site, &["ca", "init"]);
-    let rule = |host: &str| format!("[[allow]]\nhost = \"{host}\"\nmethod = [\"GET\"]\naddresses = [\"192.0.2.0/24\", \"2001:db8::/32\"]\n");
+    let rule =
+        |host: &str| format!("[[allow]]\nhost = \"{host}\"\nmethod = [\"GET\"]\naddresses = [\"192.0.2.0/24\", \"2001:db8::/32\"]\n");
     let hosts = ["web.test", "192.0.2.1", "[2001:db8::1]"];
     site.agent("a", "", &hosts.map(rule).concat());
     let proxy = site.start();
