@@ -1,5 +1,6 @@
 //! The certificate authority from outside: made, shown, rotated, taken up by a running exeat, and trusted by the clients that are installed here.
 
+mod strict;
 mod trust;
 
 use std::fs;

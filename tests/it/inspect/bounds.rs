@@ -21,7 +21,7 @@ const MANY: u32 = 3000;
 /// Interim answers of an origin that never tires.
 const INTERIM: usize = 500_000;
 
-fn resident(proxy: &Proxy) -> u64 {
+pub(super) fn resident(proxy: &Proxy) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.pid().as_raw_nonzero())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()

@@ -1,6 +1,8 @@
 //! Inside TLS that exeat terminates: requests judged one by one, over HTTP/1.1 and HTTP/2, on the way in and on the way out.
 
+mod bombs;
 mod bounds;
+mod ech;
 mod ends;
 mod floods;
 mod frames;
