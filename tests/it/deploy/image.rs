@@ -151,7 +151,7 @@ fn the_dockerfile_calls_the_script_alone_and_says_of_the_image_what_is_so() {
 
 /// What the library was made of, by rustc's lists; those of an older build may name files that are gone.
 fn made_of() -> BTreeSet<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap();
     let lists =
         std::fs::read_dir(Path::new(env!("CARGO_BIN_EXE_exeat")).with_file_name("deps")).unwrap().map(|entry| entry.unwrap().path());
     let ours = |path: &PathBuf| {
@@ -159,7 +159,9 @@ fn made_of() -> BTreeSet<String> {
     };
     let texts = lists.filter(ours).map(|path| std::fs::read_to_string(path).unwrap()).filter(|text| text.contains(".rlib:"));
     let names = texts.flat_map(|text| text.split_whitespace().map(|word| word.trim_end_matches(':').to_owned()).collect::<Vec<_>>());
-    names.filter(|name| !name.starts_with('/') && root.join(name).is_file()).collect()
+    let real =
+        names.filter(|name| !name.starts_with('/')).filter_map(|name| root.join(name).canonicalize().ok()).filter(|path| path.is_file());
+    real.filter_map(|path| Some(path.strip_prefix(&root).ok()?.to_str().unwrap().to_owned())).collect()
 }
 
 #[test]
