@@ -23,7 +23,9 @@ pub enum AnswerError {
     #[error("the question is not asked any more: the policy changed")]
     Withdrawn,
     /// A yes was given.
-    #[error("the question was answered yes already; `exeat approvals` lists what is in force")]
+    #[error(
+        "the question was answered yes already; `exeat approvals` lists what is in force; for other terms `exeat revoke ID`, and answer when it is asked again"
+    )]
     Approved,
     /// A no was given, and a no wins.
     #[error("the question was answered no already; a no cannot be taken back, and the agent may ask again after hold.quiet_after_deny")]
