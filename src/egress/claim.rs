@@ -83,6 +83,14 @@ pub(super) struct Who {
     pub(super) searched: Option<Arc<Leaks>>,
 }
 
+impl Who {
+    /// The same agent, with a request that was found in its tunnel.
+    pub(super) fn within(&self, tunnel: Tunnel) -> Self {
+        let Self { evidence, ends, towards, neither: _, tunnel: _, searched: _ } = self;
+        Self { evidence: evidence.clone(), ends: *ends, towards: *towards, neither: false, tunnel: Some(tunnel), searched: None }
+    }
+}
+
 /// The tunnel around a request: what it was admitted as binds what it carries.
 #[derive(Clone, Debug)]
 pub(super) struct Tunnel {

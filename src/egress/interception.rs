@@ -90,14 +90,7 @@ impl Interception {
         };
         let (agent, instance) = (attempt.agent.clone(), attempt.instance.clone());
         let tunnel = Tunnel { id: attempt.id, agent, instance, scheme: self.scheme(), speaks, tls, over: self.over.clone() };
-        let who = Who {
-            evidence: who.evidence.clone(),
-            ends: who.ends,
-            towards: who.towards,
-            neither: false,
-            tunnel: Some(tunnel),
-            searched: None,
-        };
+        let who = who.within(tunnel);
         let objection = named.as_ref().is_ok_and(|named| *named != attempt.destination).then_some(Objection::OtherHost);
         let wanted = named.map(|_same| attempt.destination.clone());
         let on_this_machine = peer.ip().to_canonical().is_loopback();

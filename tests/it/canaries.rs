@@ -15,6 +15,7 @@ use crate::support::p0::{P0, a};
 use crate::support::proxy::{Proxy, exeat, journal, of_kind};
 use crate::support::site::{Site, base64, offer, token};
 use crate::support::talk::{Answer, Talk};
+use crate::support::wait::until;
 
 /// All of them begin so. Letters and digits alone, so that nothing escapes or cuts it.
 const STEM: &str = "c4n4ry";
@@ -388,12 +389,8 @@ fn the_log_says_much_of_exeat_and_little_of_the_crates_that_see_heads() {
     drop(talk);
     world.proxy.settled();
     // The watch over folders has a thread of its own.
-    let (deadline, is_loud) =
-        (Instant::now() + Duration::from_secs(20), |log: &str| log.contains("DEBUG exeat::") && log.contains("TRACE notify::"));
-    while !is_loud(&world.proxy.stderr()) {
-        assert!(Instant::now() < deadline, "the log is not as loud as it gets: {}", world.proxy.stderr());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let is_loud = |log: &str| log.contains("DEBUG exeat::") && log.contains("TRACE notify::");
+    until("the log is as loud as it gets", || is_loud(&world.proxy.stderr()));
     let log = world.proxy.stderr();
     for of in ["hyper", "h2", "rustls", "tokio", "mio", "tower"] {
         for level in ["DEBUG", "TRACE"] {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::p0::{P0, a, assert_refused, b};
 use crate::support::proxy::{Proxy, decided, of_kind};
 use crate::support::site::token;
+use crate::support::wait::until;
 
 const RATE: u64 = 5;
 
@@ -154,11 +155,8 @@ fn what_is_counted_while_the_journal_cannot_be_written_is_written_once_it_can() 
     std::fs::rename(&folder, &aside).unwrap();
     knock(50);
     assert_eq!(proxy.get(&p0.url("plain.allowed.test", "/"), &a()).status, 503, "what is allowed is refused too");
-    let (errors, deadline) = (proxy.metric("exeat_journal_errors_total", &[]), Instant::now() + Duration::from_secs(20));
-    while proxy.metric("exeat_journal_errors_total", &[]) <= errors {
-        assert!(Instant::now() < deadline, "the summary was never tried");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let errors = proxy.metric("exeat_journal_errors_total", &[]);
+    until("the summary is tried", || proxy.metric("exeat_journal_errors_total", &[]) > errors);
     std::fs::rename(&aside, &folder).unwrap();
     let (refused, failed) = knock(50);
     assert!(refused > 100, "{refused} {failed}");

@@ -61,14 +61,7 @@ impl Admission {
             tls: None,
             over: crate::egress::over::Over::default(),
         };
-        let who = Who {
-            evidence: who.evidence.clone(),
-            ends: who.ends,
-            towards: who.towards,
-            neither: false,
-            tunnel: Some(tunnel),
-            searched: None,
-        };
+        let who = who.within(tunnel);
         let (wanted, on_this_machine) = (Ok(attempt.destination.clone()), false);
         Claim {
             front: Front::Connect,

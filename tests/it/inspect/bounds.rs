@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use super::frames::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST, Raw, SETTINGS, block, frame, head};
+use super::frames::{DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, RST, Raw, SETTINGS, block, frame, greet, head, heard};
 use super::{H1, H2, HOST, OPEN, RULES, World, inner, post, tunnels};
 use crate::support::proxy::{Proxy, of_kind};
 use crate::support::site::credentials;
@@ -208,16 +208,11 @@ fn flood_one(mut io: impl Read + Write) -> std::io::Result<()> {
 }
 
 fn flood_two(mut io: impl Read + Write) -> std::io::Result<()> {
-    io.read_exact(&mut [0; 24])?;
-    io.write_all(&frame(SETTINGS, 0, 0, &[]))?;
+    greet(&mut io)?;
     loop {
-        let mut start = [0; 9];
-        io.read_exact(&mut start)?;
-        let mut payload = vec![0; u32::from_be_bytes([0, start[0], start[1], start[2]]) as usize];
-        io.read_exact(&mut payload)?;
-        let stream = u32::from_be_bytes([start[5], start[6], start[7], start[8]]);
-        match start[3] {
-            SETTINGS if start[4] == 0 => io.write_all(&frame(SETTINGS, 1, 0, &[]))?,
+        let Frame { kind, flags, stream, payload: _ } = heard(&mut io)?;
+        match kind {
+            SETTINGS if flags == 0 => io.write_all(&frame(SETTINGS, 1, 0, &[]))?,
             HEADERS => {
                 let one = frame(HEADERS, END_HEADERS, stream, &block(&[(":status", "103"), ("link", "</a-style.css>; rel=preload")]));
                 let some = one.repeat(1000);

@@ -1,5 +1,7 @@
 //! Frames of HTTP/2 as they are written, HPACK (RFC 7541) without its tables.
 
+use std::io::{Read, Write};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -58,6 +60,29 @@ pub(super) fn head(world: &World, method: &str, path: &str, more: &[(&str, &str)
     block(&[&first, more].concat())
 }
 
+/// Begins as an origin does: hears the preface, and sends settings.
+pub(super) fn greet(io: &mut (impl Read + Write)) -> std::io::Result<()> {
+    io.read_exact(&mut [0; PREFACE.len()])?;
+    io.write_all(&frame(SETTINGS, 0, 0, &[]))
+}
+
+/// The next frame that an origin is sent.
+pub(super) fn heard(io: &mut impl Read) -> std::io::Result<Frame> {
+    let mut start = [0; 9];
+    io.read_exact(&mut start)?;
+    let mut payload = vec![0; length(&start)];
+    io.read_exact(&mut payload)?;
+    Ok(of(&start, payload))
+}
+
+fn length(start: &[u8; 9]) -> usize {
+    u32::from_be_bytes([0, start[0], start[1], start[2]]) as usize
+}
+
+fn of(start: &[u8; 9], payload: Vec<u8>) -> Frame {
+    Frame { kind: start[3], flags: start[4], stream: u32::from_be_bytes([start[5], start[6], start[7], start[8]]), payload }
+}
+
 /// An agent that writes frames itself.
 pub(super) struct Raw(TlsStream<TcpStream>);
 
@@ -80,11 +105,10 @@ impl Raw {
         loop {
             let mut start = [0; 9];
             self.0.read_exact(&mut start).await.ok()?;
-            let mut payload = vec![0; u32::from_be_bytes([0, start[0], start[1], start[2]]) as usize];
+            let mut payload = vec![0; length(&start)];
             self.0.read_exact(&mut payload).await.ok()?;
-            let stream = u32::from_be_bytes([start[5], start[6], start[7], start[8]]);
-            let frame = Frame { kind: start[3], flags: start[4], stream, payload };
-            if stream != 0 || frame.kind == GOAWAY {
+            let frame = of(&start, payload);
+            if frame.stream != 0 || frame.kind == GOAWAY {
                 return Some(frame);
             }
         }

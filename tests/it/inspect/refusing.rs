@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-use super::frames::{END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST, SETTINGS, frame};
+use super::frames::{END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, RST, SETTINGS, frame, greet, heard};
 use super::{H2, HOST, OPEN, World, assert_refused, inner};
 use crate::support::tls::{Identity, Terms};
 use crate::support::visit::{Visit, Way};
@@ -51,17 +51,12 @@ fn origin(identity: &Identity, plan: Plan) -> (u16, Came) {
 }
 
 fn serve(mut io: impl Read + Write, deed: impl Fn(u32) -> Deed) -> std::io::Result<()> {
-    io.read_exact(&mut [0; 24])?;
-    io.write_all(&frame(SETTINGS, 0, 0, &[]))?;
+    greet(&mut io)?;
     let mut answered = 0u32;
     loop {
-        let mut start = [0; 9];
-        io.read_exact(&mut start)?;
-        let mut payload = vec![0; u32::from_be_bytes([0, start[0], start[1], start[2]]) as usize];
-        io.read_exact(&mut payload)?;
-        let stream = u32::from_be_bytes([start[5], start[6], start[7], start[8]]);
-        match start[3] {
-            SETTINGS if start[4] == 0 => io.write_all(&frame(SETTINGS, 1, 0, &[]))?,
+        let Frame { kind, flags, stream, payload: _ } = heard(&mut io)?;
+        match kind {
+            SETTINGS if flags == 0 => io.write_all(&frame(SETTINGS, 1, 0, &[]))?,
             HEADERS => match deed(stream) {
                 Deed::Answer => {
                     answered = stream;
