@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::claim::{Claim, Objection, Tunnel, Who};
+use super::claim::{Claim, Objection, Tunnel};
 use super::gate::Asker;
 use super::live::Live;
 use super::open::Open;
