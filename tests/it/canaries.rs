@@ -5,7 +5,6 @@
 use std::fs;
 use std::path::Path;
 use std::process::Output;
-use std::time::{Duration, Instant};
 
 use crate::otlp::collector::{Collector, Protocol, is_here};
 use crate::sinks::{Does, Hook, posting};
