@@ -72,6 +72,8 @@ pub(super) async fn linger(stream: &TcpStream) {
     let mut read = vec![0; BUFFER];
     let all = async {
         while let Ok(Ok(())) = tokio::time::timeout(LINGER_FOR_MORE, stream.readable()).await {
+            // Readiness costs no budget: without this, an agent that never stops sending would keep its time from being looked at.
+            tokio::task::consume_budget().await;
             match stream.try_read(&mut read) {
                 Ok(0) => return,
                 Ok(_unwanted) => {}

@@ -109,7 +109,13 @@ fn the_exit_code_is_the_commands_and_the_summary_is_one_line_on_stderr() {
 #[test]
 fn the_command_sees_proxy_variables_in_both_cases_and_nothing_of_exeats() {
     let run = Run::new();
-    let of_services = [("NOTIFY_SOCKET", "/nowhere"), ("LISTEN_FDNAMES", "main"), ("CREDENTIALS_DIRECTORY", "/nowhere")];
+    let of_services = [
+        ("NOTIFY_SOCKET", "/nowhere"),
+        ("WATCHDOG_USEC", "1000000"),
+        ("LISTEN_FDS", "0"),
+        ("LISTEN_FDNAMES", "main"),
+        ("CREDENTIALS_DIRECTORY", "/nowhere"),
+    ];
     let mut command = exeat(Some(&run.site.config()));
     command.env("EXEAT_DNS_TIMEOUT", "2s").envs(of_services).args(["run", "--", "env"]).stdin(Stdio::null());
     let environment = String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned();

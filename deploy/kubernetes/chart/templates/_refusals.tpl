@@ -49,7 +49,7 @@
 {{- $wrong = append $wrong (printf "journal.max %s does not fit a volume of %s: it would fill, and every attempt be refused; make storage.size larger or journal.max smaller" .Values.journal.max .Values.storage.size) -}}
 {{- end -}}
 {{- range .Values.networkPolicy.reach -}}
-{{- if or (regexMatch "^(169\\.254\\.|(?i)fe[89ab][0-9a-f]:|(?i)fd00:ec2:)" .) (regexMatch "/[0-7]$" .) -}}
+{{- if or (regexMatch "^(169\\.254\\.|(?i)fe[89ab][0-9a-f]:|(?i)fd00:ec2:)" .) (regexMatch "/[0-7]$" .) (regexMatch "^(169\\.[0-9.]+/([89]|1[0-5])$|100\\.100\\.100\\.200|(?i)f[cde][0-9a-f]*:.*/([89]|[1-3][0-9]|4[0-7])$|(?i)fd00:0ec2:)" .) -}}
 {{- $wrong = append $wrong (printf "networkPolicy.reach has %s, which holds metadata services or the whole world: leave it out, and name the ranges that exeat is to reach" .) -}}
 {{- end -}}
 {{- end -}}
