@@ -26,7 +26,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 /// Connections and requests at once.
 const AT_ONCE: usize = 4;
 const CONNECTIONS: usize = 400;
-const REQUESTS: usize = 4000;
+const REQUESTS: usize = 20_000;
 /// Of `/proc/PID/stat` in a second: what the kernel shows to programs (proc(5)), whatever its own clock.
 const TICKS: f64 = 100.0;
 const BODY: &[u8] = &[b'x'; 1024];

@@ -44,6 +44,8 @@ const TOO_SLOW: &[u8] = b"HTTP/1.1 408 exeat waited too long for the rest of the
 pub(super) struct Line<'a> {
     pub(super) ways: &'a Ways,
     stream: &'a TcpStream,
+    /// Where it came in.
+    local: Option<SocketAddr>,
     seat: &'a Seat,
     gone: CancellationToken,
     /// The last request has a body, which may be on its way still when it is answered.
@@ -52,15 +54,17 @@ pub(super) struct Line<'a> {
 
 impl<'a> Line<'a> {
     pub(super) fn new(ways: &'a Ways, stream: &'a TcpStream, seat: &'a Seat) -> Self {
-        Self { ways, stream, seat, gone: CancellationToken::new(), sends: AtomicBool::new(false) }
+        Self { ways, stream, local: stream.local_addr().ok(), seat, gone: CancellationToken::new(), sends: AtomicBool::new(false) }
     }
 
     /// Asks the gate, for as long as the agent is there: one that hangs up while it waits takes its attempt along.
     pub(super) async fn admit(&self, mut claim: Claim) -> Result<Admission, Refusal> {
-        if let Ok(local) = self.stream.local_addr() {
+        if let Some(local) = self.local {
             claim.came_in_at(local);
         }
         let admitted = tokio::select! {
+            // First, as most are decided at once and nobody is looked after for that.
+            biased;
             admitted = self.ways.gate.admit(claim) => admitted,
             () = hung_up(self.stream) => {
                 self.gone.cancel();

@@ -1,6 +1,7 @@
 //! An agent's socket as hyper reads and writes it, shared so that a hang-up is noticed while hyper is not reading.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use futures_util::FutureExt;
 use hyper::rt::{Read, ReadBufCursor, Write};
+use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
@@ -94,20 +96,32 @@ impl Read for Wire {
             self.heard.0.store(true, Ordering::Relaxed);
             return Poll::Ready(Ok(()));
         }
-        let mut read = [0; BUFFER];
-        let room = buf.remaining().min(BUFFER);
+        let mut room = [const { MaybeUninit::uninit() }; BUFFER];
+        let room = &mut room[..buf.remaining().min(BUFFER)];
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
-            match self.stream.try_read(&mut read[..room]) {
-                Ok(count) => {
-                    self.heard.0.store(count > 0, Ordering::Relaxed);
-                    buf.put_slice(&read[..count]);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+            if let Some(read) = try_read(&self.stream, room)? {
+                self.heard.0.store(!read.is_empty(), Ordering::Relaxed);
+                buf.put_slice(read);
+                return Poll::Ready(Ok(()));
             }
         }
+    }
+}
+
+/// Reads what is there; `None` where that is nothing yet. A socket that filled less than the room is empty, and not asked again before it
+/// is told to be readable (epoll(7), question 9).
+fn try_read<'a>(stream: &TcpStream, room: &'a mut [MaybeUninit<u8>]) -> io::Result<Option<&'a [u8]>> {
+    let (whole, mut read) = (room.len(), None);
+    let tried = stream.try_io(Interest::READABLE, || {
+        let ((filled, _), _) = rustix::net::recv(stream, room, RecvFlags::empty())?;
+        let is_emptied = (1..whole).contains(&filled.len());
+        read = Some(&*filled);
+        if is_emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match tried {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        Ok(()) | Err(_) => Ok(read),
     }
 }
 

@@ -105,15 +105,18 @@ impl Default for Recent {
 impl Recent {
     /// Takes a record into account.
     pub(super) fn recorded(&self, record: &Record) {
+        let mut ring = self.ring.lock();
         #[expect(clippy::wildcard_enum_match_arm, reason = "whatever other kinds come, an attempt is decided and ends")]
         let told = match record {
-            Record::Decided(decided) => self.ring.lock().decided(decided, Timestamp::now()),
-            Record::Ended(ended) => self.ring.lock().ended(ended),
+            Record::Decided(decided) => ring.decided(decided, Timestamp::now()),
+            Record::Ended(ended) => ring.ended(ended),
             _ => None,
         };
-        if let Some(seen) = told.filter(|_| self.news.receiver_count() > 0) {
+        let told = told.filter(|_| self.news.receiver_count() > 0).map(Seen::view);
+        drop(ring);
+        if let Some(view) = told {
             // Who subscribed may be gone.
-            let _ = self.news.send(seen.view());
+            let _ = self.news.send(view);
         }
     }
 
@@ -130,20 +133,19 @@ impl Recent {
 }
 
 impl Ring {
-    fn decided(&mut self, decided: &Decided, at: Timestamp) -> Option<Seen> {
+    fn decided(&mut self, decided: &Decided, at: Timestamp) -> Option<&Seen> {
         if self.kept.len() >= KEPT
             && let Some(oldest) = self.kept.pop_front()
         {
             self.numbers.remove(&oldest.decided.id);
             self.first += 1;
         }
-        let seen = Seen { at, decided: decided.clone(), ended: None };
         self.numbers.insert(decided.id, self.first + self.kept.len() as u64);
-        self.kept.push_back(seen.clone());
-        Some(seen)
+        self.kept.push_back(Seen { at, decided: decided.clone(), ended: None });
+        self.kept.back()
     }
 
-    fn ended(&mut self, ended: &Ended) -> Option<Seen> {
+    fn ended(&mut self, ended: &Ended) -> Option<&Seen> {
         let at = self.numbers.get(&ended.id)?.checked_sub(self.first)?;
         let seen = self.kept.get_mut(usize::try_from(at).ok()?)?;
         seen.ended = Some(EndView {
@@ -153,7 +155,7 @@ impl Ring {
             bytes_down: ended.bytes_down,
             ms: ended.ms.total,
         });
-        Some(seen.clone())
+        Some(seen)
     }
 }
 
