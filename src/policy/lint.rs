@@ -1,6 +1,8 @@
-//! Second looks at an allowlist that loads: rules that never change what is decided, and what has ended.
+//! Second looks at an allowlist that loads: rules that never change what is decided, what has ended, and what can be fronted.
 //!
 //! Only what is certain is said, and of a rule only by its own file or by the floor: a file may block what one that it includes allows.
+
+mod fronting;
 
 use std::collections::HashMap;
 
@@ -18,6 +20,7 @@ const CANDIDATES_MAX: usize = 32;
 /// Everything worth a second look that only the whole shows.
 pub(super) fn second_looks(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<Warning> {
     let mut warnings = past(allowlist, reading);
+    warnings.extend(fronting::fronted(allowlist, reading));
     let own = Blocks::of(&allowlist.rules);
     let floor = Blocks::of(&reading.floor.rules);
     let plain = Blocks::allowing(&allowlist.rules);

@@ -1,4 +1,4 @@
-//! Who rents names: public suffixes, and the shared hosting the public suffix list does not know.
+//! Who rents names: public suffixes, the shared hosting the public suffix list does not know, and servers that many customers share.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -8,6 +8,9 @@ use psl::Psl;
 use super::host::Name;
 
 static SHARED: LazyLock<Shared> = LazyLock::new(|| Shared::read(include_str!("../../allowlists/shared-hosts.txt")));
+
+static EDGES: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| lines(include_str!("../../allowlists/shared-edges.txt")).filter(|name| !name.is_empty()).collect());
 
 /// The part of a name that somebody registered: the public suffix and one label. `None` for a public suffix itself.
 pub fn registrable(name: &Name) -> Option<&str> {
@@ -65,6 +68,11 @@ pub fn shared_words(name: &Name) -> Option<(&str, &'static str)> {
     SHARED.listed.get(zone).map(|words| (zone, *words))
 }
 
+/// The place of `shared-edges.txt` that the name lies below.
+pub(super) fn shared_edge(name: &str) -> Option<&'static str> {
+    std::iter::successors(name.split_once('.'), |(_, rest)| rest.split_once('.')).find_map(|(_, zone)| EDGES.get(zone).copied())
+}
+
 struct Shared {
     /// Each name and what its kind is called.
     listed: HashMap<&'static str, &'static str>,
@@ -87,6 +95,11 @@ impl Shared {
         let above = listed.keys().flat_map(|name| above(name)).collect();
         Self { listed, above }
     }
+}
+
+/// Each line without what is said of it.
+fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.lines().map(|line| line.split('#').next().unwrap_or(line).trim())
 }
 
 fn above(name: &'static str) -> impl Iterator<Item = &'static str> {
@@ -112,6 +125,19 @@ mod tests {
             assert!(seen.insert(name), "{line} is listed twice");
         }
         assert!(seen.len() >= 80, "{}", seen.len());
+    }
+
+    #[test]
+    fn every_line_of_shared_edges_is_a_name_of_shared_hosts_with_a_source() {
+        for line in include_str!("../../allowlists/shared-edges.txt").lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+            let Some((name, source)) = line.split_once(" # https://") else { panic!("{line} names no source") };
+            assert!(is_shared(name) && source.contains('.'), "{line}");
+            assert_eq!(shared_edge(&format!("acme.{name}")), Some(name));
+            assert_eq!(shared_edge(&format!("cdn.acme.{name}")), Some(name));
+        }
+        for name in ["cloudfront.net", "net", "notcloudfront.net", "cloudfront.net.example.com"] {
+            assert_eq!(shared_edge(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 /// A wildcard over places that strangers rent, which the rule accepts.
 pub const SHARED_HOSTING: &str = "shared-hosting";
+/// A name at servers of a content delivery network that answer for other customers too.
+pub const SHARED_EDGE: &str = "shared-edge";
 /// A `source` that every peer has.
 pub const IDENTIFIES_EVERYONE: &str = "identifies-everyone";
 /// A wildcard over names that stay refused.

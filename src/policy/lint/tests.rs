@@ -9,14 +9,26 @@ fn now() -> SystemTime {
 
 fn warnings(floor: &str, text: &str) -> Vec<String> {
     let floor = Floor::parse("floor.toml", floor).unwrap().0;
-    let reading = Reading { now: now(), floor: &floor, library: &NoLibrary, inspects: false };
+    read(text, &Reading { now: now(), floor: &floor, library: &NoLibrary, inspects: false })
+}
+
+fn read(text: &str, reading: &Reading<'_>) -> Vec<String> {
     let text = format!("agent = \"a\"\n{text}");
-    let (_, warnings) = Allowlist::read("a.toml", &text, &reading).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
+    let (_, warnings) = Allowlist::read("a.toml", &text, reading).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
     warnings.iter().map(ToString::to_string).collect()
 }
 
+/// Where exeat can look into TLS.
+fn codes_seeing(text: &str) -> Vec<String> {
+    let lines = read(text, &Reading { now: now(), floor: &Floor::none(), library: &NoLibrary, inspects: true });
+    lines.into_iter().map(code).collect()
+}
+
+fn code(line: String) -> String {
+    line.rsplit_once('[').map(|(_, code)| code.trim_end_matches(']').to_owned()).unwrap()
+}
+
 fn codes(floor: &str, text: &str) -> Vec<String> {
-    let code = |line: String| line.rsplit_once('[').map(|(_, code)| code.trim_end_matches(']').to_owned()).unwrap();
     warnings(floor, text).into_iter().map(code).collect()
 }
 
@@ -132,4 +144,32 @@ fn a_host_that_its_rule_never_opens_is_an_error() {
         let told = read.err().and_then(|faults| faults.first().map(|fault| fault.found.clone()));
         assert_eq!(told.as_deref(), found, "{text}");
     }
+}
+
+#[test]
+fn a_name_at_servers_of_many_is_told_unless_its_requests_are_looked_at() {
+    let at = |host: &str, more: &str| format!("[[allow]]\nhost = \"{host}\"\n{more}\n");
+    let edge = at("d1.cloudfront.net", "");
+    let looking = |more: &str| format!("[[block]]\nhost = \"d1.cloudfront.net\"\n{more}\n");
+    for (text, wanted) in [
+        (edge.clone(), true),
+        (at("acme.global.ssl.fastly.net", "port = 8443"), true),
+        (at("*.d1.cloudfront.net", ""), true),
+        (at("d1.cloudfront.net", "exclude = true"), true),
+        (at("d1.cloudfront.net", "port = 80"), false),
+        (at("d1.cloudfront.net", "path = \"/x/**\""), false),
+        (at("d1.cloudfront.net", "until = \"2020-01-01\""), false),
+        (at("notcloudfront.net", ""), false),
+        (at("cdn.example.com", ""), false),
+        ("[[hold]]\nhost = \"d1.cloudfront.net\"\n".to_owned(), false),
+        (format!("{edge}{}", looking("path = \"/x/**\"\nport = 443")), false),
+        (format!("{edge}{}", looking("path = \"/x/**\"\nport = 8443")), true),
+        (format!("{edge}{}", at("d2.cloudfront.net", "port = 443\npath = \"/x/**\"")), true),
+        (format!("{edge}[[hold]]\nhost = \"**.d1.cloudfront.net\"\nmethod = \"POST\"\n"), false),
+    ] {
+        let told = codes_seeing(&text).iter().filter(|code| *code == "shared-edge").count();
+        assert_eq!(told, usize::from(wanted), "{text}");
+    }
+    let said = "a.toml:2: warning: d1.cloudfront.net leads to servers of cloudfront.net that answer for other customers too: a tunnel there can ask for any of them; look into it, by a rule with path, or list a name at servers of its own [shared-edge]";
+    assert_eq!(warnings("", &edge), [said]);
 }

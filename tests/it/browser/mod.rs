@@ -4,6 +4,7 @@
 //! `.ci/run` puts playwright-core under `target/`, or `EXEAT_TEST_PLAYWRIGHT` names its folder. `EXEAT_DRAW_PAGE=1` writes the pictures in `docs/`.
 
 mod corpus;
+pub(crate) mod inspected;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

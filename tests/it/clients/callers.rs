@@ -184,6 +184,13 @@ const JAVA_PROXY: &str = "address=${https_proxy##*[/@]}; options=\"-Dhttps.proxy
 const MAVEN: &str =
     "mvn -q -B -Dmaven.repo.local=\"$0/local\" -Dmaven.wagon.http.retryHandler.count=0 -f \"$0/pom.xml\" validate && echo fetched";
 
+/// It reads the variables for the proxy but no credentials in them, and trusts what is in a database of the user's. Of a page that was not had, the code is shown.
+const CHROMIUM: &str = "mkdir -p \"$HOME/.pki/nssdb\" && certutil -d \"sql:$HOME/.pki/nssdb\" -A -t C,, -n exeat -i \"$0\" || exit
+page=$(chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --dump-dom \"$1\" 2>&1)
+code=$?
+printf '%s\\n' \"$page\" | grep -oE 'the page|net::ERR_[A-Z_]+|[{]\"type\".*[}]' | head -n1
+exit $code";
+
 /// All rows.
 pub(super) const CALLERS: &[Caller] = &[
     Caller::new(
@@ -374,6 +381,15 @@ pub(super) const CALLERS: &[Caller] = &[
                 std::fs::write(folder.join("pom.xml"), pom).unwrap();
                 shell(&format!("{JAVA_PROXY}; export MAVEN_OPTS=\"$options\"; {MAVEN}"), &[&folder.display().to_string()])
             },
+        )
+    },
+    Caller {
+        has_credentials: false,
+        ..Caller::new(
+            "Chromium",
+            || "certutil -H 2>&1 | grep -q 'certificate' && chromium --version | cut -d' ' -f2".into(),
+            "the page",
+            |world, host| shell(CHROMIUM, &[&world.ca.display().to_string(), &web(world, host, "/page")]),
         )
     },
 ];

@@ -98,6 +98,7 @@ fn command(caller: &Caller, world: &World, proxy: &Proxy, host: &str) -> Command
         ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
         ("PIP_CONFIG_FILE", "/dev/null"),
         ("UV_HTTP_RETRIES", "0"),
+        ("UV_HTTP_CONNECT_TIMEOUT", "60"),
         ("CARGO_NET_RETRY", "0"),
         ("npm_config_fetch_retries", "0"),
         ("npm_config_update_notifier", "false"),
@@ -113,6 +114,9 @@ fn command(caller: &Caller, world: &World, proxy: &Proxy, host: &str) -> Command
     command.args(&argv[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
+
+/// What a browser asks for beside its page, and gives up when it has that.
+const BY_ITSELF: &str = "/favicon.ico";
 
 /// No client takes so long. One that still waits is then refused, as nobody answers any more.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -184,7 +188,8 @@ fn run(way: Way, outcome: Outcome) {
         let cell = Cell::new(caller, version, &output, &host(caller), &world);
         eprintln!("{} {way:?} {outcome:?}: {:?} {}", caller.name, cell.exit, cell.text);
         // Some clients wait to be asked for their credentials.
-        let attempts: Vec<Value> = decided(&records, &host(caller)).into_iter().filter(|record| record["agent"] == "a").cloned().collect();
+        let of_the_client = |record: &&Value| record["agent"] == "a" && record["request"]["path"] != BY_ITSELF;
+        let attempts: Vec<Value> = decided(&records, &host(caller)).into_iter().filter(of_the_client).cloned().collect();
         wrong.extend(judge(caller, way, outcome, &cell, &attempts).err());
         cells.push(cell);
     }

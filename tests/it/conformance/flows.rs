@@ -104,8 +104,8 @@ fn events_arrive_one_by_one_however_long_the_silence_between_them() {
             let visit = visit(&world, &proxy, alpn).await;
             let target = if gap == 0 { format!("/sse?events=3&gate={gate}") } else { format!("/sse?events=3&gap_ms={}", gap * 1000) };
             let request = visit.request("GET", &target).header("accept", "text/event-stream").body(Flow::whole("")).unwrap();
-            let mut body = visit.send(request).await.unwrap().into_body();
             let begun = Instant::now();
+            let mut body = visit.send(request).await.unwrap().into_body();
             for event in 1..=3 {
                 let came = tokio::time::timeout(Duration::from_secs(gap + 30), piece(&mut body)).await.unwrap().unwrap();
                 assert_eq!(came, format!("id: {event}\ndata: event {event}\n\n"));

@@ -5,7 +5,7 @@ mod flows;
 mod h2;
 mod sockets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::support::dns::Reply;
@@ -82,4 +82,18 @@ fn compare(table: &str, differing: &BTreeMap<String, Both>, tried: impl Fn(&str)
     assert_eq!(*differing, written, "{table} is not what was seen");
     let unexplained: Vec<_> = why.iter().filter(|(_, why)| why.is_empty()).collect();
     assert!(unexplained.is_empty(), "no reason in {table}: {unexplained:?}");
+}
+
+#[test]
+fn the_page_tells_every_difference_and_no_other() {
+    let mut differences = BTreeSet::new();
+    for table in ["h2.tsv", "sockets.tsv"] {
+        let text = std::fs::read_to_string(here(table)).unwrap();
+        let rows = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.split('\t').collect::<Vec<_>>());
+        let apart = rows.filter(|row| row[1] != row[2]);
+        differences.extend(apart.map(|row| format!("| {} | `{}` | `{}` | {} |", row[0], row[1], row[2], row[3])));
+    }
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/conformance.md")).unwrap();
+    let told: BTreeSet<String> = page.lines().filter(|line| line.starts_with("| ") && line.contains("` | `")).map(str::to_owned).collect();
+    assert_eq!(told, differences);
 }

@@ -25,6 +25,7 @@ fn claimed() -> Vec<(&'static str, &'static str)> {
         names(reference::ALERTS),
         names(upgrade::CLAIMS),
         names(codex::CLAIMS),
+        names(crate::browser::inspected::CLAIMS),
         names(crate::deploy::ci::CLAIMS),
         names(crate::deploy::kubernetes::page::CLAIMS),
     ]

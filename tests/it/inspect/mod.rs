@@ -7,6 +7,8 @@ mod ends;
 mod floods;
 mod frames;
 mod refusing;
+mod resumed;
+mod rules;
 mod sockets;
 mod streams;
 mod trust;

@@ -47,6 +47,11 @@ impl Site {
         self.settings.push((section.to_owned(), key.to_owned(), value.to_owned()));
     }
 
+    /// Leaves one key of `exeat.toml` out.
+    pub(crate) fn unset(&mut self, section: &str, key: &str) {
+        self.settings.retain(|(s, k, _)| (s.as_str(), k.as_str()) != (section, key));
+    }
+
     /// Lets the proxy look into TLS with one authority, and trust the origins of another.
     pub(crate) fn inspecting(&mut self, ours: &Authority, origins: &Authority) {
         let (certificate, key) = ours.signing();

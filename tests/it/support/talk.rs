@@ -124,8 +124,13 @@ impl Talk {
 
     /// TLS through the tunnel, asking for `name`; `Err` with the alert that came instead.
     pub(crate) fn tls(self, authority: &Authority, name: &str) -> Result<TlsTalk, Option<AlertDescription>> {
+        self.secured(authority.client(name))
+    }
+
+    /// TLS as this client begins it.
+    pub(crate) fn secured(self, client: ClientConnection) -> Result<TlsTalk, Option<AlertDescription>> {
         assert!(self.ahead.is_empty(), "bytes before TLS: {:?}", self.ahead);
-        let mut tls = StreamOwned::new(authority.client(name), self.stream);
+        let mut tls = StreamOwned::new(client, self.stream);
         while tls.conn.is_handshaking() {
             match tls.conn.complete_io(&mut tls.sock) {
                 Ok((0, 0)) => return Err(None),
@@ -134,6 +139,13 @@ impl Talk {
             }
         }
         Ok(Talk { stream: tls, ahead: Vec::new() })
+    }
+}
+
+impl TlsTalk {
+    /// What was agreed on.
+    pub(crate) fn session(&self) -> &ClientConnection {
+        &self.stream.conn
     }
 }
 
