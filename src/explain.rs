@@ -20,7 +20,7 @@ use crate::policy::reason::Reason;
 use crate::policy::rule::RuleRef;
 use crate::policy::tried::{Judged, NotTried, Tried};
 use crate::policy::units::spelled_size;
-use crate::text::ascii_json;
+use crate::text::{ascii_json, moment};
 pub use remedy::Remedy;
 pub use why::{Looked, Other};
 use why::{Others, Speaking};
@@ -317,10 +317,6 @@ fn tunnel(attempt: &Attempt) -> bool {
 fn written(addresses: &Addresses) -> Vec<String> {
     let public = addresses.public.then(|| "public".to_owned());
     public.into_iter().chain(addresses.networks.iter().map(ToString::to_string)).collect()
-}
-
-pub(crate) fn moment(at: SystemTime) -> String {
-    jiff::Timestamp::try_from(at).map_or_else(|_| "a time out of range".to_owned(), |at| at.to_string())
 }
 
 #[cfg(test)]

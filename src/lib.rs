@@ -43,6 +43,7 @@ pub mod explain;
 pub mod front;
 pub mod journal;
 pub mod policy;
+pub mod private;
 pub mod secrets;
 pub mod telemetry;
 pub mod text;

@@ -1,6 +1,8 @@
-//! Text an agent had a hand in, made fit for a terminal: shown as it is only where it cannot deceive, escaped where it could.
+//! Words for people: text an agent had a hand in, shown as it is only where it cannot deceive; paths as a shell reads them; moments; the system's troubles.
 
 use std::fmt::Write as _;
+use std::path::Path;
+use std::time::SystemTime;
 
 /// Letters that are drawn as nothing.
 const BLANK_LETTERS: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
@@ -41,6 +43,21 @@ pub fn ascii_json(json: &str) -> String {
     out
 }
 
+/// A path as a shell reads it.
+pub fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte)) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// A moment as RFC 3339 writes it.
+pub fn moment(at: SystemTime) -> String {
+    jiff::Timestamp::try_from(at).map_or_else(|_| "a time out of range".to_owned(), |at| at.to_string())
+}
+
 /// Why a file cannot be used, in words of people; the system's own where there are none.
 pub fn trouble(kind: std::io::ErrorKind) -> String {
     use std::io::ErrorKind;
@@ -61,7 +78,7 @@ fn stacks(char: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ascii_json, plain};
+    use super::*;
 
     #[test]
     fn json_is_printed_in_ascii_and_reads_back_the_same() {
@@ -92,6 +109,12 @@ mod tests {
         for (text, shown) in rows {
             assert_eq!(plain(text, 80), shown, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_read_it_otherwise() {
+        assert_eq!(quoted(Path::new("/etc/exeat/exeat.toml")), "/etc/exeat/exeat.toml");
+        assert_eq!(quoted(Path::new("/a b/it's.toml")), r"'/a b/it'\''s.toml'");
     }
 
     #[test]

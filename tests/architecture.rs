@@ -9,6 +9,7 @@ use std::process::Command;
 /// What each room of `src/` may import from the others. A room that is not here may not exist.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("text", &[]),
+    ("private", &[]),
     ("policy", &[]),
     ("tls", &["policy", "text"]),
     ("secrets", &["policy", "text"]),
@@ -16,8 +17,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("front", &["egress", "policy", "text"]),
     ("approval", &["egress", "policy", "text"]),
     ("journal", &["egress", "policy", "text"]),
-    ("telemetry", &["egress", "journal", "policy", "text"]),
-    ("config", &["policy", "text", "tls"]),
+    ("telemetry", &["egress", "journal", "policy", "private", "text"]),
+    ("config", &["policy", "private", "text", "tls"]),
     ("explain", &["policy", "text"]),
     ("admin", &["approval", "config", "egress", "explain", "journal", "policy", "telemetry", "text"]),
     ("app", &["admin", "approval", "config", "egress", "front", "journal", "policy", "secrets", "telemetry", "text", "tls"]),

@@ -64,14 +64,43 @@ own_settings() {
 
 # What exeat says of copies, said of the files that were copied: the copies are gone when it is read.
 of_the_originals() {
-  COPIES="$folder/allowlists/" ORIGINALS="$allowlists/" awk '{
-    said = ""
-    while ((at = index($0, ENVIRON["COPIES"])) > 0) {
-      said = said substr($0, 1, at - 1) ENVIRON["ORIGINALS"]
-      $0 = substr($0, at + length(ENVIRON["COPIES"]))
+  COPIES="$folder/allowlists/" ORIGINALS="$allowlists/" FLOOR_COPY="$folder/floor.toml" FLOOR="$floor" \
+    ADDED_TO="$folder/exeat.toml:" SETTINGS="$settings" OURS="$ours" awk '
+    function replaced(text, old, new,   said, at) {
+      while (old != "" && (at = index(text, old)) > 0) {
+        said = said substr(text, 1, at - 1) new
+        text = substr(text, at + length(old))
+      }
+      return said text
     }
-    print said $0
-  }'
+    {
+      said = replaced($0, ENVIRON["COPIES"], ENVIRON["ORIGINALS"])
+      if (ENVIRON["FLOOR"] != "") said = replaced(said, ENVIRON["FLOOR_COPY"], ENVIRON["FLOOR"])
+      at = index(said, ENVIRON["ADDED_TO"])
+      if (ENVIRON["SETTINGS"] != "" && at > 0) {
+        rest = substr(said, at + length(ENVIRON["ADDED_TO"]))
+        if (rest + 0 > ENVIRON["OURS"] + 0) {
+          line = rest + 0 - ENVIRON["OURS"]
+          sub(/^[0-9]+/, "", rest)
+          said = substr(said, 1, at - 1) ENVIRON["SETTINGS"] ":" line rest
+        }
+      }
+      print said
+    }'
+}
+
+# Which of the files that were given is at fault, by the first that exeat complains of.
+not_loaded() {
+  ask_exeat check >"$folder/checked" 2>&1
+  of_the_originals <"$folder/checked" >&2
+  fault="$(sed -n -e 's/^exeat: //' -e '/: found /{p;q;}' "$folder/checked")"
+  case "$fault" in
+    "$folder/allowlists/"*) give_up "the allowlist does not load" ;;
+    "$folder/floor.toml"*) give_up "the floor does not load" ;;
+    EXEAT_*) give_up "a variable of the job does not load: mend or unset ${fault%%: found *}" ;;
+  esac
+  [ -n "$settings" ] || give_up "exeat's settings do not load"
+  give_up "what --settings $settings adds does not load. Paths in it are absolute; allowlists, floor, state, [listen.main] and [metrics] are the script's own"
 }
 
 ask_exeat() { "$exeat" --config "$folder/exeat.toml" "$@"; }
@@ -112,8 +141,9 @@ write_files() {
     printf 'allowlists = "allowlists"\nstate = "state"\n'
     [ -z "$floor" ] || printf 'floor = "floor.toml"\n'
     printf '[listen.main]\naddress = "127.0.0.1:%s"\n[metrics]\naddress = "127.0.0.1:0"\n' "$port"
-    [ -z "$settings" ] || cat -- "$settings"
-  } >"$folder/exeat.toml" || give_up "cannot read $settings"
+  } >"$folder/exeat.toml" || give_up "cannot write to $folder"
+  ours="$(wc -l <"$folder/exeat.toml")"
+  [ -z "$settings" ] || cat -- "$settings" >>"$folder/exeat.toml" || give_up "cannot read $settings"
   [ -z "$floor" ] || cp -- "$floor" "$folder/floor.toml" || give_up "cannot read $floor"
 }
 
@@ -173,7 +203,7 @@ start() {
   mkdir "$folder" 2>/dev/null || not_made
   own_settings
   write_files
-  ask_exeat check --json >"$folder/checked" 2>&1 || { ask_exeat check 2>&1 | of_the_originals >&2; give_up "the allowlist does not load"; }
+  ask_exeat check --json >"$folder/checked" 2>&1 || not_loaded
   agent="$(sed -n 's/^ *"agent": "\([a-z0-9-]*\)",*$/\1/p' "$folder/checked" | head -n 1)"
   [ -n "$agent" ] || give_up "$allowlist names no agent"
   observe_or_not
@@ -239,8 +269,8 @@ summary() { # Four blanks make a block that nothing in it can end.
   printf '### exeat: agent %s, %s\n\n' "$agent" "$mode"
   [ "$mode" = enforce ] || printf '**Only observed: what is not listed passed.**\n\n'
   ask_exeat log --summary --agent "$agent" | sed 's/^/    /'
-  printf '\nRefused:\n\n'
-  ask_exeat log --agent "$agent" --decision block | tail -n 50 | sed 's/^/    /'
+  refused="$(ask_exeat log --agent "$agent" --decision block | tail -n 50 | sed 's/^/    /')"
+  if [ -n "$refused" ]; then printf '\nRefused:\n\n%s\n' "$refused"; else printf '\nNothing was refused.\n'; fi
   printf '\nThe journal:\n\n'
   sed 's/^/    /' "$folder/verified"
 }
@@ -251,7 +281,7 @@ case "${1:-}" in
   *) usage "the first word is start, run, stop or wrap" ;;
 esac
 scratch="${RUNNER_TEMP:-${TMPDIR:-/tmp}}"
-folder="${scratch%/}/exeat-step" exeat=exeat mode=enforce port=0 allowlist='' floor='' settings='' given=''
+folder="${scratch%/}/exeat-step" exeat=exeat mode=enforce port=0 allowlist='' floor='' settings='' ours=0 given=''
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
   case "$1" in --help | -h) help && exit 0 ;; esac
   [ $# -ge 2 ] || usage "$1 needs a value"

@@ -21,7 +21,7 @@ use super::Api;
 use super::caller::{Arrival, Caller, unknown};
 use super::problem::Refused;
 use crate::approval::store::Role;
-use crate::egress::canonical;
+use crate::policy::address::canonical;
 
 /// Where the API is.
 pub(super) const API: &str = "/api/";

@@ -80,7 +80,7 @@ pub async fn run<O: Write, E: Write>(args: ApproverArgs, config: &Config, stream
             writeln!(out, "{token}")?;
             writeln!(
                 err,
-                "A token for {}, shown once; it opens the page and the API. Take it back: exeat approver remove {}",
+                "A token for {}, shown once; it opens the page and the API. Take it back: `exeat approver remove {}`",
                 line(&approver),
                 approver.name
             )?;

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::config::allowlists::{Source, load_paths, load_source};
-use crate::explain::moment;
 use crate::policy::Policy;
 use crate::policy::address::Guard;
 use crate::policy::attempt::AgentId;
 use crate::policy::fault::{Fault, Warning, named};
-use crate::text::ascii_json;
+use crate::text::{ascii_json, moment};
 
 /// What was found. The field names are promises: `--json` prints them.
 #[derive(Debug, Serialize)]

@@ -4,6 +4,7 @@ mod agent;
 mod clients;
 mod finding;
 mod health;
+mod past;
 mod proxy;
 mod setup;
 mod shell;
@@ -19,7 +20,6 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::holds::quoted;
 use crate::config::Config;
 use crate::policy::fault::Fault;
 
@@ -101,7 +101,7 @@ pub async fn doctor(
             through::Target::parse(url)?;
         }
         let report = setup::look(config(), proxy.as_deref(), listed, *timeout).await;
-        let report = named.iter().fold(report, |report, named| report.with_config(&quoted(named)));
+        let report = report.with_config(named);
         report.write(out, *json)?;
         report.is_good()
     };

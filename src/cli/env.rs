@@ -40,7 +40,7 @@ pub enum Shell {
     Dotenv,
 }
 
-const NO_TOKEN: &str = "warning: the URL has no token, so the proxy answers 407; pass one: exeat token AGENT | exeat env --url -";
+const NO_TOKEN: &str = "warning: the URL has no token, so the proxy answers 407; pass one: `exeat token AGENT | exeat env --url -`";
 
 const NOTHING_CAME: &str = "no URL came on standard input: see why what was to print it did not";
 
@@ -48,14 +48,18 @@ const NOTHING_CAME: &str = "no URL came on standard input: see why what was to p
 const LONGEST: u64 = 4096;
 
 /// Names that clients do not take to the proxy. No CIDR: several clients break on one, and others go direct.
-const NO_PROXY: &str = "localhost,127.0.0.1,::1";
+pub(super) const NO_PROXY: &str = "localhost,127.0.0.1,::1";
+
+/// Where clients read that their proxy is: some the one, some the other.
+pub(super) const PROXIES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+/// Where they read what they do not take to it.
+pub(super) const PAST: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// The variables for a proxy URL, both cases of each: clients differ in which they read. Node reads them only when told to.
 /// Git asks without its credentials first unless it is told how to send them (git-config, `http.proxyAuthMethod`).
 pub fn variables(url: &str) -> Vec<(&'static str, String)> {
-    let names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-    let mut variables: Vec<(&'static str, String)> = names.into_iter().map(|name| (name, url.to_owned())).collect();
-    variables.extend(["NO_PROXY", "no_proxy"].map(|name| (name, NO_PROXY.to_owned())));
+    let mut variables = PROXIES.map(|name| (name, url.to_owned())).to_vec();
+    variables.extend(PAST.map(|name| (name, NO_PROXY.to_owned())));
     variables.push(("NODE_USE_ENV_PROXY", "1".to_owned()));
     variables.push(("GIT_HTTP_PROXY_AUTHMETHOD", "basic".to_owned()));
     variables

@@ -11,9 +11,10 @@ use clap::Args;
 use super::admin_client::AdminClient;
 use super::approvals::lasting;
 use super::approve::{local, shown};
+use super::fit::{self, listed};
 use crate::approval::{Closed, Closing, HoldView, Lookalike, News};
 use crate::egress::hold::Process;
-use crate::text::{ascii_json, plain};
+use crate::text::{ascii_json, plain, quoted};
 
 /// List the pending questions.
 ///
@@ -41,8 +42,9 @@ pub async fn run(args: HoldsArgs, state: &Path, config: Option<&Path>, out: &mut
     } else if holds.is_empty() {
         writeln!(out, "no question is pending")?;
     }
+    let columns = fit::columns();
     for group in groups(&holds).iter().filter(|_| !json) {
-        write_group(group, out)?;
+        write_group(group, columns, out)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -59,9 +61,9 @@ async fn follow(client: &AdminClient, json: bool, config: Option<&Path>, out: &m
             writeln!(out, "{}", ascii_json(&serde_json::to_string(&news)?))?;
         } else {
             match &news {
-                News::Opened { hold } => writeln!(out, "{}", line(hold))?,
+                News::Opened { hold } => writeln!(out, "{}", listed(&line(hold), fit::columns()))?,
                 News::Changed { hold: _ } => {}
-                News::Closed { closed } => writeln!(out, "{}", ended(closed))?,
+                News::Closed { closed } => writeln!(out, "{}", listed(&ended(closed), fit::columns()))?,
             }
         }
         out.flush()?;
@@ -82,16 +84,6 @@ fn ended(closed: &Closed) -> String {
     format!("{}  {agent}  {}  {how}", plain(id, 20), shown(place, None))
 }
 
-/// A path as a shell reads it.
-pub(super) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte)) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 /// The questions in their order, those that are nearly the same together.
 fn groups(holds: &[HoldView]) -> Vec<Vec<&HoldView>> {
     let mut groups: Vec<(BTreeSet<&str>, Vec<&HoldView>)> = Vec::new();
@@ -109,17 +101,19 @@ fn groups(holds: &[HoldView]) -> Vec<Vec<&HoldView>> {
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-fn write_group(group: &[&HoldView], out: &mut impl Write) -> std::io::Result<()> {
+fn write_group(group: &[&HoldView], columns: Option<usize>, out: &mut impl Write) -> std::io::Result<()> {
     let [first, others @ ..] = group else { return Ok(()) };
     if others.is_empty() {
-        return writeln!(out, "{}", line(first));
+        return writeln!(out, "{}", listed(&line(first), columns));
     }
-    writeln!(out, "{} questions that are nearly the same; an answer covers one of them:", group.len())?;
-    writeln!(out, "  {}", line(first))?;
+    let heading = format!("{} questions that are nearly the same; an answer covers one of them:", group.len());
+    writeln!(out, "{}", listed(&heading, columns))?;
+    writeln!(out, "{}", listed(&format!("  {}", line(first)), columns))?;
     for hold in others {
         let waiting = hold.waiting;
         let (id, place) = (plain(&hold.id, 20), shown(&hold.place, None));
-        writeln!(out, "  {id}  {} ({})  {place}{}  {waiting} waiting", hold.agent, plain(&hold.instance, 60), known(hold))?;
+        let line = format!("  {id}  {} ({})  {place}{}  {waiting} waiting", hold.agent, plain(&hold.instance, 60), known(hold));
+        writeln!(out, "{}", listed(&line, columns))?;
     }
     Ok(())
 }
@@ -237,7 +231,7 @@ mod tests {
     fn questions_that_are_nearly_the_same_stand_together_each_on_a_line_of_its_own() {
         let (_room, holds) = held_for(&["nbswy3dpeb3w64tmmq.example.com", "curl.example", "7f83b1657ff1fc53b92dc1.example.com"]);
         let mut out = Vec::new();
-        groups(&holds).iter().for_each(|group| write_group(group, &mut out).unwrap());
+        groups(&holds).iter().for_each(|group| write_group(group, None, &mut out).unwrap());
         let shown = String::from_utf8(out).unwrap();
         let lines: Vec<&str> = shown.lines().collect();
         let of = |host: &str| holds.iter().find(|hold| hold.place.host == host).unwrap().id.clone();
@@ -267,11 +261,5 @@ mod tests {
         assert!(shown.chars().all(|char| char == ' ' || char.is_ascii_graphic() || char.is_alphanumeric()), "{shown:?}");
         assert!(shown.contains("  LOOKS LIKE a\\u{1b}[2J\\u{d}\\u{a}"), "{shown}");
         assert!(shown.contains(", pid 7, ") && shown.contains(", one of 2 that hold the connection)"), "{shown}");
-    }
-
-    #[test]
-    fn a_path_is_quoted_where_a_shell_would_read_it_otherwise() {
-        assert_eq!(quoted(Path::new("/etc/exeat/exeat.toml")), "/etc/exeat/exeat.toml");
-        assert_eq!(quoted(Path::new("/a b/it's.toml")), r"'/a b/it'\''s.toml'");
     }
 }

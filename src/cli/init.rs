@@ -280,7 +280,11 @@ fn first_configuration(agent: &AgentId) -> String {
     format!(
         "# Written by `exeat init`. Whoever connects here is {agent}: programs on this machine need no token.\n\
          # To tell agents apart remove the key agent, and give each a token with `exeat token AGENT`.\n\
-         [listen.main]\naddress = [\"127.0.0.1:3128\", \"[::1]:3128\"]\nagent   = \"{agent}\"\n"
+         [listen.main]\naddress = [\"127.0.0.1:3128\", \"[::1]:3128\"]\nagent   = \"{agent}\"\n\n\
+         # Where questions are answered in a browser, also where `exeat serve` has no terminal.\n\
+         # [admin]\n# address = \"127.0.0.1:3129\"\n\n\
+         # Whether exeat is well, for `exeat doctor`, Prometheus and orchestrators: /livez, /readyz and /metrics.\n\
+         # [metrics]\n# address = \"127.0.0.1:9464\"\n"
     )
 }
 
@@ -312,6 +316,13 @@ mod tests {
         let config = Config::load(Some(&file), [("HOME".to_owned(), "/h".to_owned())]).unwrap();
         assert_eq!(config.allowlists, Some(folder.path().join("allowlists")));
         let bound: Vec<_> = config.listen.iter().map(|listen| (listen.agent.clone(), listen.addresses.clone())).collect();
-        assert_eq!(bound, [(Some(agent), vec!["127.0.0.1:3128".parse().unwrap(), "[::1]:3128".parse().unwrap()])]);
+        assert_eq!(bound, [(Some(agent.clone()), vec!["127.0.0.1:3128".parse().unwrap(), "[::1]:3128".parse().unwrap()])]);
+        assert_eq!(config.metrics, None, "nothing listens that was not asked for");
+        assert_eq!(config.admin.address, None);
+        let more = first_configuration(&agent).replace("# [", "[").replace("# address", "address");
+        std::fs::write(&file, more).unwrap();
+        let config = Config::load(Some(&file), [("HOME".to_owned(), "/h".to_owned())]).unwrap();
+        assert_eq!(config.metrics, Some("127.0.0.1:9464".parse().unwrap()));
+        assert_eq!(config.admin.address, Some("127.0.0.1:3129".parse().unwrap()));
     }
 }

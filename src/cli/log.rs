@@ -73,11 +73,14 @@ fn show_all(state: &Path, args: &LogArgs, out: &mut impl Write, complaints: &mut
     let now = Timestamp::now();
     let mut reader = recorded::open(state, args.period.bounds(now))?;
     let mut view = View::new(args, now);
-    let mut bad = 0_u64;
+    let (mut bad, mut any) = (0_u64, false);
     loop {
         for item in &mut reader {
             match item {
-                Ok(entry) => view.show(&entry, out)?,
+                Ok(entry) => {
+                    any = true;
+                    view.show(&entry, out)?;
+                }
                 Err(line) => {
                     bad += 1;
                     writeln!(complaints, "{}", shown(&line.to_string()))?;
@@ -86,6 +89,9 @@ fn show_all(state: &Path, args: &LogArgs, out: &mut impl Write, complaints: &mut
         }
         out.flush()?;
         if !args.follow {
+            if !any && bad == 0 {
+                writeln!(complaints, "exeat: nothing is recorded of that")?;
+            }
             return Ok(bad);
         }
         #[expect(clippy::disallowed_methods, reason = "a command that follows a file has nothing else to do")]

@@ -29,12 +29,14 @@ pub mod deny;
 pub mod diff;
 pub mod doctor;
 pub mod env;
+mod fit;
 pub mod freeze;
 pub mod holds;
 pub mod init;
 mod loaded;
 pub mod log;
 pub mod man;
+mod named;
 pub mod preset;
 pub mod prove;
 mod recorded;
@@ -166,12 +168,13 @@ pub fn main() -> ExitCode {
         error.exit()
     });
     let shell = if let Command::Env(args) = &cli.command { Some(args.shell) } else { None };
+    let named = cli.config.clone();
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             env::failed::end(shell);
-            let _ = writeln!(io::stderr(), "exeat: {}", chain(&error));
+            let _ = writeln!(io::stderr(), "exeat: {}", named::with_config(&chain(&error), named.as_deref()));
             if error.is::<Usage>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
@@ -200,7 +203,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let config = Config::load(cli.config.as_deref(), environment()).map_err(|faults| loaded::refusal(&faults))?;
     let state = config.state.clone();
-    let named = cli.config.and(config.path.clone());
+    let named = cli.config.as_ref().and(config.path.clone());
     match cli.command {
         Command::Serve => {
             let lent = Lent::take()?;
@@ -235,11 +238,15 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Prove(args) => prove::run(&args, &state, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replayed(&args, &config, out),
         Command::Suggest(args) => suggest::suggest(&args, &config, out, &mut io::stderr()).map(|()| ExitCode::SUCCESS),
-        Command::Token(args) => issued(&args, &config, out),
+        Command::Token(args) => named::telling(cli.config.as_deref(), |err| issued(&args, &config, token::Streams { out, err })),
         Command::Agents(args) => listed(&args, &config, out),
-        Command::Approver(args) => wait_for(approver::run(args, &config, token::Streams { out, err: &mut io::stderr() })),
+        Command::Approver(args) => {
+            named::telling(cli.config.as_deref(), |err| wait_for(approver::run(args, &config, token::Streams { out, err })))
+        }
         Command::Ca(args) => ca::run(&args, &config, token::Streams { out, err: &mut io::stderr() }),
-        Command::Env(args) => env::env(&args, &config, token::Streams { out, err: &mut io::stderr() }).map(|()| ExitCode::SUCCESS),
+        Command::Env(args) => {
+            named::telling(cli.config.as_deref(), |err| env::env(&args, &config, token::Streams { out, err })).map(|()| ExitCode::SUCCESS)
+        }
         Command::Preset(args) => preset::run(&args, out).map(|()| ExitCode::SUCCESS),
         Command::Diff(args) => diff::run(&args, out),
         Command::Doctor(args) => wait_for(doctor::doctor(&args, || Ok(config), named.as_deref(), out)),
@@ -331,9 +338,8 @@ fn explained(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyho
     Ok(ExitCode::from(explanation.exit_code()))
 }
 
-fn issued(args: &token::TokenArgs, config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+fn issued<O: Write, E: Write>(args: &token::TokenArgs, config: &Config, streams: token::Streams<'_, O, E>) -> anyhow::Result<ExitCode> {
     let agents = looked_at(config)?;
-    let streams = token::Streams { out, err: &mut io::stderr() };
     token::token(args, token::Known { config, agents: &agents }, SystemTime::now(), || reload(&config.state), streams)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -16,7 +16,7 @@ use crate::text::ascii_json;
 #[derive(Clone, Debug, clap::Args)]
 pub struct ProveArgs {
     /// The attempt, as records, refusals and pages show it
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = attempt)]
     pub id: Uuid,
     /// Print one JSON object
     #[arg(long)]
@@ -24,6 +24,10 @@ pub struct ProveArgs {
     /// A state folder, its journal folder or one slot; the configuration's state folder without it
     #[arg(value_name = "PATH")]
     pub path: Option<PathBuf>,
+}
+
+fn attempt(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| "write an attempt's id, as the field Exeat-Attempt of its answer has it, or `id` in `exeat log --json`")
 }
 
 /// Prints each record and its proof to `out`; what is not covered yet, and the key to check by, to `err`.

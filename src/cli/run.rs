@@ -40,7 +40,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "HOST")]
     allow: Vec<String>,
     /// What hosts of --allow and approved ones may resolve to besides public addresses
-    #[arg(long, value_name = "CIDR")]
+    // What a refusal says is for `exeat approve` as well, whose flag is --address.
+    #[arg(long, alias = "address", value_name = "CIDR")]
     addresses: Vec<String>,
     /// What happens to a destination that nothing lists; without a terminal to ask on it is blocked
     #[arg(long, value_enum)]
@@ -76,7 +77,7 @@ const NOT_ENFORCED: &str = "exeat: not enforced: the command is pointed at the p
 /// Of a name no more is said.
 const LONGEST_NAME: usize = 100;
 
-const NOBODY: &str = "exeat: there is no terminal to ask on: what is not listed is refused";
+const NOBODY: &str = "exeat: there is no terminal to ask on: what is not listed is refused; list it with --allow HOST";
 
 /// Runs the command to its end.
 pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> {
@@ -124,7 +125,7 @@ pub async fn run(args: RunArgs, mut config: Config) -> anyhow::Result<ExitCode> 
         app.beside(async move {
             let _why = asking.await;
         });
-    } else {
+    } else if args.agent.is_some() || !matches!(args.unlisted, Some(UnlistedArg::Block)) {
         tell(NOBODY);
     }
     let url = format!("http://{agent}:{}@{address}", token.expose());

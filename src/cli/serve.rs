@@ -19,11 +19,12 @@ use super::loaded;
 use crate::admin::{self, AdminHooks, Api, People, Streams};
 use crate::app::freezing::Freezing;
 use crate::app::reload::{Calls, Reloader, Told};
-use crate::app::{self, App, Bound, Kept, Lent, Prepared, service};
-use crate::approval::store::{Freeze, Store, Whom};
+use crate::app::{self, App, Bound, Kept, Lent, NotBound, Prepared, service};
+use crate::approval::store::{Freeze, Sqlite, Store, Whom};
 use crate::config::lint;
 use crate::config::tokens::TokenStore;
 use crate::config::{AdminHost, Config, Drain};
+use crate::text::plain;
 
 const ADVISORY: &str =
     "exeat: approvals are advisory for agents that run as this user on this machine: such an agent can answer for itself";
@@ -104,7 +105,7 @@ async fn end(app: &App, drain: Drain, mut signals: Signals) -> ExitCode {
 
 /// Binds all that is configured, and on a terminal a place for the page besides.
 async fn bound(config: &Config, lent: Lent, on_terminal: bool) -> anyhow::Result<Bound> {
-    let mut bound = Bound::all(config, lent).await?;
+    let mut bound = Bound::all(config, lent).await.map_err(|error| not_bound(config, error))?;
     if bound.admin.is_none()
         && on_terminal
         && let Some(note) = bound.with_page().await?
@@ -112,6 +113,18 @@ async fn bound(config: &Config, lent: Lent, on_terminal: bool) -> anyhow::Result
         writeln!(io::stderr(), "exeat: {note}")?;
     }
     Ok(bound)
+}
+
+/// Where an exeat that runs already has the address, it has the state folder too, and that is what to say.
+fn not_bound(config: &Config, error: NotBound) -> anyhow::Error {
+    match (&error, Sqlite::holder(&config.state)) {
+        (NotBound::Address { error: system, .. }, Some(pid)) if system.kind() == io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "the state folder {} is in use by process {pid}, most likely an exeat that runs already: stop that one first, or start this one with \
+             a configuration that has another `state` and other addresses",
+            plain(&config.state.display().to_string(), 1000)
+        ),
+        (NotBound::Address { .. } | NotBound::Passed { .. }, _) => error.into(),
+    }
 }
 
 fn addresses(bound: &Bound) -> anyhow::Result<String> {

@@ -99,7 +99,7 @@ pub fn token<O: Write, E: Write>(
     writeln!(out, "{}", proxy_url(&agent, &token, &address))?;
     writeln!(
         err,
-        "A token for {agent}, shown once; set it as HTTPS_PROXY, or pass it to `exeat env --url -`. Take it back: exeat agents --revoke {agent}"
+        "A token for {agent}, shown once; set it as HTTPS_PROXY, or pass it to `exeat env --url -`. Take it back: `exeat agents --revoke {agent}`"
     )?;
     told.map_err(|error| {
         anyhow!("the token is kept, but the running exeat does not accept it yet: {}; start that one again", super::chain(&error))

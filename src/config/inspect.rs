@@ -17,6 +17,7 @@ use super::draft::Draft;
 use super::read::{Origin, path};
 use crate::policy::document::Table;
 use crate::policy::fault::Fault;
+use crate::private::exposed;
 use crate::text::trouble;
 use crate::tls::authority::{Authority, AuthorityFault, Part};
 
@@ -128,24 +129,11 @@ pub fn secret(file: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let wanted = "the private key of the authority, which only exeat may read";
     let opened = open(file, wanted)?;
     let found = opened.metadata().map_err(|error| unreadable(file, &error, wanted))?;
-    if let Some(who) = exposed(found.mode() & 0o7777, found.uid(), rustix::process::geteuid().as_raw()) {
+    if let Some(who) = exposed(&found) {
         let found = format!("a key that {who} (mode {:03o})", found.mode() & 0o7777);
         return Err(Fault::whole(&shown(file), found, wanted, format!("chmod 600 {}", shown(file))));
     }
     contents(opened, file, wanted).map(Zeroizing::new)
-}
-
-/// Whom the mode lets in who should not be. As PostgreSQL has it: root's own file may be read by a group, which is how an orchestrator hands
-/// a secret to a process that is not root.
-fn exposed(mode: u32, owner: u32, user: u32) -> Option<&'static str> {
-    let group = if owner == 0 && user != 0 { 0o030 } else { 0o070 };
-    if mode & 0o007 != 0 {
-        Some("everyone on this machine may use")
-    } else if mode & group != 0 {
-        Some("its group may use")
-    } else {
-        None
-    }
 }
 
 fn open(file: &Path, wanted: &str) -> Result<File, Fault> {
@@ -182,24 +170,6 @@ mod tests {
 
     use super::*;
     use crate::tls::make::{self, Wanted};
-
-    #[test]
-    fn a_key_is_its_readers_alone() {
-        let rows = [
-            (0o600, 7, 7, None),
-            (0o400, 7, 7, None),
-            (0o640, 7, 7, Some("its group may use")),
-            (0o604, 7, 7, Some("everyone on this machine may use")),
-            (0o644, 0, 0, Some("everyone on this machine may use")),
-            (0o640, 0, 0, Some("its group may use")),
-            (0o440, 0, 7, None),
-            (0o460, 0, 7, Some("its group may use")),
-            (0o444, 0, 7, Some("everyone on this machine may use")),
-        ];
-        for (mode, owner, user, wanted) in rows {
-            assert_eq!(exposed(mode, owner, user), wanted, "{mode:o} {owner} {user}");
-        }
-    }
 
     #[test]
     fn what_is_wrong_with_the_files_is_told_at_once_with_their_names() {

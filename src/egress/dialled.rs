@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::policy::address::canonical;
+
 /// Both ends of each, ours first. A port alone would not do: the system gives the same to connections that lead to different places.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Dials(Arc<Mutex<HashSet<(SocketAddr, SocketAddr)>>>);
@@ -35,11 +37,6 @@ impl Drop for Dialling {
     fn drop(&mut self) {
         self.dials.0.lock().remove(&self.ends);
     }
-}
-
-/// Address and port in one form, whatever family the socket has.
-pub fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 #[cfg(test)]

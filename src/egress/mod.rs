@@ -44,7 +44,6 @@ pub use body::{Broken, RecordedBody};
 pub use budget::{Budget, Exhausted, Ledger, Spending, Spent};
 pub use claim::{Claim, Objection, Unready};
 pub use content::Content;
-pub use dialled::canonical;
 pub use exchange::{Answer, Exchanged};
 pub use flood::neighbourhood;
 pub use gate::{Admission, Company, Gate, GateSettings, Permit};

@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::moment;
 use crate::policy::Policy;
 use crate::policy::address::touches;
 use crate::policy::allowlist::Unlisted;
@@ -18,6 +17,7 @@ use crate::policy::pattern::HostPattern;
 use crate::policy::reason::Reason;
 use crate::policy::request::{Permits, RequestRule};
 use crate::policy::rule::{Effect, Ports, Rule, RuleRef};
+use crate::text::moment;
 
 /// The most rules about the host that are told one by one.
 const ABOUT_MAX: usize = 50;

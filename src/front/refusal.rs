@@ -10,6 +10,7 @@ use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 
 use super::words::{self, Words};
+use crate::egress::record::Ruling;
 use crate::egress::{Cause, Exhausted, Leak, Refusal, Unready};
 use crate::policy::host::Host;
 use crate::policy::limits::LimitedBy;
@@ -118,7 +119,7 @@ impl<'a> Problem<'a> {
             detail: &words.detail,
             error: &words.detail,
             instance: format!("urn:uuid:{}", refusal.id),
-            decision: "block",
+            decision: decision(refusal.reason).as_str(),
             reason: refusal.reason.as_str(),
             agent: refusal.agent.as_ref().map(|agent| agent.as_str()),
             host: destination.map(|destination| match &destination.host {
@@ -133,6 +134,36 @@ impl<'a> Problem<'a> {
             retryable: words.retryable,
             retry_after: words.retry_after,
         }
+    }
+}
+
+/// What of the attempt the policy says: where it was let pass, the fault is on the way there, and no rule would mend it.
+fn decision(reason: Reason) -> Ruling {
+    match reason {
+        Reason::DnsFailed | Reason::Unreachable | Reason::BadCertificate => Ruling::Allow,
+        Reason::Listed
+        | Reason::Approved
+        | Reason::Observed
+        | Reason::Inspect
+        | Reason::Unlisted
+        | Reason::Blocked
+        | Reason::Refused
+        | Reason::Pending
+        | Reason::Expired
+        | Reason::Unattended
+        | Reason::Frozen
+        | Reason::Quiet
+        | Reason::UnknownAgent
+        | Reason::Malformed
+        | Reason::OwnAddress
+        | Reason::SpecialName
+        | Reason::ForbiddenAddress
+        | Reason::NameMismatch
+        | Reason::NotTls
+        | Reason::Overloaded
+        | Reason::Budget
+        | Reason::PolicyChanged
+        | Reason::Internal => Ruling::Block,
     }
 }
 

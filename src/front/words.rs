@@ -53,6 +53,8 @@ pub fn of(refusal: &Refusal) -> Words {
             jiff::Timestamp::try_from(*until).map_or_else(|_| String::new(), |until| format!(" It is not asked again before {until:.0}."));
         let note = note.as_deref().map(|note| format!(" The approver says: \"{}\".", plain(note, LONGEST_NOTE).trim_end_matches('.')));
         note.unwrap_or_default() + &until
+    } else if let Cause::Address { address: _, refusal: AddressRefusal::Outside(_), rule: None } = &refusal.cause {
+        " `exeat approve` takes it with a yes, and `exeat run` when it is started, as --addresses.".to_owned()
     } else {
         String::new()
     };
@@ -241,7 +243,7 @@ fn forbidden(refusal: &Refusal, host: &str) -> String {
     match (why, rule) {
         (AddressRefusal::Outside(_), Some(rule)) => format!("{host} is {address}, {what}; {rule} has no `addresses` for it"),
         (AddressRefusal::Outside(_), None) => {
-            format!("{host} is {address}, {what}; a yes covers that only with --address {}", network(*address))
+            format!("{host} is {address}, {what}; a yes needs --address {}", network(*address))
         }
         (
             AddressRefusal::Metadata(_)

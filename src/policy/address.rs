@@ -15,6 +15,11 @@ use super::rule::RuleRef;
 use carried::Reading;
 pub use networks::wide_private;
 
+/// Address and port in one form, whatever family the socket has.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 /// What the IANA special-purpose registries and the metadata table say of an address. IPv4 hidden in an IPv6 address is judged as the IPv4 it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressClass {

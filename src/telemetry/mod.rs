@@ -5,7 +5,6 @@ pub mod log;
 pub mod metrics;
 pub mod otlp;
 pub mod post;
-mod private;
 pub mod recent;
 pub mod serve;
 pub mod sinks;

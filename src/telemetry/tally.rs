@@ -18,9 +18,17 @@ const MOST_KEPT: usize = 64;
 pub struct Tally {
     listed: u64,
     approved: u64,
-    refused: u64,
+    refused: Named,
+    /// Of the listed and approved, those that did not get there.
+    failed: Named,
     open: HashMap<AttemptId, Place>,
-    named: BTreeMap<(String, u16), Reason>,
+}
+
+/// How many, and where to.
+#[derive(Clone, Debug, Default)]
+struct Named {
+    count: u64,
+    places: BTreeMap<(String, u16), Reason>,
     unnamed: u64,
 }
 
@@ -32,7 +40,7 @@ impl Tally {
             Record::Ended(ended) => self.ended(ended),
             Record::Started(_) | Record::Stopped(_) | Record::Policy(_) | Record::Held(_) | Record::Answered(_) | Record::Revoked(_) => {}
             Record::Frozen(_) | Record::Thawed(_) => {}
-            Record::RefusedSummary(summary) if summary.agent.is_some() => self.refused += summary.count,
+            Record::RefusedSummary(summary) if summary.agent.is_some() => self.refused.count += summary.count,
             Record::Approver(_) | Record::Cut(_) => {}
             Record::Progress(_) | Record::RefusedSummary(_) | Record::Gap(_) | Record::Segment(_) | Record::Sealed(_) => {}
         }
@@ -47,7 +55,7 @@ impl Tally {
             (Ruling::Allow, _) => self.listed += 1,
             // Its requests are counted one by one.
             (Ruling::Look, _) => {}
-            (Ruling::Block, reason) => self.refused(decided.destination.as_ref(), reason),
+            (Ruling::Block, reason) => self.refused.one(decided.destination.as_ref(), reason),
         }
         if let (Ruling::Allow | Ruling::Look, Some(place)) = (decided.decision, &decided.destination) {
             self.open.insert(decided.id, place.clone());
@@ -56,18 +64,22 @@ impl Tally {
 
     /// A name that passed and an address that did not is a refusal after all.
     fn ended(&mut self, ended: &Ended) {
-        let place = self.open.remove(&ended.id);
-        if let (Outcome::Refused, Some(place)) = (ended.outcome, place) {
-            self.refused(Some(&place), ended.reason);
+        let Some(place) = self.open.remove(&ended.id) else { return };
+        match ended.outcome {
+            Outcome::Refused => self.refused.one(Some(&place), ended.reason),
+            Outcome::Failed => self.failed.one(Some(&place), ended.reason),
+            Outcome::Completed | Outcome::Abandoned | Outcome::Cut | Outcome::Lost => {}
         }
     }
+}
 
-    fn refused(&mut self, place: Option<&Place>, reason: Reason) {
-        self.refused += 1;
+impl Named {
+    fn one(&mut self, place: Option<&Place>, reason: Reason) {
+        self.count += 1;
         let Some(place) = place else { return };
         let name = (place.host.clone(), place.port);
-        if self.named.len() < MOST_KEPT || self.named.contains_key(&name) {
-            self.named.insert(name, reason);
+        if self.places.len() < MOST_KEPT || self.places.contains_key(&name) {
+            self.places.insert(name, reason);
         } else {
             self.unnamed += 1;
         }
@@ -76,16 +88,23 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { listed, approved, refused, open: _, named, unnamed } = self;
-        if listed + approved + refused == 0 {
+        let Self { listed, approved, refused, failed, open: _ } = self;
+        if listed + approved + refused.count == 0 {
             return f.write_str("no attempts: nothing asked the proxy, or only for this machine itself");
         }
-        write!(f, "{listed} listed, {approved} approved, {refused} refused")?;
-        for (at, ((host, port), reason)) in named.iter().take(MOST_NAMED).enumerate() {
+        write!(f, "{listed} listed, {approved} approved, {} refused{refused}", refused.count)?;
+        if failed.count == 0 { Ok(()) } else { write!(f, "; {} failed{failed}", failed.count) }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count: _, places, unnamed } = self;
+        for (at, ((host, port), reason)) in places.iter().take(MOST_NAMED).enumerate() {
             let lead = if at == 0 { ": " } else { ", " };
             write!(f, "{lead}{}:{port} ({reason})", plain(host, 80))?;
         }
-        let more = named.len().saturating_sub(MOST_NAMED) as u64 + unnamed;
+        let more = places.len().saturating_sub(MOST_NAMED) as u64 + unnamed;
         if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
     }
 }
@@ -111,5 +130,11 @@ mod tests {
         tally.recorded(&Record::Ended(Ended { outcome: Outcome::Refused, reason: Reason::ForbiddenAddress, ..ended(3) }));
         tally.recorded(&Record::Decided(Decided { agent: None, ..decided(4) }));
         assert_eq!(tally.to_string(), format!("1 listed, 0 approved, 3 refused: {name} (forbidden-address)"));
+
+        let approved = Decided { agent: agent.clone(), decision: Ruling::Allow, reason: Reason::Approved, ..decided(5) };
+        tally.recorded(&Record::Decided(approved));
+        tally.recorded(&Record::Ended(Ended { outcome: Outcome::Failed, reason: Reason::DnsFailed, ..ended(5) }));
+        let refused = format!("1 listed, 1 approved, 3 refused: {name} (forbidden-address)");
+        assert_eq!(tally.to_string(), format!("{refused}; 1 failed: {name} (dns-failed)"));
     }
 }

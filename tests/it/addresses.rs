@@ -193,7 +193,10 @@ fn an_approval_with_its_own_address_reaches_that_address_and_the_next_one_does_n
     talk.send(&request);
     let holds = proxy.until_held(1, 1);
     proxy.said(&["approve", holds[0]["id"].as_str().unwrap(), "--once"]);
-    assert_refused(&talk.answer(), 403, "forbidden-address");
+    let refused = talk.answer();
+    assert_refused(&refused, 403, "forbidden-address");
+    assert!(refused.phrase.ends_with("; a yes needs --address 127.0.0.1/32"), "{}", refused.phrase);
+    assert!(refused.text().contains("`exeat run` when it is started, as --addresses."), "{}", refused.text());
     assert_eq!(p0.plain.requests().len(), 1, "a parked connection was used whose address the second grant does not cover");
 }
 

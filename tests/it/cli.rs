@@ -340,7 +340,8 @@ fn who_watches_is_told_how_to_answer_and_how_it_ended() {
         let id = proxy.holds()[0]["id"].as_str().unwrap().to_owned();
         proxy.said(&["approve", &id, "--for", "1h"]);
         let unknown = proxy.exeat(&["deny", "zzzz"]);
-        assert!(err(&unknown).contains("zzzz: no question has that id; `exeat holds` lists them"), "{unknown:?}");
+        let lists = format!("`exeat --config {} holds` lists them", config.display());
+        assert!(err(&unknown).contains(&format!("zzzz: no question has that id; {lists}")), "{unknown:?}");
         let approvals = proxy.said(&["approvals"]);
         assert!(approvals.contains("  until 2") && !approvals.contains("for until"), "{approvals}");
         for _ in 0..100 {

@@ -225,6 +225,8 @@ fn every_front_gives_an_attempt_the_same_answer_and_the_same_records() {
                 let asked = p0.site.dns.queries().len();
                 let answer = front.knock(&proxy, &row.target, &row.credentials);
                 assert_refused(&answer, row.status, row.reason);
+                let decision = if row.outcome == "failed" { "allow" } else { "block" };
+                assert_eq!(answer.problem()["decision"], decision, "{name}");
                 assert_eq!(p0.site.dns.queries().len() > asked, row.asks_dns, "{name}: the name server heard {:?}", p0.site.dns.queries());
                 let records = proxy.settled();
                 let id = json!(answer.attempt());

@@ -46,7 +46,7 @@ impl Run {
 #[test]
 fn an_unlisted_host_waits_is_answered_on_the_terminal_and_passes() {
     let run = Run::new();
-    let mut terminal = run.on_a_terminal(&["--addresses", "127.0.0.0/8", "--", "curl", "-sS", &run.url("held.test")]);
+    let mut terminal = run.on_a_terminal(&["--address", "127.0.0.0/8", "--", "curl", "-sS", &run.url("held.test")]);
     terminal.expect("held.test");
     assert!(run.site.dns.queries().is_empty());
     terminal.press("y\n");

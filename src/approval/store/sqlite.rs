@@ -67,6 +67,12 @@ impl Sqlite {
         state.join(FILE).exists()
     }
 
+    /// The number of the process that has the store of a state folder, where one has. Not to be asked by a process that has it itself: looking
+    /// closes a descriptor of the file, and that gives up the lock (fcntl(2)).
+    pub fn holder(state: &Path) -> Option<i32> {
+        holder(&state.join(FILE))
+    }
+
     /// A store that ends with the process.
     pub fn in_memory() -> Result<Self, StoreError> {
         let path = PathBuf::from("the store in memory");

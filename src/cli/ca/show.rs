@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{place, shown};
 use crate::config::Config;
 use crate::config::inspect::{authority, bytes, secret};
 use crate::policy::fault::Fault;
+use crate::text::moment;
 use crate::tls::ca::{Certified, certificates};
 
 /// `exeat ca show`.
@@ -112,8 +112,4 @@ impl Report {
         }
         Ok(())
     }
-}
-
-fn moment(at: SystemTime) -> String {
-    Timestamp::try_from(at).map_or_else(|_| "a time that cannot be written".to_owned(), |at| at.to_string())
 }

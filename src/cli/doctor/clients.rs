@@ -11,7 +11,11 @@ use futures_util::future::join_all;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use tokio::process::Command;
 
-use super::finding::Finding;
+use super::finding::{Finding, Level};
+use super::proxy::{FOR_HTTP, ProxyUrl, VARIABLES};
+use super::through::{Target, Wanted};
+use super::way::{Outcome, Try};
+use super::{past, shell, through};
 use crate::cli::env;
 use crate::text::{plain, trouble};
 
@@ -22,8 +26,6 @@ const SHOWN: usize = 300;
 
 const PYTHON: &str = "import sys, urllib.request, urllib.error\ntry:\n urllib.request.urlopen(sys.argv[1])\nexcept urllib.error.HTTPError as e:\n \
                       sys.exit(0 if e.headers.get('proxy-status') is None else str(e))";
-/// What a client may read of where its proxy is.
-const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 /// Programs take longer to start than a connection takes.
 const TIME: Duration = Duration::from_secs(30);
@@ -45,13 +47,74 @@ const CLIENTS: [Client; 4] = [
     Client { program: "node", arguments: &["-e", NODE], harmless: &[] },
 ];
 
+/// What stands in the way of trying clients, as it was found before.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Addresses of this exeat, where it does not run.
+    pub stopped: Vec<String>,
+    /// What clients have of the proxy is bad: no variable, or no token that it takes.
+    pub unled: bool,
+}
+
 /// Tries each with each URL, through the proxy that is passed or else the one in the environment.
-pub(super) async fn look(listed: &[String], proxy: Option<&str>) -> Vec<Finding> {
+pub(super) async fn look(listed: &[String], proxy: Option<&str>, known: &Known, within: Duration) -> Vec<Finding> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_here = |client: &&Client| std::env::split_paths(&path).any(|folder| is_program(&folder.join(client.program)));
     let here: Vec<&Client> = CLIENTS.iter().filter(is_here).collect();
-    let tries = here.iter().flat_map(|client| listed.iter().map(move |url| one(client, url, proxy)));
-    join_all(tries).await
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let tries = listed.iter().map(async |url| match barred(url, proxy, variable, known, within).await {
+        Some(finding) => vec![finding],
+        None if here.is_empty() => vec![Finding::untried(ABOUT, "none of curl, git, python3 and node is installed")],
+        None => join_all(here.iter().map(|client| one(client, url, proxy))).await,
+    });
+    join_all(tries).await.into_iter().flatten().collect()
+}
+
+/// Why no client could reach the URL by the proxy, whichever it is: said once, and not of each.
+async fn barred(
+    url: &str,
+    passed: Option<&str>,
+    variable: impl Fn(&str) -> Option<String>,
+    known: &Known,
+    within: Duration,
+) -> Option<Finding> {
+    let target = Target::parse(url).ok()?;
+    let (host, tls) = target.host();
+    let to = plain(url, SHOWN);
+    let pasts = match passed {
+        Some(_) => vec![("NO_PROXY", env::NO_PROXY.to_owned())],
+        None => env::PAST.into_iter().filter_map(|name| Some((name, variable(name)?))).collect(),
+    };
+    for (name, value) in &pasts {
+        if let Some(entry) = past::entry_for(value, host) {
+            return Some(goes_past(&to, name, entry));
+        }
+    }
+    if known.unled {
+        return Some(Finding::untried(ABOUT, format!("not tried with {to}, because what they have of the proxy is bad")));
+    }
+    let names = if tls { VARIABLES } else { FOR_HTTP };
+    let Some(proxy) = passed.map(str::to_owned).or_else(|| names.into_iter().find_map(variable)) else {
+        let text = format!("no client is tried with {to}: {} is not set here and no --proxy passed, so each would go direct", names[1]);
+        return Some(Finding::bad(ABOUT, text, format!("pass --proxy URL, as `exeat token AGENT` prints it; or {}", shell::FIX)));
+    };
+    let proxy = ProxyUrl::parse(&proxy).ok()?;
+    if shell::leads_here(&proxy, &known.stopped) {
+        return Some(Finding::untried(ABOUT, format!("not tried with {to}, because no exeat is running")));
+    }
+    let Try { result, known, fix, way: _, to: _ } = through::one(&proxy, &target, Wanted::Listed, within).await;
+    let text = format!("no client is tried with {to}, because {} does not let it pass: {known}", proxy.shown());
+    (result != Outcome::Works).then(|| Finding { fix, ..Finding::said(Level::Bad, ABOUT, text) })
+}
+
+fn goes_past(to: &str, name: &str, entry: &str) -> Finding {
+    let text = format!("{name} holds {}, so clients go direct to {to}: exeat neither judges nor records it", plain(entry, SHOWN));
+    let fix = if past::is_usual(entry) {
+        "pass --listed with a URL of another host: `exeat env` and `exeat run` lead what is for this machine past the proxy".to_owned()
+    } else {
+        format!("take {} out of NO_PROXY and no_proxy", plain(entry, SHOWN))
+    };
+    Finding::bad(ABOUT, text, fix)
 }
 
 fn is_program(path: &Path) -> bool {
@@ -110,14 +173,14 @@ fn closed() -> io::Result<(SocketAddr, OwnedFd)> {
 /// The proxy variables that are set here, each with another value.
 fn set(variable: impl Fn(&str) -> Option<String>, value: &str) -> Vec<(&'static str, String)> {
     let is_set = |name: &&str| variable(name).is_some_and(|value| !value.is_empty());
-    PROXIES.into_iter().filter(is_set).map(|name| (name, value.to_owned())).collect()
+    env::PROXIES.into_iter().filter(is_set).map(|name| (name, value.to_owned())).collect()
 }
 
 fn goes_round(program: &str, to: &str, is_http: bool) -> Finding {
     let variable = if is_http { "HTTP_PROXY" } else { "HTTPS_PROXY" };
     let obey = match program {
         "node" => "run Node 22.21, 24 or later with NODE_USE_ENV_PROXY=1",
-        _ => "set the variables by `exeat env`, and take the host out of NO_PROXY and a proxy out of its own settings",
+        _ => "set all of the variables, as `exeat env` does, and take a proxy out of its own settings",
     };
     Finding::bad(
         ABOUT,
@@ -148,7 +211,6 @@ async fn run(client: &Client, url: &str, variables: &[(&'static str, String)]) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Level;
     use super::*;
 
     #[tokio::test]
@@ -164,6 +226,52 @@ mod tests {
             let client = Client { program: "sh", arguments, harmless: &["Not Found"] };
             let found = one(&client, "https://a.test/", Some("http://127.0.0.1:1")).await;
             assert_eq!((found.level, found.text.as_str()), (level, text), "{arguments:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_bars_every_client_is_said_once_with_its_fix() {
+        let stopped = Known { stopped: vec!["127.0.0.1:1".to_owned()], unled: false };
+        let unled = Known { unled: true, ..Known::default() };
+        let fine = Known::default();
+        let past = |name: &str, entry: &str| {
+            format!(
+                "{name} holds {entry}, so clients go direct to https://a.test/: exeat neither judges nor records it; fix: take {entry} out of"
+            )
+        };
+        let refused =
+            "no client is tried with http://a.test/, because http://127.0.0.1:1 does not let it pass: the proxy cannot be reached: ";
+        let led = ("HTTPS_PROXY", "http://127.0.0.1:1");
+        let rows = [
+            ("https://a.test/", [led, ("no_proxy", "x, .test")], &fine, Level::Bad, past("no_proxy", ".test")),
+            ("https://a.test/", [led, ("NO_PROXY", "*")], &stopped, Level::Bad, past("NO_PROXY", "*")),
+            ("http://[::1]/", [led, ("NO_PROXY", "::1")], &fine, Level::Bad, "NO_PROXY holds ::1, so".into()),
+            (
+                "https://a.test/",
+                [("HTTP_PROXY", led.1); 2],
+                &fine,
+                Level::Bad,
+                "no client is tried with https://a.test/: HTTPS_PROXY is not".into(),
+            ),
+            ("https://a.test/", [led; 2], &stopped, Level::Untried, "not tried with https://a.test/, because no exeat is running".into()),
+            ("https://a.test/", [led; 2], &unled, Level::Untried, "not tried with https://a.test/, because what they have".into()),
+            ("http://a.test/", [led, ("http_proxy", led.1)], &fine, Level::Bad, refused.into()),
+        ];
+        for (url, set, known, level, words) in rows {
+            let variable = |name: &str| set.iter().find(|(of, _)| *of == name).map(|(_, value)| (*value).to_owned());
+            let found = barred(url, None, variable, known, Duration::from_secs(60)).await.expect(url);
+            let said = format!("{}; fix: {}", found.text, found.fix.as_deref().unwrap_or_default());
+            assert!(found.level == level && said.starts_with(&words), "{found:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn with_a_proxy_that_is_passed_only_this_machine_is_past_it() {
+        let variable = |_: &str| Some("*".to_owned());
+        let stopped = Known { stopped: vec!["127.0.0.1:1".to_owned()], unled: false };
+        for (url, level) in [("http://127.0.0.1:8/", Level::Bad), ("http://a.test/", Level::Untried)] {
+            let found = barred(url, Some("http://127.0.0.1:1"), variable, &stopped, Duration::ZERO).await;
+            assert_eq!(found.map(|found| found.level), Some(level), "{url}");
         }
     }
 

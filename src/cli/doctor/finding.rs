@@ -1,9 +1,11 @@
 //! What `exeat doctor` says of a set-up: a line each, good or not, with what to do.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde::Serialize;
 
+use crate::cli::named::with_config;
 use crate::policy::fault::{Fault, Warning};
 use crate::text::{ascii_json, plain};
 
@@ -17,6 +19,8 @@ pub(super) enum Level {
     Warn,
     /// Something does not work, or will not.
     Bad,
+    /// It was not looked at, and why is said.
+    Untried,
 }
 
 /// One line.
@@ -50,6 +54,11 @@ impl Finding {
         Self { level: Level::Bad, about, text: text.into(), fix: Some(fix.into()) }
     }
 
+    /// What could not be looked at.
+    pub(super) fn untried(about: &'static str, text: impl Into<String>) -> Self {
+        Self::said(Level::Untried, about, text)
+    }
+
     /// What says itself how it is mended.
     pub(super) fn said(level: Level, about: &'static str, text: impl Into<String>) -> Self {
         Self { level, about, text: text.into(), fix: None }
@@ -74,14 +83,9 @@ impl Report {
     }
 
     /// Lets the commands of every fix name the configuration that was named here.
-    pub(super) fn with_config(mut self, config: &str) -> Self {
+    pub(super) fn with_config(mut self, config: Option<&Path>) -> Self {
         for fix in self.findings.iter_mut().filter_map(|one| one.fix.as_mut()) {
-            for before in ["`", "$(", "| "] {
-                *fix = fix.replace(&format!("{before}exeat "), &format!("{before}exeat --config {config} "));
-            }
-            if let Some(rest) = fix.strip_prefix("exeat ") {
-                *fix = format!("exeat --config {config} {rest}");
-            }
+            *fix = with_config(fix, config);
         }
         self
     }
@@ -100,6 +104,7 @@ impl Report {
                 Level::Ok => "ok",
                 Level::Warn => "warn",
                 Level::Bad => "BAD",
+                Level::Untried => "--",
             };
             writeln!(out, "{word:<4}  {about:<10}  {}", plain(text, 1000))?;
             if let Some(fix) = fix {
@@ -116,16 +121,8 @@ mod tests {
 
     #[test]
     fn the_commands_of_a_fix_name_the_configuration_that_was_named() {
-        let rows = [
-            ("start `exeat serve`", "start `exeat --config a.toml serve`"),
-            ("exeat token A | exeat env --url -", "exeat --config a.toml token A | exeat --config a.toml env --url -"),
-            ("eval \"$(exeat env)\"", "eval \"$(exeat --config a.toml env)\""),
-            ("let exeat reach it", "let exeat reach it"),
-        ];
-        for (fix, expected) in rows {
-            let report = Report::new(vec![Finding::bad("x", "x", fix)]).with_config("a.toml");
-            assert_eq!(report.findings, [Finding::bad("x", "x", expected)]);
-        }
+        let report = Report::new(vec![Finding::bad("x", "x", "start `exeat serve`")]).with_config(Some(Path::new("a.toml")));
+        assert_eq!(report.findings, [Finding::bad("x", "x", "start `exeat --config a.toml serve`")]);
     }
 
     #[test]

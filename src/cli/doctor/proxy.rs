@@ -47,8 +47,9 @@ impl ProxyUrl {
     }
 }
 
-/// The proxy variables that clients read for https, in the order curl has.
+/// The proxy variables that clients read for https, in the order curl has, and for http.
 pub(super) const VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+pub(super) const FOR_HTTP: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
 
 /// The proxy that is passed, or that the environment names.
 pub(super) fn find(passed: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Result<Option<ProxyUrl>, Usage> {

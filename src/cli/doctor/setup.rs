@@ -10,13 +10,14 @@ use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
 use super::agent::resolvers;
+use super::clients::{self, Known};
 use super::finding::{Finding, Level, Report};
 use super::health::here;
 use super::proxy::ProxyUrl;
 use super::way::Outcome;
 use super::wire::{self, Silence};
-use super::{clients, shell, tries};
-use crate::cli::admin_client::AdminClient;
+use super::{shell, tries};
+use crate::cli::admin_client::{AdminClient, NotRunning};
 use crate::cli::loaded;
 use crate::config::{Config, NO_FILE, inspect, state};
 use crate::journal::Reader;
@@ -34,28 +35,45 @@ const CLOCK: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 /// Looks at everything. What rests on a configuration that does not load is left out.
 pub(super) async fn look(config: Result<Config, Vec<Fault>>, proxy: Option<&str>, listed: &[String], within: Duration) -> Report {
     let mut findings = Vec::new();
-    let ours = match &config {
+    let mut known = Known::default();
+    let ours: Option<Vec<String>> = match &config {
         Ok(config) => {
             findings
                 .push(Finding::ok("config", config.path.as_deref().map_or_else(|| NO_FILE.to_owned(), |path| path.display().to_string())));
             findings.extend(policy(config));
             findings.extend(kept(config));
-            findings.extend(running(config, within).await);
-            findings.extend(listeners(config, within).await);
-            findings.extend(ready(config, within).await);
+            let ours: Vec<String> = config.listen.iter().flat_map(|listen| &listen.addresses).map(|at| here(*at).to_string()).collect();
+            let (runs, said) = running(config, within).await;
+            findings.push(said);
+            if runs {
+                findings.extend(listeners(config, within).await);
+                findings.extend(ready(config, within).await);
+            } else {
+                findings.extend(taken(config, within).await);
+                findings.push(Finding::untried("ready", "not looked at, because no exeat is running"));
+                known.stopped.clone_from(&ours);
+            }
             findings.extend(names(config, within).await);
-            config.listen.iter().flat_map(|listen| &listen.addresses).map(|at| here(*at).to_string()).collect()
+            Some(ours)
         }
         Err(faults) => {
             findings.extend(faults.iter().map(|fault| Finding::of_fault("config", fault)));
-            Vec::new()
+            findings.push(Finding::untried(
+                "serve",
+                "not looked at, nor allowlists, state, listeners and name servers, because the configuration does not load",
+            ));
+            None
         }
     };
-    match proxy.and_then(|url| ProxyUrl::parse(url).ok()) {
-        Some(passed) => findings.extend(shell::unproven("--proxy", &passed, within).await),
-        None => findings.extend(shell::look(|name| std::env::var(name).ok(), &ours, within).await),
-    }
-    findings.extend(clients::look(listed, proxy).await);
+    let variable = |name: &str| std::env::var(name).ok();
+    let of_shell: Vec<Finding> = match (proxy.and_then(|url| ProxyUrl::parse(url).ok()), shell::unset(variable, listed)) {
+        (Some(passed), _) => shell::unproven("--proxy", &passed, within).await.into_iter().collect(),
+        (None, Some(unset)) => vec![unset],
+        (None, None) => shell::look(variable, ours.as_deref(), within).await,
+    };
+    known.unled = of_shell.iter().any(|one| one.level == Level::Bad);
+    findings.extend(of_shell);
+    findings.extend(clients::look(listed, proxy, &known, within).await);
     Report::new(findings)
 }
 
@@ -139,14 +157,34 @@ fn clock(folder: &Path) -> Option<Finding> {
     })
 }
 
-async fn running(config: &Config, within: Duration) -> Vec<Finding> {
+/// Whether exeat runs, as far as its socket says. Where that tells nothing, its listeners may.
+async fn running(config: &Config, within: Duration) -> (bool, Finding) {
     let client = AdminClient::new(&config.state);
     let asked = tokio::time::timeout(within, client.get::<serde_json::Value>("agents")).await;
-    vec![match asked {
-        Ok(Ok(_)) => Finding::ok("serve", "exeat runs with this state, and answers on its admin socket"),
-        Ok(Err(error)) => Finding::bad("serve", super::super::chain(&error), "start `exeat serve`"),
-        Err(_) => Finding::bad("serve", "the admin socket does not answer", "see the log of `exeat serve`"),
-    }]
+    match asked {
+        Ok(Ok(_)) => (true, Finding::ok("serve", "exeat runs with this state, and answers on its admin socket")),
+        Ok(Err(error)) if error.is::<NotRunning>() => {
+            let text = format!("no exeat is running with the state in {}", plain(&config.state.display().to_string(), 1000));
+            (false, Finding::bad("serve", text, "start `exeat serve`, or name the configuration of the one that runs with --config"))
+        }
+        Ok(Err(error)) => (true, Finding::bad("serve", super::super::chain(&error), "see the log of `exeat serve`")),
+        Err(_) => (true, Finding::bad("serve", "the admin socket does not answer", "see the log of `exeat serve`")),
+    }
+}
+
+/// Addresses that somebody else has: there, exeat would not start.
+async fn taken(config: &Config, within: Duration) -> Vec<Finding> {
+    let all = config.listen.iter().flat_map(|listen| listen.addresses.iter().map(move |at| (format!("listen.{}", listen.name), *at)));
+    let all = all.chain(config.metrics.map(|at| ("metrics".to_owned(), at)));
+    let tried = join_all(all.filter(|(_, at)| at.port() != 0).map(async |(name, at)| {
+        let answers = wire::connect(here(at), Instant::now() + within).await.is_ok();
+        answers.then(|| {
+            let text = format!("another program has {at}, which is the address of {name}: exeat cannot start");
+            Finding::bad("listen", text, "end that program, or write another address")
+        })
+    }));
+    let taken: Vec<Finding> = tried.await.into_iter().flatten().collect();
+    if taken.is_empty() { vec![Finding::untried("listen", "not looked at, because no exeat is running")] } else { taken }
 }
 
 async fn listeners(config: &Config, within: Duration) -> Vec<Finding> {
@@ -168,7 +206,7 @@ async fn ready(config: &Config, within: Duration) -> Vec<Finding> {
         return vec![Finding::warn(
             "ready",
             "there is no metrics listener, so nothing can ask whether exeat is ready",
-            "write address under [metrics]",
+            "write [metrics] and, on the next line, address = \"127.0.0.1:9464\" at the end of exeat.toml",
         )];
     };
     if address.port() == 0 {

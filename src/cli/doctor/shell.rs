@@ -1,100 +1,93 @@
-//! The proxy variables of this shell: whether they lead to this exeat with a token it takes, and whom `NO_PROXY` leads past it.
+//! The proxy variables of this shell: whether they lead to this exeat with a token it takes.
 
 use std::time::Duration;
 
 use super::finding::Finding;
 use super::proxy::ProxyUrl;
-use super::through;
+use super::{past, through};
+use crate::cli::env::PROXIES;
 
 const ABOUT: &str = "variables";
 
 /// What clients read: some the one, some the other.
 const PAIRS: [[&str; 2]; 2] = [["http_proxy", "HTTP_PROXY"], ["https_proxy", "HTTPS_PROXY"]];
 
-const FIX: &str = "eval \"$(exeat env)\", or with a token: `exeat token AGENT | exeat env --url -`";
+/// How a shell gets them. Where no listener is the agent's own, a token has to be among them.
+pub(super) const FIX: &str = "eval \"$(exeat env)\", or with a token: eval \"$(exeat token AGENT | exeat env --url -)\"";
 
-/// What is odd in the variables. `ours` are the addresses that exeat listens on, as a client here writes them.
-pub(super) async fn look(variable: impl Fn(&str) -> Option<String>, ours: &[String], within: Duration) -> Vec<Finding> {
+/// That no variable leads anywhere, where that is so: bad where a client is to go through the proxy.
+pub(super) fn unset(variable: impl Fn(&str) -> Option<String>, listed: &[String]) -> Option<Finding> {
+    const TEXT: &str = "no proxy variable is set here: programs started here go direct";
+    if PROXIES.into_iter().filter_map(variable).any(|value| !value.is_empty()) {
+        return None;
+    }
+    let by_flag = || format!("pass --proxy URL, as `exeat token AGENT` prints it; or {FIX}");
+    Some(if listed.is_empty() { Finding::warn(ABOUT, TEXT, FIX) } else { Finding::bad(ABOUT, TEXT, by_flag()) })
+}
+
+/// What is odd in the variables. `ours` are the addresses that exeat listens on, as a client here writes them; `None` where that is not known.
+pub(super) async fn look(variable: impl Fn(&str) -> Option<String>, ours: Option<&[String]>, within: Duration) -> Vec<Finding> {
     let mut findings = set_wrong(&variable, ours);
     let mut asked = Vec::new();
     for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] {
         let Some(proxy) = variable(name).and_then(|value| ProxyUrl::parse(&value).ok()) else { continue };
-        if leads_here(&proxy, ours) && !asked.contains(&proxy) {
+        if ours.is_some_and(|ours| leads_here(&proxy, ours)) && !asked.contains(&proxy) {
             findings.extend(unproven(name, &proxy, within).await);
             asked.push(proxy);
         }
     }
-    if findings.is_empty() { vec![Finding::ok(ABOUT, "the proxy variables of this shell lead here")] } else { findings }
+    match ours {
+        Some(_) if findings.is_empty() => vec![Finding::ok(ABOUT, "the proxy variables of this shell lead here")],
+        Some(_) | None => findings,
+    }
 }
 
 /// Asks the proxy whether it takes the token.
 pub(super) async fn unproven(name: &str, proxy: &ProxyUrl, within: Duration) -> Option<Finding> {
     let has = if proxy.proves() { "has no token that exeat takes" } else { "has no token of an agent" };
     let refused = through::is_refused(proxy, within).await;
-    refused.then(|| Finding::bad(ABOUT, format!("{name} {has}: every request gets 407"), "exeat token AGENT | exeat env --url -"))
+    refused
+        .then(|| Finding::bad(ABOUT, format!("{name} {has}: every request gets 407"), "eval \"$(exeat token AGENT | exeat env --url -)\""))
 }
 
-fn set_wrong(variable: impl Fn(&str) -> Option<String>, ours: &[String]) -> Vec<Finding> {
+fn set_wrong(variable: impl Fn(&str) -> Option<String>, ours: Option<&[String]>) -> Vec<Finding> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let fix = FIX;
     let mut findings = Vec::new();
     for [lower, upper] in PAIRS {
         match (set(lower), set(upper)) {
-            (None, None) => findings.push(Finding::warn(ABOUT, format!("{upper} is not set: programs started here go direct"), fix)),
+            (None, None) => findings.push(Finding::warn(ABOUT, format!("{upper} is not set: programs started here go direct"), FIX)),
             (Some(one), Some(other)) if one != other => {
-                findings.push(Finding::warn(ABOUT, format!("{lower} and {upper} differ, and programs differ in which they read"), fix));
+                findings.push(Finding::warn(ABOUT, format!("{lower} and {upper} differ, and programs differ in which they read"), FIX));
             }
-            (Some(_), None) => findings.push(Finding::warn(ABOUT, format!("{upper} is not set, and some programs read no other"), fix)),
+            (Some(_), None) => findings.push(Finding::warn(ABOUT, format!("{upper} is not set, and some programs read no other"), FIX)),
             (None, Some(_)) if lower == "http_proxy" => {
-                findings.push(Finding::warn(ABOUT, "http_proxy is not set, and curl reads no other for http", fix));
+                findings.push(Finding::warn(ABOUT, "http_proxy is not set, and curl reads no other for http", FIX));
             }
             (None | Some(_), Some(_)) => {}
         }
         for value in [lower, upper].into_iter().filter_map(set) {
-            findings.extend(leads_elsewhere(upper, &value, ours, fix));
+            findings.extend(ours.and_then(|ours| leads_elsewhere(upper, &value, ours)));
         }
     }
-    findings.extend(
-        ["no_proxy", "NO_PROXY"].into_iter().filter_map(|name| Some((name, set(name)?))).flat_map(|(name, value)| past(name, &value)),
-    );
+    findings.extend(past::odd(set));
     if set("NODE_USE_ENV_PROXY").is_none_or(|value| value != "1") {
-        findings.push(Finding::warn(ABOUT, "NODE_USE_ENV_PROXY is not 1: Node reads no proxy variable without it", fix));
+        findings.push(Finding::warn(ABOUT, "NODE_USE_ENV_PROXY is not 1: Node reads no proxy variable without it", FIX));
     }
     findings.dedup();
     findings
 }
 
-fn leads_here(proxy: &ProxyUrl, ours: &[String]) -> bool {
+pub(super) fn leads_here(proxy: &ProxyUrl, ours: &[String]) -> bool {
     let at = proxy.at.to_string();
     ours.contains(&at) || ours.contains(&at.replace("localhost", "127.0.0.1"))
 }
 
-fn leads_elsewhere(name: &str, value: &str, ours: &[String], fix: &str) -> Option<Finding> {
+fn leads_elsewhere(name: &str, value: &str, ours: &[String]) -> Option<Finding> {
     match ProxyUrl::parse(value) {
-        Err(_) => Some(Finding::bad(ABOUT, format!("{name} is no URL of this proxy"), fix)),
+        Err(_) => Some(Finding::bad(ABOUT, format!("{name} is no URL of this proxy"), FIX)),
         Ok(proxy) => (!leads_here(&proxy, ours))
-            .then(|| Finding::warn(ABOUT, format!("{name} leads to {}, which is no listener of this configuration", proxy.at), fix)),
+            .then(|| Finding::warn(ABOUT, format!("{name} leads to {}, which is no listener of this configuration", proxy.at), FIX)),
     }
-}
-
-/// Entries of `NO_PROXY` that lead more past the proxy than they seem to.
-fn past(name: &str, value: &str) -> Vec<Finding> {
-    let fix = format!("{name}=localhost,127.0.0.1,::1");
-    let odd = |entry: &str| {
-        if entry == "*" {
-            Some(format!("{name} holds *: programs go direct for everything"))
-        } else if entry.contains('/') {
-            Some(format!("{name} holds {entry}: several clients do not read ranges, and some go direct because of one"))
-        } else if entry.starts_with("*.") {
-            Some(format!("{name} holds {entry}: most clients want a dot without the star"))
-        } else if !matches!(entry, "localhost" | "127.0.0.1" | "::1" | "[::1]") {
-            Some(format!("{name} holds {entry}: it and, for most clients, all names under it go direct, and nothing is recorded of that"))
-        } else {
-            None
-        }
-    };
-    let entries = value.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty());
-    entries.filter_map(odd).map(|text| Finding::warn(ABOUT, text, fix.clone())).collect()
 }
 
 #[cfg(test)]
@@ -107,7 +100,7 @@ mod tests {
 
     fn said(set: &[(&str, &str)]) -> Vec<(Level, String)> {
         let find = |name: &str| set.iter().find(|(of, _)| *of == name).map(|(_, value)| (*value).to_owned());
-        set_wrong(find, &["127.0.0.1:3128".into(), "[::1]:3128".into()]).into_iter().map(|one| (one.level, one.text)).collect()
+        set_wrong(find, Some(&["127.0.0.1:3128".into(), "[::1]:3128".into()])).into_iter().map(|one| (one.level, one.text)).collect()
     }
 
     #[test]
@@ -126,6 +119,16 @@ mod tests {
         for (name, value, expected) in rows {
             let changed: Vec<(&str, &str)> = good.iter().map(|(of, is)| (*of, if *of == name { value } else { *is })).collect();
             assert_eq!(said(&changed), [(Level::Warn, expected.to_owned())]);
+        }
+    }
+
+    #[test]
+    fn variables_of_which_none_is_set_are_told_once() {
+        let none = |name: &str| (name == "HTTP_PROXY").then(String::new);
+        assert_eq!(unset(none, &[]).map(|one| one.level), Some(Level::Warn));
+        assert_eq!(unset(none, &["https://a.test/".to_owned()]).map(|one| one.level), Some(Level::Bad));
+        for name in PROXIES {
+            assert_eq!(unset(|of| (of == name).then(|| "http://a.test:1".to_owned()), &[]), None);
         }
     }
 
@@ -162,7 +165,7 @@ mod tests {
             let (at, heard) = answering(answer);
             let set = super::super::super::env::variables(&format!("http://{credential}{at}"));
             let find = |name: &str| set.iter().find(|(of, _)| *of == name).map(|(_, value)| value.clone());
-            let found = look(find, &[at], Duration::from_secs(60)).await;
+            let found = look(find, Some(&[at]), Duration::from_secs(60)).await;
             let told: Vec<_> = found.iter().map(|one| (one.level, one.text.as_str())).collect();
             assert_eq!(told, [expected], "{credential} {answer}");
             let asked = heard.join().unwrap();

@@ -10,6 +10,7 @@ use super::way::{Outcome, Place, Try, silence};
 use super::wire::{self, Answer, Silence};
 use crate::cli::Usage;
 use crate::policy::destination::{Destination, Port};
+use crate::policy::host::Host;
 use crate::text::{plain, trouble};
 
 /// Of what others say no more is shown.
@@ -57,6 +58,11 @@ impl Target {
             return Err(wrong());
         }
         Ok(Self { url: url.to_owned(), tls, at })
+    }
+
+    /// The host, and whether it is asked by TLS.
+    pub(super) fn host(&self) -> (&Host, bool) {
+        (&self.at.host, self.tls)
     }
 
     fn question(&self, authorization: &str) -> String {
@@ -129,9 +135,7 @@ fn judged(answer: &Answer, wanted: Wanted) -> (Outcome, String, Option<&'static 
         return (Outcome::Works, if wanted == Wanted::Listed { format!("{status} came back") } else { known }, None);
     }
     match wanted {
-        Wanted::Listed => {
-            (Outcome::Fails, known, Some("list the host in the agent's allowlist: `exeat explain AGENT URL` says what it gets"))
-        }
+        Wanted::Listed => (Outcome::Fails, known, Some(to_pass(status, answer.by_exeat))),
         Wanted::Unlisted if passed => {
             (Outcome::Open, known, Some("take the host out of the allowlist, or pass --unlisted with one that is in none"))
         }
@@ -141,6 +145,18 @@ fn judged(answer: &Answer, wanted: Wanted) -> (Outcome, String, Option<&'static 
             known,
             Some("the refusal is not the one of exeat that was wanted: see the token, the proxy's URL, and `exeat log`"),
         ),
+    }
+}
+
+/// What to do where that does not pass which is to.
+fn to_pass(status: u16, by_exeat: bool) -> &'static str {
+    match (by_exeat, status) {
+        (true, 407) => "give the proxy's URL the agent's token: `exeat token AGENT` prints it",
+        (true, 502 | 504) => "the policy lets it pass, and the way there fails: see `exeat log`, and whether exeat itself gets there",
+        (true, 503) => "exeat is at a limit or cannot record: see `exeat doctor` where it runs",
+        (true, _) => "list the host in the agent's allowlist: `exeat explain AGENT URL` says what it gets",
+        (false, 407) => "this proxy is not exeat: correct the proxy's URL",
+        (false, _) => "the answer came from behind exeat: try another --listed",
     }
 }
 
@@ -178,6 +194,23 @@ mod tests {
         for (status, by_exeat, expected) in rows {
             let answer = Answer { status, phrase: "x".into(), by_exeat, body: String::new() };
             assert_eq!([Listed, Unlisted, Unproven].map(|wanted| judged(&answer, wanted).0), expected, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_listed_and_does_not_pass_is_told_with_what_would_let_it() {
+        for (status, by_exeat, fix) in [
+            (403, true, "list the host"),
+            (407, true, "give the proxy's URL the agent's token"),
+            (502, true, "the policy lets it pass, and the way there fails"),
+            (504, true, "the policy lets it pass, and the way there fails"),
+            (503, true, "exeat is at a limit"),
+            (407, false, "this proxy is not exeat"),
+            (502, false, "the answer came from behind exeat"),
+        ] {
+            let answer = Answer { status: Some(status), phrase: "x".into(), by_exeat, body: String::new() };
+            let said = judged(&answer, Wanted::Listed).2;
+            assert!(said.is_some_and(|said| said.starts_with(fix)), "{status} {by_exeat}: {said:?}");
         }
     }
 

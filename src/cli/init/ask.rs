@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use super::machine::Machine;
+use crate::cli::env;
 
 /// The most of an answer that is read, in bytes.
 const ANSWER_MAX: u64 = 1 << 20;
@@ -31,10 +32,10 @@ pub(super) struct Answer {
 pub(super) async fn ask(machine: &Machine, program: &Path, arguments: &[&str], extra: &[(&str, &str)]) -> Option<Answer> {
     let mut command = Command::new(program);
     command.args(arguments).current_dir("/").env_clear().envs(&machine.environment);
-    for name in ["NO_PROXY", "no_proxy"] {
+    for name in env::PAST {
         command.env_remove(name);
     }
-    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+    for name in env::PROXIES {
         command.env(name, NO_WAY_OUT);
     }
     command.env("PATH", std::env::join_paths(&machine.path).ok()?);

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use crate::text::plain;
@@ -34,6 +34,8 @@ pub(super) struct Machine {
     pub(super) passed_over: Vec<PathBuf>,
     /// The nearest folder upwards from the working directory that has `.git`; the working directory itself without any.
     pub(super) repository: PathBuf,
+    /// The working directory.
+    pub(super) work: PathBuf,
     /// `/etc`.
     pub(super) etc: PathBuf,
     /// How long a client may take to answer.
@@ -54,7 +56,7 @@ impl Machine {
         };
         let (passed_over, path) = std::env::split_paths(&entries).partition(|folder| within(folder));
         let home = environment.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
-        Self { home, environment, path, passed_over, repository, etc: "/etc".into(), patience: PATIENCE }
+        Self { home, environment, path, passed_over, repository, work, etc: "/etc".into(), patience: PATIENCE }
     }
 
     /// The program of that name, as a shell would find it, were it not for what is passed over.
@@ -88,10 +90,10 @@ impl Machine {
         format!("{client}: on PATH, but it did not say where it goes within {} s", self.patience.as_secs())
     }
 
-    /// A path in words: below the home folder from `~` on, below the repository without what is before it.
+    /// A path in words: within the repository from the working directory on, below the home folder from `~` on.
     pub(super) fn shown(&self, path: &Path) -> String {
-        let text = if let Ok(rest) = path.strip_prefix(&self.repository) {
-            rest.display().to_string()
+        let text = if self.repository != Path::new("/") && path.starts_with(&self.repository) {
+            from(&self.work, path).display().to_string()
         } else if let Some(rest) = self.home.as_ref().and_then(|home| path.strip_prefix(home).ok()) {
             format!("~/{}", rest.display())
         } else {
@@ -99,6 +101,14 @@ impl Machine {
         };
         plain(&text, SHOWN)
     }
+}
+
+/// The way from a folder to a path, both without a root of their own in between.
+fn from(folder: &Path, path: &Path) -> PathBuf {
+    let shared = folder.components().zip(path.components()).take_while(|(one, other)| one == other).count();
+    let up = folder.components().skip(shared).map(|_| Component::ParentDir);
+    let way: PathBuf = up.chain(path.components().skip(shared)).collect();
+    if way.as_os_str().is_empty() { ".".into() } else { way }
 }
 
 /// The text of a regular file; `None` where there is none, or more than is looked into. A pipe or a device is no file and is not waited for.
@@ -171,9 +181,26 @@ mod tests {
 
     #[test]
     fn a_path_is_shown_as_people_say_it() {
-        let machine = Machine { repository: "/r".into(), home: Some("/h".into()), ..Machine::new([], Path::new("/")) };
-        for (path, expected) in [("/h/.npmrc", "~/.npmrc"), ("/r/a/b", "a/b"), ("/etc/x", "/etc/x"), ("/h/a\u{1b}b", "~/a\\u{1b}b")] {
-            assert_eq!(machine.shown(Path::new(path)), expected);
+        let at = |work: &str, repository: &str| Machine {
+            repository: repository.into(),
+            work: work.into(),
+            home: Some("/h".into()),
+            ..Machine::new([], Path::new("/"))
+        };
+        for (work, repository, path, expected) in [
+            ("/r", "/r", "/h/.npmrc", "~/.npmrc"),
+            ("/r", "/r", "/r/a/b", "a/b"),
+            ("/r/a", "/r", "/r/a/b", "b"),
+            ("/r/a/c", "/r", "/r/a/b", "../b"),
+            ("/r/x/y", "/r", "/r/package-lock.json", "../../package-lock.json"),
+            ("/r/x", "/r", "/r", ".."),
+            ("/r", "/r", "/r", "."),
+            ("/r", "/r", "/rest/x", "/rest/x"),
+            ("/", "/", "/h/x", "~/x"),
+            ("/", "/", "/etc/x", "/etc/x"),
+            ("/r", "/r", "/h/a\u{1b}b", "~/a\\u{1b}b"),
+        ] {
+            assert_eq!(at(work, repository).shown(Path::new(path)), expected, "{work} {path}");
         }
     }
 }

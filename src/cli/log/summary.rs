@@ -61,6 +61,7 @@ struct Sums {
     would_hold: u64,
     would_block: u64,
     refused_later: BTreeMap<Reason, u64>,
+    failed: BTreeMap<Reason, u64>,
     reasons: BTreeMap<Reason, u64>,
     bytes_up: u64,
     bytes_down: u64,
@@ -202,9 +203,23 @@ fn without(mut total: Counts, others: &Counts) -> Counts {
 impl Sums {
     fn of(counts: Counts) -> Self {
         let attempts = counts.attempts();
-        let Counts { allow, look, block, would_hold, would_block, refused_later, reasons, bytes_up, bytes_down, seen } = counts;
+        let Counts { allow, look, block, would_hold, would_block, refused_later, failed, reasons, bytes_up, bytes_down, seen } = counts;
         let (first_seen, last_seen) = seen.unzip();
-        Self { attempts, allow, look, block, would_hold, would_block, refused_later, reasons, bytes_up, bytes_down, first_seen, last_seen }
+        Self {
+            attempts,
+            allow,
+            look,
+            block,
+            would_hold,
+            would_block,
+            refused_later,
+            failed,
+            reasons,
+            bytes_up,
+            bytes_down,
+            first_seen,
+            last_seen,
+        }
     }
 }
 

@@ -67,6 +67,8 @@ pub(in crate::cli) struct Counts {
     pub(in crate::cli) would_block: u64,
     /// Of the allowed, those that were refused afterwards, by reason.
     pub(in crate::cli) refused_later: BTreeMap<Reason, u64>,
+    /// Of the allowed, those that failed on their way or at the other side, by reason.
+    pub(in crate::cli) failed: BTreeMap<Reason, u64>,
     pub(in crate::cli) reasons: BTreeMap<Reason, u64>,
     pub(in crate::cli) bytes_up: u64,
     pub(in crate::cli) bytes_down: u64,
@@ -190,8 +192,14 @@ impl Counts {
         self.at(at);
     }
 
-    fn refused(&mut self, reason: Reason) {
-        *self.refused_later.entry(reason).or_default() += 1;
+    /// What was allowed came to nothing.
+    fn ended(&mut self, outcome: Outcome, reason: Reason) {
+        let counts = match outcome {
+            Outcome::Refused => &mut self.refused_later,
+            Outcome::Failed => &mut self.failed,
+            Outcome::Completed | Outcome::Abandoned | Outcome::Cut | Outcome::Lost => return,
+        };
+        *counts.entry(reason).or_default() += 1;
     }
 }
 
@@ -275,9 +283,9 @@ impl Tally {
         let more = (ended.bytes_up.saturating_sub(begun.up), ended.bytes_down.saturating_sub(begun.down));
         self.carried(at, (begun.agent.as_ref(), begun.host), more);
         let agent = self.agent(begun.agent.as_ref());
-        if begun.passed && ended.outcome == Outcome::Refused {
-            agent.total.refused(ended.reason);
-            begun.host.map_or(&mut agent.elsewhere, |host| &mut agent.hosts[host].counts).refused(ended.reason);
+        if begun.passed {
+            agent.total.ended(ended.outcome, ended.reason);
+            begun.host.map_or(&mut agent.elsewhere, |host| &mut agent.hosts[host].counts).ended(ended.outcome, ended.reason);
         }
         if let Some(host) = begun.host.map(|host| &mut agent.hosts[host])
             && let Some(address) = ended.address.as_deref().and_then(address)

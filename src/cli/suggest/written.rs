@@ -121,7 +121,7 @@ fn section(f: &mut fmt::Formatter<'_>, title: &str, candidates: &[Candidate<'_>]
 /// What was seen of a host.
 fn told(f: &mut fmt::Formatter<'_>, seen: &HostTally, unicode: Option<&str>) -> fmt::Result {
     let HostTally { host, port, counts, rule, .. } = seen;
-    let Counts { allow, look, block, would_hold, would_block, refused_later, reasons, bytes_up, bytes_down, seen } = counts;
+    let Counts { allow, look, block, would_hold, would_block, refused_later, failed, reasons, bytes_up, bytes_down, seen } = counts;
     let unicode = unicode.map(|unicode| format!(" ({unicode})")).unwrap_or_default();
     let passed = match (allow, look) {
         (0, 0) => "none allowed".to_owned(),
@@ -129,8 +129,11 @@ fn told(f: &mut fmt::Formatter<'_>, seen: &HostTally, unicode: Option<&str>) -> 
         (allow, look) => format!("{allow} allowed, {look} looked at"),
     };
     let observed = if would_hold + would_block > 0 { format!(" ({} only observed)", would_hold + would_block) } else { String::new() };
-    let later: u64 = refused_later.values().sum();
-    let later = if later > 0 { format!(", {later} refused afterwards ({})", words(refused_later)) } else { String::new() };
+    let of = |counts: &BTreeMap<Reason, u64>, what: &str| {
+        let all: u64 = counts.values().sum();
+        if all > 0 { format!(", {all} {what} ({})", words(counts)) } else { String::new() }
+    };
+    let later = of(failed, "failed") + &of(refused_later, "refused afterwards");
     comment(f, &format!("{}{unicode}: {passed}{observed}{later}, {block} refused; {}", place(host, *port), words(reasons)))?;
     let rule = rule.as_deref().map(|rule| format!("; last by {rule}")).unwrap_or_default();
     let (first, last) = seen.unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::approve::kind;
+use super::super::fit::worded;
 use crate::approval::{HoldView, Lasting, PlaceView, Reply};
 use crate::text::plain;
 
@@ -40,7 +41,7 @@ pub(super) fn question(hold: &HoldView, beside: Beside) -> String {
         spelled(left)
     );
     // The space behind the colon is the last column a prompt may take.
-    format!("{} ", wrapped(&text, columns.saturating_sub(1)))
+    format!("{} ", worded(&text, columns.saturating_sub(1)))
 }
 
 /// What a person should not overlook; port, scheme and letters stand in the destination already.
@@ -73,24 +74,6 @@ fn spelled(left: Duration) -> String {
         seconds @ 0..=120 => format!("{} s", seconds.max(1)),
         seconds => format!("{} min", seconds / 60),
     }
-}
-
-fn wrapped(text: &str, columns: usize) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut column = 0;
-    for word in text.split(' ') {
-        let width = word.chars().count();
-        if column > 0 && column + 1 + width > columns {
-            out.push('\n');
-            column = 0;
-        } else if column > 0 {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(word);
-        column += width;
-    }
-    out
 }
 
 /// What a line typed at a question means; `None` where it is no answer.

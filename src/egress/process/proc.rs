@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Ends, user_name};
-use crate::egress::dialled::canonical;
 use crate::egress::hold::Process;
+use crate::policy::address::canonical;
 
 /// Processes that are looked into, the newest first.
 const MOST_PROCESSES: usize = 4096;

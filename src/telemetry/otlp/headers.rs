@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::telemetry::private;
+use crate::private::exposed;
 
 /// More is no file of headers.
 const LONGEST: u64 = 64 << 10;
@@ -43,7 +43,7 @@ pub enum BadHeaders {
 pub fn read(path: &Path) -> Result<HeaderMap, BadHeaders> {
     let unreadable = |error: String| BadHeaders::Unreadable { path: path.to_owned(), error };
     let data = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
-    if private::is_open(&data) {
+    if exposed(&data).is_some() {
         return Err(BadHeaders::Open(path.to_owned()));
     }
     if !data.is_file() || data.len() > LONGEST {

@@ -21,9 +21,9 @@ use super::stdout::line;
 use super::{Deliver, NotDelivered};
 use crate::journal::Entry;
 use crate::policy::address::Guard;
+use crate::private::exposed;
 use crate::telemetry::dial::{BackEnd, Dialer, Found, NoRoots, NotABackEnd};
 use crate::telemetry::post::post;
-use crate::telemetry::private;
 
 /// Time for connection, request and answer.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -137,7 +137,7 @@ fn secret(path: &Path) -> Result<Signer, String> {
     if !data.is_file() {
         return Err("is no file; name one that holds whsec_ and base64".into());
     }
-    if private::is_open(&data) {
+    if exposed(&data).is_some() {
         return Err(format!("can be read by others than its owner; chmod 600 {}", path.display()));
     }
     let mut text = String::new();

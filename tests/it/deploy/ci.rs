@@ -157,12 +157,59 @@ fn an_enforced_step_reaches_what_is_listed_and_keeps_its_exit_code() {
         summary.starts_with("### exeat: agent coder, enforce\n") && summary.contains("    coder: 2 attempts, 1 allowed, 1 refused"),
         "{summary}"
     );
-    assert!(summary.contains("other.test") && summary.contains("    proxy-1: "), "{summary}");
+    assert!(summary.contains("other.test") && summary.contains("\nRefused:\n\n    ") && summary.contains("    proxy-1: "), "{summary}");
     let records = journal(&job.report());
     assert_eq!(decided(&records, "other.test")[0]["reason"], "unlisted");
     assert_eq!(records.last().unwrap()["kind"], "stopped", "{records:?}");
     assert!(!job.folder.path().join("exeat-step/state").exists(), "keys and tokens stayed");
     assert_eq!(job.script(&["stop"], &[]).status.code(), Some(1), "there is nothing to stop");
+}
+
+#[test]
+fn a_summary_tells_what_failed_from_what_was_refused() {
+    let job = Job::new();
+    job.dns.script("listed.test", [Reply::NoSuchName]);
+    let ran = job.script(&["wrap", "--allowlist", ".exeat/coder.toml", "--", "sh", "-c", &job.tries().replace("other", "listed")], &[]);
+    assert!(said(&ran).contains("listed 502\n"), "{}", said(&ran));
+    let summary = job.reported("summary.md");
+    assert!(summary.contains("    coder: 2 attempts, 2 allowed (2 failed), 0 refused\n"), "{summary}");
+    assert!(summary.contains("      allowed, and failed on the way: 2 dns-failed\n"), "{summary}");
+    assert!(summary.contains("\nNothing was refused.\n") && !summary.contains("Refused:"), "{summary}");
+}
+
+#[test]
+fn a_fault_is_told_of_the_file_that_has_it() {
+    let job = Job::new();
+    job.put("floor.toml", "forbidden = []\n");
+    job.put("bad.toml", "agent = \"coder\"\nno_such = 1\n");
+    job.put("unknown.toml", "# Ours.\n[limits]\nno_such = 1\n");
+    job.put("twice.toml", "[metrics]\naddress = \"127.0.0.1:1\"\n");
+    job.put("relative.toml", "[inspect]\nca_cert = \"ca.pem\"\nca_key = \"ca.key\"\n");
+    let settings = "does not load. Paths in it are absolute; allowlists, floor, state, [listen.main] and [metrics] are the script's own\n";
+    let rows = [
+        (["--allowlist", "bad.toml"], None, "./bad.toml:2:1: found", "exeat-step: the allowlist does not load\n"),
+        (["--floor", "floor.toml"], None, "\nfloor.toml:1:1: found", "exeat-step: the floor does not load\n"),
+        (["--settings", "unknown.toml"], None, "exeat: unknown.toml:3:1: found the unknown key \"no_such\"", settings),
+        (["--settings", "twice.toml"], None, "exeat: twice.toml:1:2: found the key \"metrics\" a second time", settings),
+        (["--settings", "relative.toml"], None, "/ca.pem: found a file that cannot be read", settings),
+        (
+            ["--mode", "enforce"],
+            Some(("EXEAT_LIMITS_IDLE", "x")),
+            "exeat: EXEAT_LIMITS_IDLE: found",
+            "a variable of the job does not load: mend or unset EXEAT_LIMITS_IDLE\n",
+        ),
+    ];
+    for (arguments, more, fault, end) in rows {
+        let all = [&["wrap", "--allowlist", ".exeat/coder.toml"], &arguments[..], &["--", "touch", "ran"]].concat();
+        let ran = job.script(&all, more.as_slice());
+        let words = format!("\n{}", said(&ran));
+        assert!(
+            ran.status.code() == Some(1) && words.contains(fault) && words.ends_with(end),
+            "{arguments:?} gave {:?}: {words}",
+            ran.status
+        );
+        assert!(!job.folder.path().join("exeat-step").exists(), "{arguments:?} left something");
+    }
 }
 
 #[test]

@@ -34,10 +34,23 @@ fn out(output: &Output) -> (Option<i32>, String) {
 /// What is bad, as `ABOUT TEXT`.
 fn bad(output: &Output) -> Vec<String> {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let findings = report["findings"].as_array().unwrap();
-    let bad: Vec<_> = findings.iter().filter(|finding| finding["level"] == "bad").collect();
+    let bad = of_level("bad", output);
     assert_eq!((report["ok"] == true, output.status.code()), (bad.is_empty(), Some(i32::from(!bad.is_empty()))));
-    bad.iter().map(|finding| format!("{} {}", finding["about"].as_str().unwrap(), finding["text"].as_str().unwrap())).collect()
+    bad
+}
+
+/// What is of that level, as `ABOUT TEXT`.
+fn of_level(level: &str, output: &Output) -> Vec<String> {
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let of_level = report["findings"].as_array().unwrap().iter().filter(|finding| finding["level"] == level);
+    of_level.map(|finding| format!("{} {}", finding["about"].as_str().unwrap(), finding["text"].as_str().unwrap())).collect()
+}
+
+/// Where the listener of the set-up is.
+fn listener(site: &Site) -> String {
+    let config = std::fs::read_to_string(site.config()).unwrap();
+    let (_, rest) = config.split_once("[listen.main]").unwrap();
+    rest.split('"').nth(1).unwrap().to_owned()
 }
 
 #[test]
@@ -61,9 +74,16 @@ fn a_container_is_asked_for_its_health_without_a_shell() {
 #[test]
 fn a_set_up_is_good_or_what_is_wrong_with_it_is_named() {
     let mut site = site();
+    let stopped = doctor(&site, &["--json", "--listed", "https://listed.test/", "--proxy", &format!("http://{}", listener(&site))]);
+    let because = "because no exeat is running";
+    let untried = ["listen not looked at, ", "ready not looked at, ", "clients not tried with https://listed.test/, "];
+    assert_eq!(of_level("untried", &stopped), untried.map(|text| format!("{text}{because}")));
+    let stopped = bad(&stopped);
+    assert!(stopped.len() == 1 && stopped[0].starts_with("serve no exeat is running"), "{stopped:?}");
+    let taken = TcpListener::bind(listener(&site)).unwrap();
     let stopped = bad(&doctor(&site, &["--json"]));
-    assert!(stopped.iter().any(|text| text.starts_with("serve no exeat is running")), "{stopped:?}");
-    assert!(stopped.iter().any(|text| text.starts_with("listen listen.main at 127.0.0.1:")), "{stopped:?}");
+    assert!(stopped.len() == 2 && stopped[1].starts_with("listen another program has 127.0.0.1:"), "{stopped:?}");
+    drop(taken);
     let proxy = site.start();
     assert_eq!(bad(&doctor(&site, &["--json"])), Vec::<String>::new());
 
@@ -73,6 +93,7 @@ fn a_set_up_is_good_or_what_is_wrong_with_it_is_named() {
     drop(proxy);
     site.set("limits", "no_such_key", "1");
     let unread = bad(&doctor(&site, &["--json"]));
+    assert_eq!(of_level("untried", &doctor(&site, &["--json"])).len(), 1, "what rests on the configuration");
     assert!(unread.len() == 1 && unread[0].starts_with("config ") && unread[0].contains("no_such_key"), "{unread:?}");
 }
 

@@ -13,16 +13,26 @@ fn page(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The first cells of the table under a heading.
+/// The first cells of the table under a heading, each there once.
 fn rows(text: &str, heading: &str) -> BTreeSet<String> {
     let text = text.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no {heading}")).1;
     let text = text.split("\n## ").next().unwrap();
     let cell = |line: &str| Some(line.strip_prefix("| `")?.split_once("` |")?.0.to_owned());
-    text.lines().filter_map(cell).collect()
+    let mut rows = BTreeSet::new();
+    for row in text.lines().filter_map(cell) {
+        assert!(rows.insert(row.clone()), "{heading}: {row} has two rows");
+    }
+    rows
 }
 
 fn set(names: impl IntoIterator<Item = impl Into<String>>) -> BTreeSet<String> {
     names.into_iter().map(Into::into).collect()
+}
+
+#[test]
+#[should_panic(expected = "Limits: b has two rows")]
+fn a_row_that_is_there_twice_is_found() {
+    rows("\n## Limits\n| `a` | x |\n| `b` | x |\n| `b` | y |\n\n## Else\n| `a` | x |\n", "Limits");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod answers;
 mod facts;
 mod floods;
 mod limits;
+mod listed;
 mod restart;
 mod scopes;
 

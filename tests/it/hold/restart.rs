@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ask, id, knock};
-use crate::support::p0::{P0, assert_refused};
+use crate::support::p0::{P0, a, assert_refused};
 use crate::support::proxy::{exeat, of_kind};
 
 #[test]
@@ -92,6 +92,26 @@ fn a_second_serve_on_the_same_state_does_not_start_and_says_why() {
     assert!(said.contains(&wanted(std::process::id() as i32)), "{said}");
     drop(held);
     assert!(p0.start().stop().success());
+}
+
+#[test]
+fn a_second_serve_with_the_same_addresses_speaks_of_the_state_that_is_in_use() {
+    let mut p0 = P0::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    p0.site.set("listen.main", "address", &format!("\"{}\"", taken.local_addr().unwrap()));
+    let second = || {
+        let output = exeat(Some(&p0.site.config())).arg("serve").output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = second();
+    assert!(said.contains("exeat: listen.main: ") && said.contains("cannot be listened on"), "{said}");
+    drop(taken);
+    let proxy = p0.start();
+    let (said, pid) = (second(), proxy.pid().as_raw_nonzero().get());
+    let wanted = format!("is in use by process {pid}, most likely an exeat that runs already: stop that one first");
+    assert!(said.contains(&wanted) && said.contains(p0.site.state().to_str().unwrap()) && !said.contains("listened on"), "{said}");
+    proxy.get(&p0.url("plain.allowed.test", "/"), &a());
 }
 
 #[test]

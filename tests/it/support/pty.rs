@@ -25,7 +25,12 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Starts `argv` in `folder`, with these changes to the environment.
     pub(crate) fn run(argv: &[&str], folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let pair = native_pty_system().openpty(PtySize { rows: 50, cols: 200, pixel_width: 0, pixel_height: 0 }).unwrap();
+        Self::run_within(200, argv, folder, environment)
+    }
+
+    /// The same where the terminal has so many columns.
+    pub(crate) fn run_within(columns: u16, argv: &[&str], folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let pair = native_pty_system().openpty(PtySize { rows: 50, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
         let mut command = CommandBuilder::from_argv(argv.iter().map(Into::into).collect());
         command.cwd(folder);
         for name in super::proxy::ours() {

@@ -84,6 +84,7 @@ fn day() -> Vec<Record> {
             elsewhere: 0,
         }),
         Record::Ended(ended(1)),
+        Record::Ended(Ended { outcome: Outcome::Failed, reason: Reason::DnsFailed, bytes_up: 0, bytes_down: 0, ..ended(3) }),
     ]
 }
 
@@ -98,16 +99,17 @@ not identified: 1 attempt, 0 allowed, 1 refused
   api.example:443      0      1  0 B   0 B  2026-11-18T11:14:40Z  2026-11-18T11:14:40Z  1 unknown-agent
   refused most: api.example:443 (1)
 
-coder: 4 attempts, 3 allowed, 1 refused
-  2026-11-18T11:06:40Z to 2026-11-18T11:16:40Z, 10 B up, 20 B down
+coder: 4 attempts, 3 allowed (1 failed, 1 refused afterwards), 1 refused
+  2026-11-18T11:06:40Z to 2026-11-18T11:17:40Z, 10 B up, 20 B down
   observed: 0 would have been held, 1 refused
   allowed, and refused afterwards: 1 forbidden-address
+  allowed, and failed on the way: 1 dns-failed
   refused besides, without records of their own: 70 unlisted
   HOST               ALLOW  BLOCK    UP  DOWN  FIRST                 LAST                  REASONS
   [2001:db8::1]:443      0      1   0 B   0 B  2026-11-18T11:13:40Z  2026-11-18T11:13:40Z  1 unlisted
   api.example:443        1      0  10 B  20 B  2026-11-18T11:06:40Z  2026-11-18T11:16:40Z  1 listed
   b.example:443          1      0   0 B   0 B  2026-11-18T11:10:40Z  2026-11-18T11:11:40Z  1 approved; then 1 forbidden-address
-  c.example:443          1      0   0 B   0 B  2026-11-18T11:12:40Z  2026-11-18T11:12:40Z  1 observed
+  c.example:443          1      0   0 B   0 B  2026-11-18T11:12:40Z  2026-11-18T11:17:40Z  1 observed; then 1 dns-failed
   refused most: [2001:db8::1]:443 (1), b.example:443 (1)
   questions: 1 asked, 1 yes, 0 no; half of them within 60 s
     2026-11-18T11:09:40Z  yes for  b.example:443 until 2026-11-18T12:06:40Z  by ada: go\\u{a}on
@@ -121,7 +123,7 @@ fn of_an_attempt_that_began_before_only_what_it_carried_since_is_counted() {
     let coder = &summary.agents[0];
     assert_eq!((coder.sums.attempts, coder.sums.bytes_up, coder.sums.bytes_down), (0, 6, 19));
     let hosts: Vec<_> = coder.hosts.iter().map(|of| (of.host.as_str(), of.sums.attempts, of.sums.bytes_up)).collect();
-    assert_eq!(hosts, [("api.example", 0, 6)]);
+    assert_eq!(hosts, [("api.example", 0, 6), ("c.example", 0, 0)]);
     let unknown = of(&[Record::Ended(ended(1))], 0);
     assert_eq!((unknown.agents[0].elsewhere.bytes_up, unknown.agents[0].hosts.len()), (10, 0));
 }
@@ -152,11 +154,11 @@ fn json_has_stable_fields() {
     let coder = &json["agents"][1];
     assert_eq!(
         fields(coder),
-        "agent allow answered_no answered_within answered_yes answers answers_left_out asked attempts block bytes_down bytes_up elsewhere first_seen hosts last_seen look reasons refused_later refused_most summarised would_block would_hold"
+        "agent allow answered_no answered_within answered_yes answers answers_left_out asked attempts block bytes_down bytes_up elsewhere failed first_seen hosts last_seen look reasons refused_later refused_most summarised would_block would_hold"
     );
     assert_eq!(
         fields(&coder["hosts"][0]),
-        "allow attempts block bytes_down bytes_up first_seen host last_seen look port reasons refused_later would_block would_hold"
+        "allow attempts block bytes_down bytes_up failed first_seen host last_seen look port reasons refused_later would_block would_hold"
     );
     assert_eq!(coder["answers"][0]["destination"]["host"], "b.example");
     assert_eq!(coder["reasons"], serde_json::json!({"approved": 1, "listed": 1, "observed": 1, "unlisted": 1}));

@@ -34,7 +34,8 @@ impl OfAgent {
         let name = self.agent.as_ref().map_or("not identified", AgentId::as_str);
         let Sums { attempts, allow, look, block, would_hold, would_block, bytes_up, bytes_down, .. } = &self.sums;
         let looked = if *look > 0 { format!(", {look} looked at") } else { String::new() };
-        writeln!(out, "{name}: {}, {allow} allowed{looked}, {block} refused", counted(*attempts, "attempt"))?;
+        let nothing = self.sums.came_to_nothing();
+        writeln!(out, "{name}: {}, {allow} allowed{nothing}{looked}, {block} refused", counted(*attempts, "attempt"))?;
         if let (Some(first), Some(last)) = (self.sums.first_seen, self.sums.last_seen) {
             writeln!(out, "  {first:.0} to {last:.0}, {} up, {} down", size(*bytes_up), size(*bytes_down))?;
         }
@@ -43,6 +44,9 @@ impl OfAgent {
         }
         if !self.sums.refused_later.is_empty() {
             writeln!(out, "  allowed, and refused afterwards: {}", reasons(&self.sums.refused_later))?;
+        }
+        if !self.sums.failed.is_empty() {
+            writeln!(out, "  allowed, and failed on the way: {}", reasons(&self.sums.failed))?;
         }
         if !self.summarised.is_empty() {
             writeln!(out, "  refused besides, without records of their own: {}", reasons(&self.summarised))?;
@@ -100,6 +104,16 @@ impl OfAgent {
     }
 }
 
+impl Sums {
+    /// How many of the allowed did not get there, as the headline says it.
+    fn came_to_nothing(&self) -> String {
+        let words = [(&self.failed, "failed"), (&self.refused_later, "refused afterwards")];
+        let counted = words.map(|(counts, word)| (counts.values().sum::<u64>(), word));
+        let said: Vec<String> = counted.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
+    }
+}
+
 fn took(seconds: u64) -> String {
     if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds / 60) }
 }
@@ -112,7 +126,8 @@ impl OfHost {
 
 fn row(name: String, sums: &Sums) -> [String; 8] {
     let time = |at: Option<jiff::Timestamp>| at.map(|at| format!("{at:.0}")).unwrap_or_default();
-    let later = if sums.refused_later.is_empty() { String::new() } else { format!("; then {}", reasons(&sums.refused_later)) };
+    let later: BTreeMap<Reason, u64> = sums.refused_later.iter().chain(&sums.failed).map(|(reason, count)| (*reason, *count)).collect();
+    let later = if later.is_empty() { String::new() } else { format!("; then {}", reasons(&later)) };
     [
         name,
         (sums.allow + sums.look).to_string(),
