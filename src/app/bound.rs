@@ -16,6 +16,9 @@ use crate::front::Door;
 use crate::policy::address::Guard;
 use crate::telemetry::dial::Found;
 
+/// Connections that may wait to be accepted; the system may allow fewer (`net.core.somaxconn`, listen(2)).
+const BACKLOG: i32 = 4096;
+
 const NAMES: &str = "LISTEN_FDNAMES";
 
 /// What listens.
@@ -184,7 +187,10 @@ async fn one(name: &str, address: Option<SocketAddr>, lent: &mut Lent) -> Result
 }
 
 pub(super) async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener, NotBound> {
-    TcpListener::bind(address).await.map_err(|error| NotBound::Address { name: name.to_owned(), address, error })
+    let bound = TcpListener::bind(address).await;
+    // Anew with more: the library has room for 128, which a burst of agents fills.
+    let listening = bound.and_then(|listener| rustix::net::listen(&listener, BACKLOG).map(|()| listener).map_err(io::Error::from));
+    listening.map_err(|error| NotBound::Address { name: name.to_owned(), address, error })
 }
 
 fn mend(address: SocketAddr, error: &io::Error) -> String {
@@ -210,6 +216,20 @@ fn mend(address: SocketAddr, error: &io::Error) -> String {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the test is the agents")]
+    async fn many_may_wait_to_be_accepted() {
+        let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        let many = allowed.trim().parse::<usize>().unwrap().min(500);
+        let listener = bind("main", SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // Who finds no room is told nothing, and tries again after a second.
+        let all = futures_util::future::join_all((0..many).map(|_| tokio::net::TcpStream::connect(address)));
+        let waiting = tokio::time::timeout(std::time::Duration::from_secs(30), all).await.unwrap();
+        assert!(waiting.iter().all(Result::is_ok));
+    }
 
     #[test]
     fn an_address_that_cannot_be_had_is_told_with_what_to_write() {

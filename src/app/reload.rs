@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use super::freezing::{Freezing, FrozenBy, NotFrozen, NotThawed};
 use super::standing::{Reloaded, Standing, in_short};
@@ -15,6 +14,7 @@ use super::watch::{Moves, Watch};
 use super::{Change, InForce, service};
 use crate::approval::store::{Freeze, Whom};
 use crate::config::tokens::{TokenError, TokenStore};
+use crate::front::Stop;
 use crate::policy::Policy;
 use crate::policy::attempt::AgentId;
 use crate::policy::fault::{Fault, code};
@@ -87,7 +87,7 @@ impl Reloader {
     }
 
     /// Reads again whenever there is cause, until stopped.
-    pub async fn run(self: Arc<Self>, calls: Calls, mut hang_ups: Signal, stop: CancellationToken) {
+    pub async fn run(self: Arc<Self>, calls: Calls, mut hang_ups: Signal, stop: Stop) {
         let Calls { mut asks, mut moves } = calls;
         let told = self.watch.lock().as_ref().is_some_and(Watch::is_told);
         let mut look = tokio::time::interval(if told { LOOK } else { LOOK_ALONE });
@@ -95,7 +95,7 @@ impl Reloader {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let ask = tokio::select! {
-                () = stop.cancelled() => return self.keep_freezes().await,
+                () = stop.now.cancelled() => return self.keep_freezes().await,
                 ask = asks.recv() => ask,
                 _ = hang_ups.recv() => Some(Ask { who: HANG_UP, tell: None }),
                 () = settled(&mut moves) => Some(Ask { who: "reload", tell: None }),
@@ -108,11 +108,12 @@ impl Reloader {
             };
             if let Some(Ask { who, tell }) = ask {
                 let by_signal = who == HANG_UP;
-                if by_signal {
+                // Who was told that it stops is told nothing else: `READY=1` would take that back (sd_notify(3)).
+                if by_signal && !stop.is_draining() {
                     service::reloading();
                 }
                 let told = self.read_again(who).await;
-                if by_signal {
+                if by_signal && !stop.is_draining() {
                     service::ready("policy was read again");
                 }
                 if let Some((tell, told)) = tell.zip(told) {

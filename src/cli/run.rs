@@ -247,6 +247,9 @@ async fn command(words: &[OsString], given: (Variables, &[Arc<str>]), signals: S
 const OF_SERVICES: &[&str] =
     &["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "CREDENTIALS_DIRECTORY"];
 
+/// Input, output and errors come before it.
+const FIRST_OF_OTHERS: i32 = 3;
+
 /// Variables that hold secrets are taken out, and those of a service manager: the proxy has them in the command's place.
 async fn spawned(words: &[OsString], (variables, secret): (Variables, &[Arc<str>]), mut signals: Signals) -> io::Result<ExitStatus> {
     let (program, arguments) = words.split_first().ok_or(io::ErrorKind::NotFound)?;
@@ -259,6 +262,8 @@ async fn spawned(words: &[OsString], (variables, secret): (Variables, &[Arc<str>
         }
     }
     command.envs(variables);
+    // A socket that leads out, or that exeat was lent, would be a way past the proxy.
+    close_fds::set_fds_cloexec_threadsafe(FIRST_OF_OTHERS, &[]);
     let mut child = command.spawn()?;
     loop {
         tokio::select! {

@@ -175,7 +175,7 @@ fn policy_of(
     let (reloader, calls) = reloading;
     // Once more: what was revoked before there was a socket to tell us of it.
     reloader.reload_tokens()?;
-    app.beside(Arc::clone(&reloader).run(calls, hang_ups, app.stop.now.clone()));
+    app.beside(Arc::clone(&reloader).run(calls, hang_ups, app.stop.clone()));
     let hooks = Arc::new(Hooks(Arc::clone(&reloader)));
     let api = Arc::new(Api {
         desk: Arc::clone(&app.in_force.desk),

@@ -1,5 +1,6 @@
 //! One request over an open way out, and its answer.
 
+use std::io;
 use std::sync::Arc;
 
 use http::header::{CONNECTION, TRANSFER_ENCODING};
@@ -15,6 +16,7 @@ use super::content::Content;
 use super::hygiene::{self, Target};
 use super::inject::Injected;
 use super::interception::Speaks;
+use super::interim::Interim;
 use super::live::Live;
 use super::masked::{Masked, mask};
 use super::open::Open;
@@ -24,7 +26,7 @@ use super::secure::OriginStream;
 use super::spoken::ready;
 use super::upstream::{Connected, Line, Upstream, UpstreamSettings, Way, broken, key, offer};
 use super::watch::{Limits, Underway, Watch, Watched, lost};
-use super::websocket::{Handshake, WebSocket};
+use super::websocket::{Handshake, WebSocket, passes};
 use crate::policy::attempt::{Attempt, Scheme};
 use crate::policy::decide::Grant;
 use crate::policy::reason::Reason;
@@ -119,9 +121,7 @@ fn outbound(
 ) -> (Request<Upload>, Option<Handshake>) {
     let (mut parts, body) = request.into_parts();
     let seen = attempt.sight.seen();
-    // Content beside a handshake is what a server and a front end may part over.
-    let asked = grant.websocket() && seen.is_some_and(|seen| seen.websocket && !seen.content);
-    let handshake = asked.then(|| Handshake::of(&mut parts)).flatten();
+    let handshake = passes(grant, attempt).then(|| Handshake::of(&mut parts)).flatten();
     let path = seen.filter(|_| grant.normal_path()).and_then(|seen| seen.path.normal().ok());
     hygiene::outbound(&mut parts, target(attempt, path), &upstream.settings.via);
     injected.put_in(&mut parts.headers);
@@ -250,9 +250,16 @@ struct Unsent {
     request: Option<Box<Request<Upload>>>,
 }
 
-async fn send(parked: &mut Parked, request: Request<Upload>) -> Result<Response<Incoming>, Unsent> {
+async fn send(parked: &mut Parked, mut request: Request<Upload>) -> Result<Response<Incoming>, Unsent> {
     let (sent, again) = match &mut parked.sender {
-        Sender::Http1(sender) => (sender.try_send_request(request).await, None),
+        Sender::Http1(sender) => {
+            let interim = Interim::of(&mut request);
+            tokio::select! {
+                biased;
+                () = interim.too_many() => return Err(Unsent { fault: NetworkFault::BadAnswer, request: None }),
+                sent = sender.try_send_request(request) => (sent, None),
+            }
+        }
         Sender::Http2(sender) => {
             let again = again(&request);
             (sender.try_send_request(request).await, again)
@@ -260,7 +267,7 @@ async fn send(parked: &mut Parked, request: Request<Upload>) -> Result<Response<
     };
     sent.map_err(|mut failed| {
         tracing::debug!(error = %failed.error(), "no answer");
-        let fault = if failed.error().is_parse() { NetworkFault::BadAnswer } else { NetworkFault::Broken };
+        let fault = if failed.error().is_parse() || unreadable(failed.error()) { NetworkFault::BadAnswer } else { NetworkFault::Broken };
         let refused = again.filter(|_| unprocessed(failed.error()));
         Unsent { fault, request: failed.take_message().or(refused).map(Box::new) }
     })
@@ -276,6 +283,12 @@ fn again(request: &Request<Upload>) -> Option<Request<Upload>> {
     again.headers_mut().clone_from(request.headers());
     again.extensions_mut().clone_from(request.extensions());
     Some(again)
+}
+
+/// Whether what came was none that is read on.
+fn unreadable(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
 }
 
 /// Whether the origin says that it did nothing with the request (RFC 9113 section 8.7).

@@ -14,6 +14,7 @@ pub mod hold;
 mod hygiene;
 mod inject;
 mod interception;
+mod interim;
 mod leaking;
 mod live;
 mod look;

@@ -10,6 +10,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::interception::Speaks;
+use super::interim::Counted;
 use super::pool::{Parked, Sender};
 use super::refusal::NetworkFault;
 use super::upstream::{Dialled, UpstreamSettings};
@@ -33,12 +34,11 @@ const RESETS: usize = 64;
 /// Speaks HTTP over the connection; a task of its own drives it until whoever holds it lets it go.
 pub(super) async fn ready(dialled: Dialled, settings: &UpstreamSettings) -> Result<Parked, NetworkFault> {
     let Dialled { stream, peer, speaks } = dialled;
-    let stream = TokioIo::new(stream);
     match speaks {
         Speaks::Http1 => {
             let mut builder = http1::Builder::new();
             builder.preserve_header_case(true);
-            let (sender, connection) = builder.handshake(stream).await.map_err(|_broken| NetworkFault::Broken)?;
+            let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|_broken| NetworkFault::Broken)?;
             let driver = tokio::spawn(async move {
                 if let Err(error) = connection.with_upgrades().await {
                     tracing::debug!(%error, "an upstream connection broke");
@@ -58,6 +58,7 @@ pub(super) async fn ready(dialled: Dialled, settings: &UpstreamSettings) -> Resu
                 .max_local_error_reset_streams(RESETS)
                 .keep_alive_interval(PING.min(settings.idle))
                 .keep_alive_timeout(PONG);
+            let stream = TokioIo::new(Counted::new(stream));
             let (sender, mut connection) = builder.handshake(stream).await.map_err(|_broken| NetworkFault::Broken)?;
             let room = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
             let told = Arc::clone(&room);

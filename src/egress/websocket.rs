@@ -9,19 +9,23 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
-use http::{Method, StatusCode, Version};
+use http::{Method, Request, StatusCode, Version};
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::either::Either;
 
+use super::gate::Permit;
 use super::live::Live;
 use super::open::Open;
 use super::record::Outcome;
+use super::refusal::{Cause, Refusal};
 use super::relay::relay;
 use super::secure::OriginStream;
 use super::streams;
 use super::tunnel::{AgentSide, Receipt, carry};
 use super::upstream::{OriginSide, UpstreamSettings};
+use crate::policy::attempt::Attempt;
+use crate::policy::decide::Grant;
 use crate::policy::reason::Reason;
 
 /// What a server appends to the key (RFC 6455 section 1.3).
@@ -60,6 +64,22 @@ impl WebSocket {
             // Plain HTTP leads to plain HTTP.
             (AgentEnd::Socket(_), (_, Either::Right(_))) => Receipt::of(open, Outcome::Failed, Reason::Internal),
         }
+    }
+}
+
+/// Whether the grant lets the attempt pass as a WebSocket. Content beside a handshake is what a server and a front end may part over.
+pub(super) fn passes(grant: &Grant, attempt: &Attempt) -> bool {
+    grant.websocket() && attempt.sight.seen().is_some_and(|seen| seen.websocket && !seen.content)
+}
+
+impl Permit {
+    /// Refuses an extended CONNECT where no WebSocket may pass, before anything is dialled: it is no request that could go on without.
+    pub fn fits<B>(self, request: &Request<B>) -> Result<Self, Refusal> {
+        let Self { open, grant, live } = self;
+        if request.method() == Method::CONNECT && !passes(&grant, live.attempt()) {
+            return Err(open.refuse(Reason::Unlisted, Cause::NoWebSocket(grant.rule().cloned())));
+        }
+        Ok(Self { open, grant, live })
     }
 }
 

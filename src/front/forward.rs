@@ -12,7 +12,7 @@ use crate::egress::{Claim, Exchanged, Refusal};
 pub(super) async fn exchange(mut request: Request<Incoming>, claim: Claim, (line, lane): (&Line<'_>, &Lane)) -> Result<Reply, Refusal> {
     let upgrade = hyper::upgrade::on(&mut request);
     let (claim, request) = line.ways.upstream.look(&line.ways.gate, claim, request).await;
-    let permit = line.admit(claim).await?.passed()?;
+    let permit = line.admit(claim).await?.passed()?.fits(&request)?;
     let connected = line.ways.upstream.connect(permit).await?;
     match connected.exchange(request, &lane.watch).await? {
         Exchanged::Answered(answer) => Ok(answer.map(Either::Left)),

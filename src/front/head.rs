@@ -85,6 +85,20 @@ fn extends_to_websocket<B>(request: &Request<B>) -> bool {
     request.method() == Method::CONNECT && request.extensions().get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket")
 }
 
+/// How long a head of HTTP/2 is (RFC 9113 section 6.5.2).
+pub(super) fn length<B>(request: &Request<B>) -> usize {
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let targets = [
+        (":method", Some(method.as_str())),
+        (":scheme", uri.scheme_str()),
+        (":authority", uri.authority().map(|authority| authority.as_str())),
+        (":path", uri.path_and_query().map(|path| path.as_str())),
+    ];
+    let targets = targets.into_iter().filter_map(|(name, value)| Some((name.len(), value?.len())));
+    let fields = headers.iter().map(|(name, value)| (name.as_str().len(), value.len()));
+    targets.chain(fields).map(|(name, value)| name + value + 32).sum()
+}
+
 /// CGI makes one name of `-` and `_` (RFC 3875 section 4.1.18), and so do the gateways of Python, Ruby and PHP.
 fn rewrites(name: &HeaderName) -> bool {
     let name = name.as_str().replace('_', "-");
@@ -246,6 +260,21 @@ mod tests {
     const API: Field = ("host", "api.allowed.test:443");
     const HOST: Field = ("host", "plain.allowed.test");
     const NAMED: Field = ("host", "plain.allowed.test:8080");
+
+    #[test]
+    fn a_head_is_as_long_as_its_names_and_values_and_what_http2_counts_beside() {
+        for (uri, fields, wanted) in [
+            ("/", &[][..], (7 + 3) + (5 + 1) + 2 * 32),
+            ("https://web.test/a?b", &[], (7 + 3) + (7 + 5) + (10 + 8) + (5 + 4) + 4 * 32),
+            ("/", &[("x-a", "bc"), ("x-a", "")], (7 + 3) + (5 + 1) + (3 + 2) + 3 + 4 * 32),
+        ] {
+            let mut request = Request::get(uri);
+            for (name, value) in fields {
+                request = request.header(*name, *value);
+            }
+            assert_eq!(length(&request.body(()).unwrap()), wanted, "{uri} {fields:?}");
+        }
+    }
 
     #[test]
     fn a_forward_target_is_read_in_exactly_one_way() {

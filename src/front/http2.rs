@@ -39,6 +39,9 @@ const SEND_BUFFER: usize = 64 * 1024;
 const RESETS_BEFORE_SERVED: usize = 20;
 const RESETS_FOR_FAULTS: usize = 128;
 
+/// So many bytes of a head beyond the limit are read yet: the library keeps to itself what it refuses, and what is read is refused and recorded.
+const READ_ABOVE: usize = 96 * 1024;
+
 /// A connection without a stream is asked for life this often,
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(20);
@@ -202,7 +205,7 @@ fn builder<'a>(settings: &FrontSettings, streams: Streams<'a>) -> Builder<Stream
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(u32::try_from(settings.head).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(settings.head.saturating_add(READ_ABOVE)).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(RESETS_BEFORE_SERVED)
         .max_local_error_reset_streams(RESETS_FOR_FAULTS)
         .keep_alive_interval(PING)

@@ -189,9 +189,14 @@ impl Inside<'_> {
     pub(super) async fn answer(&self, request: Request<Incoming>, lane: &Lane) -> Reply {
         let Self { interception, line, peer } = self;
         let upgrade = wants_upgrade(&request);
-        let named = head::named_inside(&request, interception.destination(), interception.scheme());
-        let follows = request.version() == Version::HTTP_2 && !request.body().is_end_stream();
-        let mut claim = interception.claim(*peer, head::sight(&request, follows), named);
+        let http2 = request.version() == Version::HTTP_2;
+        let (sight, named) = if http2 && head::length(&request) > line.ways.settings.head {
+            (Sight::NotYet, Err(Malformed::HeadTooLong))
+        } else {
+            let named = head::named_inside(&request, interception.destination(), interception.scheme());
+            (head::sight(&request, http2 && !request.body().is_end_stream()), named)
+        };
+        let mut claim = interception.claim(*peer, sight, named);
         claim.trace = head::trace(request.headers());
         if head::came_back(request.headers(), &line.ways.via) {
             claim.objection = Some(Objection::Loop);

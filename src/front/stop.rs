@@ -25,7 +25,7 @@ impl Stop {
     }
 
     /// Whether the end has begun.
-    pub(super) fn is_draining(&self) -> bool {
+    pub fn is_draining(&self) -> bool {
         self.drain.is_cancelled()
     }
 }

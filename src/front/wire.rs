@@ -71,17 +71,24 @@ pub(super) async fn hung_up(stream: &TcpStream) {
 /// Reads what nobody wants until the agent closes its side: a socket that closes over unread bytes is reset, and takes the answer along
 /// (RFC 9112 section 9.6). Its write side is closed by then.
 pub(super) async fn linger(stream: &TcpStream) {
-    let mut read = vec![0; BUFFER];
+    hear_out(|| async {
+        if stream.readable().await.is_err() {
+            return false;
+        }
+        match stream.try_read(&mut [0; BUFFER]) {
+            Ok(count) => count > 0,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        }
+    })
+    .await;
+}
+
+/// Takes one piece after the other until there is no more, for as long as both bounds allow.
+async fn hear_out<F: Future<Output = bool>>(mut piece: impl FnMut() -> F) {
     let all = async {
-        while let Ok(Ok(())) = tokio::time::timeout(LINGER_FOR_MORE, stream.readable()).await {
+        while let Ok(true) = tokio::time::timeout(LINGER_FOR_MORE, piece()).await {
             // Readiness costs no budget: without this, an agent that never stops sending would keep its time from being looked at.
             tokio::task::consume_budget().await;
-            match stream.try_read(&mut read) {
-                Ok(0) => return,
-                Ok(_unwanted) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_broken) => return,
-            }
         }
     };
     let _elapsed = tokio::time::timeout(LINGER, all).await;
@@ -167,5 +174,81 @@ impl Wire {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_is_heard_out_until_it_ends_or_is_silent_for_long_or_sends_for_too_long() {
+        let seconds = Duration::from_secs;
+        let never = usize::MAX;
+        for (pause, pieces, took) in [
+            (seconds(0), 0, seconds(0)),
+            (seconds(1), 3, seconds(3)),
+            (seconds(4), 7, seconds(28)),
+            (seconds(4), never, seconds(30)),
+            (seconds(6), never, seconds(5)),
+            (Duration::from_millis(1), never, seconds(30)),
+        ] {
+            let (began, heard) = (Instant::now(), AtomicUsize::new(0));
+            hear_out(|| async {
+                let more = heard.fetch_add(1, Ordering::Relaxed) < pieces;
+                if more {
+                    sleep(pause).await;
+                }
+                more
+            })
+            .await;
+            assert_eq!(began.elapsed(), took, "{pieces} pieces, one each {pause:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_never_stops_sending_lets_others_run() {
+        let (turns, heard) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+        let counted = Arc::clone(&turns);
+        let other = tokio::spawn(async move {
+            loop {
+                counted.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        hear_out(|| async {
+            let heard = heard.fetch_add(1, Ordering::Relaxed);
+            assert!(heard < 100_000, "{} turns of another task beside {heard} pieces", turns.load(Ordering::Relaxed));
+            turns.load(Ordering::Relaxed) < 3
+        })
+        .await;
+        other.abort();
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the test is the agent")]
+    async fn what_is_unread_is_read_up_to_the_end_of_its_side() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut agent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _peer) = listener.accept().await.unwrap();
+        rustix::net::shutdown(&stream, rustix::net::Shutdown::Write).unwrap();
+        let sends = async {
+            agent.write_all(&vec![b'x'; 4 << 20]).await.unwrap();
+            agent.shutdown().await.unwrap();
+            // A reset would be an error.
+            assert_eq!(agent.read(&mut [0]).await.unwrap(), 0);
+        };
+        let hears = async {
+            linger(&stream).await;
+            drop(stream);
+        };
+        tokio::join!(hears, sends);
     }
 }

@@ -10,6 +10,7 @@ use crate::egress::record::Front;
 use crate::egress::{Budget, Cause, CertificateFault, Exhausted, Leak, NetworkFault, Refusal, Unready};
 use crate::policy::address::{AddressClass, AddressRefusal};
 use crate::policy::approvals::Echo;
+use crate::policy::malformed::Malformed;
 use crate::policy::reason::Reason;
 use crate::policy::units::spelled_size;
 use crate::text::plain;
@@ -314,7 +315,9 @@ fn unknown_agent(refusal: &Refusal) -> Kind {
 fn malformed(refusal: &Refusal) -> Kind {
     let why =
         if let Cause::Malformed(malformed) = refusal.cause { malformed.to_string() } else { "the request could not be read".to_owned() };
-    Kind { status: StatusCode::BAD_REQUEST, proxy_error: "http_request_error", title: "Malformed", why, advice: TARGET, retry_after: None }
+    let too_long = refusal.cause == Cause::Malformed(Malformed::HeadTooLong);
+    let status = if too_long { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE } else { StatusCode::BAD_REQUEST };
+    Kind { status, proxy_error: "http_request_error", title: "Malformed", why, advice: TARGET, retry_after: None }
 }
 
 fn overloaded(refusal: &Refusal, agent: &str) -> Kind {

@@ -8,6 +8,9 @@ pub enum Malformed {
     /// The front could not read the head, or hyper refused it.
     #[error("the request head could not be read; send one HTTP/1.1 head")]
     Head,
+    /// A head of HTTP/2 that is longer than `limits.head` once it is unpacked (RFC 9113 section 6.5.2).
+    #[error("the request head is longer than exeat reads; send fewer or shorter fields, cookies among them")]
+    HeadTooLong,
     /// Origin form, asterisk form or a bare word where a proxy needs more (RFC 9112 section 3.2).
     #[error("the request target is not in the form a proxy needs; send `http://host/path`, or `CONNECT host:port`")]
     TargetForm,

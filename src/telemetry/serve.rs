@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,10 +64,10 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: Ready, s
             () = stop.cancelled() => break,
             accepted = accept(&listener, &places) => accepted,
         };
-        if let Some((stream, place)) = accepted {
+        if let Some((accepted, place)) = accepted {
             let (watched, stop) = (Arc::clone(&watched), stop.clone());
             connections.spawn(async move {
-                connection(stream, watched, stop).await;
+                connection(accepted, watched, stop).await;
                 drop(place);
             });
         }
@@ -75,10 +76,12 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: Ready, s
     while connections.join_next().await.is_some() {}
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+type Accepted = (TcpStream, SocketAddr);
+
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(Accepted, tokio::sync::OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+        Ok(accepted) => Some((accepted, place)),
         Err(error) => {
             tracing::debug!(%error, "a connection to the metrics listener could not be accepted");
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -87,9 +90,9 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpS
     }
 }
 
-async fn connection(stream: TcpStream, watched: Arc<Watched>, stop: CancellationToken) {
+async fn connection((stream, peer): Accepted, watched: Arc<Watched>, stop: CancellationToken) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = answer(&request, &watched);
+        let response = answer(&request, peer.ip(), &watched);
         async move { Ok::<_, Infallible>(response) }
     });
     let mut builder = http1::Builder::new();
@@ -112,7 +115,7 @@ async fn connection(stream: TcpStream, watched: Arc<Watched>, stop: Cancellation
     }
 }
 
-fn answer<B>(request: &Request<B>, watched: &Watched) -> Response<Full<Bytes>> {
+fn answer<B>(request: &Request<B>, from: IpAddr, watched: &Watched) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     if !matches!(path, "/metrics" | "/livez" | "/readyz") {
         return text(StatusCode::NOT_FOUND, "not found\n");
@@ -132,13 +135,28 @@ fn answer<B>(request: &Request<B>, watched: &Watched) -> Response<Full<Bytes>> {
             response
         }
         "/readyz" => {
-            let Readiness { problems, notes } = (watched.ready)();
-            let (status, first) = if problems.is_empty() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "") };
-            let lines = problems.iter().chain(&notes).map(|line| one_line(line) + "\n");
-            text(status, std::iter::once(first.to_owned()).chain(lines).collect::<String>())
+            let readiness = (watched.ready)();
+            let status = if readiness.problems.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            text(status, if from.to_canonical().is_loopback() { in_full(&readiness) } else { counted(&readiness) })
         }
         _ => text(StatusCode::OK, "alive\n"),
     }
+}
+
+fn in_full(Readiness { problems, notes }: &Readiness) -> String {
+    let first = if problems.is_empty() { "ready\n" } else { "" };
+    let lines = problems.iter().chain(notes).map(|line| one_line(line) + "\n");
+    std::iter::once(first.to_owned()).chain(lines).collect()
+}
+
+/// What is wrong names files, agents and lines of allowlists, and the network of whoever looks at metrics is nobody's proof.
+fn counted(Readiness { problems, notes }: &Readiness) -> String {
+    let first = if problems.is_empty() { "ready" } else { "not ready" };
+    let (problems, notes) = (problems.len(), notes.len());
+    if problems + notes == 0 {
+        return format!("{first}\n");
+    }
+    format!("{first}\nproblems: {problems}, things to know: {notes}; `exeat doctor --ready` on that machine and the log say which\n")
 }
 
 /// A problem may cite a path, and a path may hold a line end.
@@ -224,7 +242,34 @@ mod tests {
             ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text; version=1.0.0; charset=utf-8"),
         ] {
             let request = Request::get("/metrics").header(ACCEPT, accept).body(()).unwrap();
-            assert_eq!(answer(&request, &watched).headers()[CONTENT_TYPE], kind);
+            assert_eq!(answer(&request, IpAddr::from([127, 0, 0, 1]), &watched).headers()[CONTENT_TYPE], kind);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_from_elsewhere_is_told_how_many_problems_there_are_and_not_which() {
+        let lines = |count: usize| vec!["coder.toml:3: found secret-host.test".to_owned(); count];
+        let beside = "`exeat doctor --ready` on that machine and the log say which\n";
+        for (problems, notes, status, wanted) in [
+            (0, 0, 200, "ready\n".to_owned()),
+            (0, 2, 200, format!("ready\nproblems: 0, things to know: 2; {beside}")),
+            (1, 0, 503, format!("not ready\nproblems: 1, things to know: 0; {beside}")),
+            (3, 1, 503, format!("not ready\nproblems: 3, things to know: 1; {beside}")),
+        ] {
+            let readiness = Readiness { problems: lines(problems), notes: lines(notes) };
+            let watched = Watched { metrics: Arc::new(Metrics::new()), ready: Arc::new(move || readiness.clone()) };
+            for (from, in_full) in [("127.0.0.1", true), ("::1", true), ("::ffff:127.0.0.1", true), ("10.0.0.7", false), ("fd00::1", false)]
+            {
+                let response = answer(&Request::get("/readyz").body(()).unwrap(), from.parse().unwrap(), &watched);
+                assert_eq!(response.status(), status, "{from}");
+                let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+                let body = String::from_utf8(body.to_vec()).unwrap();
+                if in_full {
+                    assert_eq!(body.matches("secret-host.test").count(), problems + notes, "{from}");
+                } else {
+                    assert_eq!(body, wanted, "{from}");
+                }
+            }
         }
     }
 

@@ -1,6 +1,9 @@
 //! `exeat run`: a proxy for one command, questions on the terminal, the command's own exit code.
 
+use std::net::TcpListener;
 use std::process::{Output, Stdio};
+
+use rustix::io::FdFlags;
 
 use crate::support::dns::Reply;
 use crate::support::origin::{Origin, ok};
@@ -131,6 +134,24 @@ fn the_command_sees_proxy_variables_in_both_cases_and_nothing_of_exeats() {
     }
     assert!(!environment.lines().any(|line| line.starts_with("EXEAT_")), "{environment}");
     assert!(!environment.contains("NO_PROXY=*"), "the command would go around: {environment}");
+}
+
+#[test]
+fn the_command_has_no_descriptor_beyond_the_three_that_every_program_has() {
+    let run = Run::new();
+    // As a shell leaves a file open, and a service manager a socket (sd_listen_fds(3)).
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let lent = rustix::io::fcntl_dupfd_cloexec(&listener, 60).unwrap();
+    rustix::io::fcntl_setfd(&lent, FdFlags::empty()).unwrap();
+    let script = "exec 9</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" --config \"$1\" run -- ls /dev/fd/";
+    let mut command = std::process::Command::new("sh");
+    for name in ours() {
+        command.env_remove(name);
+    }
+    command.args(["-c", script, env!("CARGO_BIN_EXE_exeat")]).arg(run.site.config()).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    // The fourth is the folder that `ls` reads.
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n1\n2\n3\n", "{output:?}");
 }
 
 #[test]

@@ -165,3 +165,30 @@ fn a_service_manager_is_told_when_it_is_ready_reads_again_lives_and_ends() {
     // The two seconds of the tests' drain, and what the end takes beside.
     assert!(stopping.contains("EXTEND_TIMEOUT_USEC=17000000\n"), "{stopping}");
 }
+
+#[test]
+fn a_reload_while_it_ends_takes_nothing_back_of_what_the_service_manager_was_told() {
+    let mut p0 = P0::new();
+    p0.site.set("drain", "time", "\"5m\"");
+    let place = p0.site.path().join("notify");
+    let manager = UnixDatagram::bind(&place).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    let told = || -> Vec<String> {
+        let mut bytes = [0; 4096];
+        std::iter::from_fn(|| manager.recv(&mut bytes).ok().map(|length| String::from_utf8_lossy(&bytes[..length]).into_owned())).collect()
+    };
+    let mut proxy = Proxy::start_under(&p0.site.config(), &p0.site.state(), Some(&format!("export NOTIFY_SOCKET={}", place.display())));
+    let mut talk = proxy.talk();
+    assert_eq!(talk.connect(&p0.at_secure("api.allowed.test"), &a()).status, 200);
+    let tunnel = talk.tls(&p0.authority, "api.allowed.test").unwrap();
+    let reloads = || proxy.metric("exeat_policy_reloads_total", &[]);
+    let before = reloads();
+    kill_process(proxy.pid(), Signal::TERM).unwrap();
+    until("it says that it stops", || told().iter().any(|said| said.contains("STOPPING=1")));
+    kill_process(proxy.pid(), Signal::HUP).unwrap();
+    until("policy is read again", || reloads() > before);
+    kill_process(proxy.pid(), Signal::TERM).unwrap();
+    until("it ends", || !proxy.is_alive());
+    assert_eq!(told(), Vec::<String>::new());
+    drop(tunnel);
+}

@@ -1,5 +1,8 @@
 //! Being told to stop: who watches hears of it first, what is open has its time, who waits is told, and the journal is closed last.
 
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
@@ -167,4 +170,58 @@ fn requests_of_http2_inside_a_tunnel_are_answered_to_their_ends_and_then_it_ends
         );
         assert_eq!(proxy.status().unwrap().code(), Some(0));
     }
+}
+
+#[test]
+fn a_second_signal_takes_the_time_away_and_the_journal_is_sealed_all_the_same() {
+    for second in [Signal::TERM, Signal::INT] {
+        let (p0, mut proxy) = p0("0s", "60s");
+        let mut tunnel = tunnel(&p0, &proxy);
+        assert!(speaks(&mut tunnel));
+        begin_to_drain(&proxy);
+        until("the listener closes", || Talk::try_to(proxy.address).is_none());
+        assert!(speaks(&mut tunnel) && proxy.is_alive(), "the first leaves it its time");
+        let began = Instant::now();
+        kill_process(proxy.pid(), second).unwrap();
+        until("it ends", || !proxy.is_alive());
+        // Of the sixty seconds nearly all are left.
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+        assert!(tunnel.is_closed());
+        assert_eq!(proxy.status().unwrap().code(), Some(0));
+        assert_eq!(outcome(&proxy, "api.allowed.test"), pair("cut", "internal"));
+        assert_eq!(proxy.journal().last().unwrap()["kind"], "stopped");
+        let said = proxy.said(&["verify"]);
+        assert!(!said.contains("covered by none yet"), "it is not sealed to its end: {said}");
+    }
+}
+
+#[test]
+fn a_third_signal_waits_for_nothing_though_something_hangs() {
+    let mut p0 = P0::new();
+    p0.site.inspecting(&Authority::named("exeat"), &Authority::named("origins"));
+    p0.site.set("drain", "time", "\"0s\"");
+    let mut proxy = p0.start();
+    // A file whose reader waits without end, as on a disk that is gone.
+    let file = p0.site.state().join("trust/ca-bundle.pem");
+    std::fs::remove_file(&file).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &file, Mode::RUSR | Mode::WUSR).unwrap();
+    kill_process(proxy.pid(), Signal::HUP).unwrap();
+    let mut hangs = None;
+    until("it reads", || {
+        hangs = rustix::fs::open(&file, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
+        hangs.is_some()
+    });
+    terminate(&proxy);
+    until("the listener closes", || Talk::try_to(proxy.address).is_none());
+    // Two of one kind might be taken for one.
+    kill_process(proxy.pid(), Signal::INT).unwrap();
+    assert!(proxy.is_alive(), "it waits for what hangs");
+    terminate(&proxy);
+    until("it stops at once", || !proxy.is_alive());
+    assert_eq!((proxy.status().unwrap().code(), of_kind(&proxy.journal(), "stopped").len()), (Some(1), 0));
+    drop(hangs);
+    std::fs::remove_file(&file).unwrap();
+    let mut next = p0.start();
+    assert!(next.stop().success());
+    next.said(&["verify"]);
 }

@@ -18,8 +18,12 @@ use crate::support::web::run;
 /// More than a connection may have at once, many times over.
 const MANY: u32 = 3000;
 
-/// Interim answers of an origin that never tires.
-const INTERIM: usize = 500_000;
+/// As many interim answers as one request may have, and those of an origin that never tires.
+const INTERIM: usize = 100;
+const FLOOD: usize = 500_000;
+
+/// More than sockets and windows hold.
+const UPLOAD: usize = 8 << 20;
 
 pub(super) fn resident(proxy: &Proxy) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.pid().as_raw_nonzero())).unwrap();
@@ -174,8 +178,8 @@ fn a_yes_for_a_time_ends_the_request_that_rests_on_it_and_not_its_tunnel() {
     assert!(["expired", "policy-changed"].contains(&end["reason"].as_str().unwrap()), "{end}");
 }
 
-/// An origin that begins its answer with many interim ones: its port.
-fn interim(world: &World, alpn: &'static [&'static str]) -> u16 {
+/// An origin that begins its answers with so many interim ones: its port.
+fn interim(world: &World, alpn: &'static [&'static str], count: usize) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let identity = world.origins.present(&Terms { alpn, ..Terms::of(&[HOST]) });
@@ -184,30 +188,33 @@ fn interim(world: &World, alpn: &'static [&'static str]) -> u16 {
             let session = identity.accept();
             std::thread::spawn(move || {
                 let io = rustls::StreamOwned::new(session, stream);
-                let _ended = if alpn == H1 { flood_one(io) } else { flood_two(io) };
+                let _ended = if alpn == H1 { interim_one(io, count) } else { interim_two(io, count) };
             });
         }
     });
     port
 }
 
-fn flood_one(mut io: impl Read + Write) -> std::io::Result<()> {
+/// In a few large writes.
+fn many_of(io: &mut impl Write, one: &[u8], count: usize) -> std::io::Result<()> {
+    let some = one.repeat(100);
+    (0..count / 100).try_for_each(|_| io.write_all(&some))
+}
+
+fn interim_one(mut io: impl Read + Write, count: usize) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         io.read_exact(&mut byte)?;
         head.push(byte[0]);
     }
-    let some = b"HTTP/1.1 103 Early Hints\r\nlink: </a-style.css>; rel=preload\r\n\r\n".repeat(1000);
-    for _ in 0..INTERIM / 1000 {
-        io.write_all(&some)?;
-    }
+    many_of(&mut io, b"HTTP/1.1 103 Early Hints\r\nlink: </a-style.css>; rel=preload\r\n\r\n", count)?;
     io.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlast")?;
     io.flush()?;
     io.read_exact(&mut [0])
 }
 
-fn flood_two(mut io: impl Read + Write) -> std::io::Result<()> {
+fn interim_two(mut io: impl Read + Write, count: usize) -> std::io::Result<()> {
     greet(&mut io)?;
     loop {
         let Frame { kind, flags, stream, payload: _ } = heard(&mut io)?;
@@ -215,10 +222,7 @@ fn flood_two(mut io: impl Read + Write) -> std::io::Result<()> {
             SETTINGS if flags == 0 => io.write_all(&frame(SETTINGS, 1, 0, &[]))?,
             HEADERS => {
                 let one = frame(HEADERS, END_HEADERS, stream, &block(&[(":status", "103"), ("link", "</a-style.css>; rel=preload")]));
-                let some = one.repeat(1000);
-                for _ in 0..INTERIM / 1000 {
-                    io.write_all(&some)?;
-                }
+                many_of(&mut io, &one, count)?;
                 io.write_all(&frame(HEADERS, END_HEADERS, stream, &block(&[(":status", "200")])))?;
                 io.write_all(&frame(DATA, END_STREAM, stream, b"last"))?;
             }
@@ -229,21 +233,87 @@ fn flood_two(mut io: impl Read + Write) -> std::io::Result<()> {
 }
 
 #[test]
-fn an_origin_that_floods_with_interim_answers_takes_no_memory_and_its_answer_comes() {
-    for (agent, origin) in [(H1, H1), (H2, H1), (H2, H2)] {
+fn an_origin_that_floods_with_interim_answers_gives_none_and_takes_no_memory() {
+    assert_floods_bounded(&[(H1, H1), (H2, H1)]);
+}
+
+#[test]
+fn nor_does_one_that_floods_with_them_over_http2() {
+    assert_floods_bounded(&[(H2, H2)]);
+}
+
+/// What is spoken on both sides.
+fn assert_floods_bounded(spoken: &[(&[&str], &'static [&'static str])]) {
+    for &(agent, origin) in spoken {
         let world = World::new("");
-        let port = interim(&world, origin);
-        let local = format!("port = [{port}]\naddresses = [\"127.0.0.0/8\"]");
+        let (few, flood) = (interim(&world, origin, INTERIM), interim(&world, origin, FLOOD));
+        let local = format!("port = [{few}, {flood}]\naddresses = [\"127.0.0.0/8\"]");
         world.site.agent("c", "unlisted = \"block\"", &OPEN.replace("LOCAL", &local));
         let proxy = world.start();
-        let before = resident(&proxy);
-        let way = Way { port, ..world.way(&proxy, "c", agent) };
-        let answer = run(async { way.visit().await.unwrap().get("/page").await }).unwrap();
+        let ask = |port| run(async { Way { port, ..world.way(&proxy, "c", agent) }.visit().await.unwrap().get("/page").await }).unwrap();
+        let answer = ask(few);
         assert_eq!((answer.status, answer.text().as_str()), (200, "last"), "{agent:?} {origin:?}");
+        let before = resident(&proxy);
+        let answer = ask(flood);
+        super::assert_refused(&answer, 502, "unreachable");
+        assert!(answer.text().contains("gave an answer that cannot be passed on"), "{agent:?} {origin:?}: {}", answer.text());
         let grown = resident(&proxy).saturating_sub(before);
-        // Kept, each would take more than 300 bytes.
-        assert!(grown < 100_000, "{agent:?} {origin:?}: {grown} kB more for {INTERIM} interim answers");
+        // Kept, each would take more than 300 bytes; read at once, they took 13 MB and more.
+        assert!(grown < 8_000, "{agent:?} {origin:?}: {grown} kB more for {FLOOD} interim answers");
+        let records = proxy.settled();
+        let ends: Vec<_> = inner(&records).iter().map(|(_, end)| json!([end["outcome"], end["reason"]])).collect();
+        assert_eq!(ends, [json!(["completed", "listed"]), json!(["failed", "unreachable"])], "{agent:?} {origin:?}");
     }
+}
+
+#[test]
+fn a_refused_upload_is_heard_out_so_that_its_answer_arrives() {
+    let world = World::speaking(RULES, H1);
+    let proxy = world.start();
+    let target = format!("{HOST}:{}", world.web.port());
+    let upload = |target: &str, host: &str, fields: &str| {
+        let head = format!("POST {target} HTTP/1.1\r\nHost: {host}\r\n{fields}Content-Length: {UPLOAD}\r\n\r\n");
+        [head.as_bytes(), &vec![b'x'; UPLOAD]].concat()
+    };
+
+    let mut forward = proxy.talk();
+    forward.send(upload("http://other.test/upload", "other.test", &credentials("c")));
+    let mut tunnel = proxy.talk();
+    assert_eq!(tunnel.connect(&target, &credentials("c")).status, 200);
+    tunnel.send(upload("/upload", &target, ""));
+    let mut within = proxy.talk();
+    assert_eq!(within.connect(&target, &credentials("c")).status, 200);
+    let mut within = within.tls(&world.ours, HOST).unwrap();
+    within.send(upload("/upload", &target, ""));
+    for (way, answer, over) in [
+        ("forward", forward.answer(), forward.is_closed()),
+        ("in a tunnel", tunnel.answer(), tunnel.is_closed()),
+        ("within TLS", within.answer(), within.is_closed()),
+    ] {
+        assert_eq!((answer.status, answer.reason().as_str(), over), (403, "unlisted", true), "{way}");
+    }
+    assert!(world.web.seen().is_empty());
+}
+
+#[test]
+fn refused_uploads_of_http2_are_reset_and_take_nothing_from_the_others() {
+    let world = World::new(OPEN);
+    let proxy = world.start();
+    let visit = world.visit(&proxy, H2);
+    run(async {
+        // Together they are many times what may wait in the connection.
+        for _ in 0..10 {
+            let refused = visit.request("PATCH", "/upload").body(Flow::whole("x".repeat(UPLOAD / 8))).unwrap();
+            super::assert_refused(&visit.ask(refused).await.unwrap(), 403, "unlisted");
+        }
+        let passes = visit.ask(post(&visit, "/echo", &"y".repeat(UPLOAD / 8)));
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(60), passes).await.expect("room for what passes").unwrap();
+        assert_eq!((answer.status, &answer.json()["length"]), (200, &json!(UPLOAD / 8)));
+    });
+    assert_eq!(world.web.seen().len(), 1);
+    drop(visit);
+    let records = proxy.settled();
+    assert_eq!((tunnels(&records).len(), inner(&records).len()), (1, 11));
 }
 
 #[test]

@@ -132,6 +132,31 @@ fn without_leave_there_is_no_socket_and_no_other_protocol_ever() {
 }
 
 #[test]
+fn many_that_ask_for_sockets_where_none_may_pass_are_refused_before_anything_is_dialled() {
+    let world = World::new(OPEN);
+    let proxy = world.start();
+    let visit = world.visit(&proxy, H2);
+    run(async {
+        // Before it, the agent's side does not know that it may ask.
+        let first = visit.request("PATCH", "/page").body(Flow::whole("")).unwrap();
+        assert_refused(&visit.ask(first).await.unwrap(), 403, "unlisted");
+        let all = (0..100).map(|_| async { whole(visit.send(extended(&world, "websocket")).await.unwrap()).await.unwrap() });
+        for answer in futures_util::future::join_all(all).await {
+            assert_refused(&answer, 403, "unlisted");
+            assert!(answer.text().contains("websocket = true"), "{}", answer.text());
+        }
+    });
+    assert!(world.web.met().is_empty() && !world.site.dns.was_asked(HOST), "{:?}", world.web.met());
+    drop(visit);
+    let records = proxy.settled();
+    let sockets: Vec<_> = inner(&records).into_iter().filter(|(decided, _)| decided["request"]["path"] == "/ws").collect();
+    let refused = |(decided, ended): &(&Value, &Value)| {
+        json!([decided["decision"], ended["outcome"], ended["reason"], ended["address"]]) == json!(["allow", "refused", "unlisted", null])
+    };
+    assert!(sockets.len() == 100 && sockets.iter().all(refused), "{sockets:?}");
+}
+
+#[test]
 fn a_socket_is_cut_when_its_rule_goes_and_the_tunnel_lives_on() {
     let world = World::new(SOCKETS);
     let proxy = world.start();
