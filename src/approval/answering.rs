@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use parking_lot::MutexGuard;
+use uuid::Uuid;
 
 use super::agreeing::{self, Agreed};
 use super::answer::{self, Answered, ApprovalView, Lasting, Reply, Said};
@@ -227,7 +228,8 @@ impl HoldDesk {
         if start.len() < 8 {
             return Err(RevokeError::Unknown);
         }
-        let mut found = approvals.iter().map(|approval| approval.id).filter(|approval| approval.0.to_string().starts_with(&start));
+        let begins = |id: &ApprovalId| id.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()).starts_with(&start);
+        let mut found = approvals.iter().map(|approval| approval.id).filter(begins);
         match (found.next(), found.next()) {
             (None, _) => Err(RevokeError::Unknown),
             (Some(only), None) => Ok(only),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::awaited::Awaited;
 use super::desk::HoldDesk;
 use super::holds::{Holds, Told};
 use crate::egress::hold::{Asked, HoldInfo, Word};
@@ -45,6 +46,7 @@ impl Holds {
     pub fn end(&mut self) -> Told {
         self.ending = true;
         self.waiting = 0;
+        self.awaited = Awaited::default();
         let waited = self.questions.values_mut().flat_map(|question| std::mem::take(&mut question.waiting));
         waited.map(|attempt| (attempt, Word::Ending)).collect()
     }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::agreeing;
 use super::answer::Lasting;
+use super::awaited::Awaited;
 use super::facts::{Facts, Similar};
 use super::short::short_id;
 use super::shown::{HoldView, whole_micros};
@@ -143,6 +144,7 @@ pub struct Holds {
     by_agent: BTreeMap<AgentId, usize>,
     by_source: HashMap<(AgentId, Instance), usize>,
     pub(super) waiting: usize,
+    pub(super) awaited: Awaited,
     asked: HashMap<AgentId, HashSet<Destination>>,
     groups: Groups,
     for_all: usize,
@@ -162,6 +164,7 @@ impl Holds {
             by_agent: BTreeMap::new(),
             by_source: HashMap::new(),
             waiting: 0,
+            awaited: Awaited::default(),
             asked: HashMap::new(),
             groups: Groups::default(),
             for_all: 0,
@@ -253,14 +256,19 @@ impl Holds {
         let waits = !self.ending && (self.for_all > 0 || self.for_one.contains_key(&question.subject.agent));
         if waits && question.waiting.insert(attempt) {
             self.waiting += 1;
+            self.awaited.insert(&question.subject.agent, &question.id);
         }
         waits
     }
 
     /// An attempt waits no more. The question stays. `true` if it was waiting.
     pub fn leave(&mut self, id: &str, attempt: AttemptId) -> bool {
-        let left = self.questions.get_mut(id).is_some_and(|question| question.waiting.remove(&attempt));
+        let Some(question) = self.questions.get_mut(id) else { return false };
+        let left = question.waiting.remove(&attempt);
         self.waiting -= usize::from(left);
+        if question.waiting.is_empty() {
+            self.awaited.remove(&question.subject.agent, id);
+        }
         left
     }
 
@@ -281,6 +289,7 @@ impl Holds {
         self.groups.remove(&question.subject, id);
         self.deaths.remove(&(question.dies_at, Arc::clone(&question.id)));
         self.waiting -= question.waiting.len();
+        self.awaited.remove(&question.subject.agent, id);
         if let Some(count) = self.by_agent.get_mut(&question.subject.agent) {
             *count -= 1;
             if *count == 0 {
@@ -338,8 +347,9 @@ impl Holds {
             return Told::new();
         }
         let mut told = Told::new();
-        for question in self.questions.values_mut().filter(|question| !self.for_one.contains_key(&question.subject.agent)) {
-            told.extend(std::mem::take(&mut question.waiting).into_iter().map(|attempt| (attempt, Word::Unattended)));
+        for id in self.awaited.take(|agent| !self.for_one.contains_key(agent)) {
+            let waiting = self.questions.get_mut(&id).map(|question| std::mem::take(&mut question.waiting));
+            told.extend(waiting.into_iter().flatten().map(|attempt| (attempt, Word::Unattended)));
         }
         self.waiting -= told.len();
         told

@@ -3,6 +3,7 @@
 mod agreeing;
 mod answer;
 mod answering;
+mod awaited;
 pub mod desk;
 mod ending;
 pub mod facts;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Usage;
 use super::recorded::counted;
 use crate::journal::note::Verifier;
-use crate::journal::verify::{Asked, Broken, Kept, Proof, SlotVerified, Sound, Verified, check, verify};
+use crate::journal::verify::{Asked, Broken, Kept, Proof, Repaired, SlotVerified, Sound, Verified, check, verify};
 use crate::text::{ascii_json, plain};
 
 /// A verifier key is about 100 bytes, a file of proofs at most some megabytes.
@@ -179,6 +179,7 @@ fn show_sound(slot: &str, sound: &Sound, out: &mut impl Write) -> io::Result<()>
         kept,
         kept_earlier,
         torn,
+        repaired,
         gaps,
     } = sound;
     if *last == 0 {
@@ -209,6 +210,9 @@ fn show_sound(slot: &str, sound: &Sound, out: &mut impl Write) -> io::Result<()>
     }
     for gap in gaps {
         writeln!(out, "  missing, as the log says: {} ({:?})", stretch(gap.first, gap.last), gap.why)?;
+    }
+    for Repaired { seq, bytes } in repaired {
+        writeln!(out, "  a torn end was repaired, as the log says: {bytes} bytes before seq {seq}, left by a kill or a power failure")?;
     }
     if *torn > 0 {
         writeln!(out, "  {torn} bytes of an unfinished line stand at the end; the next start removes them")?;
@@ -241,18 +245,20 @@ fn slot_as_json(slot: &SlotVerified) -> Value {
         kept,
         kept_earlier,
         torn,
+        repaired,
         gaps,
     } = match result {
         Ok(sound) => sound,
         Err(broken) => return json!({"slot": slot, "ok": false, "error": broken_as_json(broken)}),
     };
     let covered = checkpoint.as_ref().map_or(0, |covered| covered.size);
+    let repaired: Vec<Value> = repaired.iter().map(|Repaired { seq, bytes }| json!({"seq": seq, "bytes": bytes})).collect();
     let checkpoint = checkpoint.as_ref().map(|covered| json!({"size": covered.size, "root": covered.root, "note": covered.note}));
     json!({
         "slot": slot, "ok": true, "origin": origin, "verifier": verifier, "first": first, "last": last, "segments": segments,
         "checkpoint": checkpoint, "uncovered": last.saturating_sub(covered), "only_in_the_log": only_in_the_log,
         "stop_unsealed": stop_unsealed,
-        "earlier": earlier, "kept": kept, "kept_earlier": kept_earlier, "torn": torn, "gaps": gaps,
+        "earlier": earlier, "kept": kept, "kept_earlier": kept_earlier, "torn": torn, "repaired": repaired, "gaps": gaps,
     })
 }
 
@@ -288,6 +294,7 @@ mod tests {
             kept,
             kept_earlier: 0,
             torn: 0,
+            repaired: Vec::new(),
             stop_unsealed: false,
             gaps: Vec::new(),
         };

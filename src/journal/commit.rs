@@ -1,6 +1,7 @@
 //! Group commit: one thread syncs what is written, once for everybody who waits by then.
 //!
-//! A sync that failed is not tried again: the system may have thrown the pages away and report the next sync as good
+//! With the durability of the process checkpoints alone wait for it, and a sync that failed holds up nothing. With that of the disk
+//! a sync that failed is not tried again: the system may have thrown the pages away and report the next sync as good
 //! (fsync(2), section ERRORS; <https://lwn.net/Articles/752063/>). The journal stays unwritable until the process starts anew.
 
 use std::fs::File;
@@ -12,9 +13,12 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use super::settings::Disk;
+use super::settings::{Disk, Durability};
 use super::{Doing, JournalError};
 use crate::egress::record::Durable;
+
+/// A stop does not wait longer for what no record rests on.
+const PATIENT: Duration = Duration::from_secs(5);
 
 /// What is written and what of it is on the disk. Its thread ends with it.
 #[derive(Debug)]
@@ -29,6 +33,7 @@ struct Shared {
     /// A sync returned.
     returned: Condvar,
     disk: Arc<dyn Disk>,
+    durability: Durability,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +52,13 @@ struct State {
     over: bool,
 }
 
+impl State {
+    /// A sync failed on which no record rests: there are no others, and nothing is kept open for them.
+    fn is_given_up(&self) -> bool {
+        self.durable == u64::MAX
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Dirty {
     Lines(Arc<File>, PathBuf),
@@ -62,8 +74,8 @@ struct Failed {
 
 impl Commit {
     /// Where no thread can be had every wait fails.
-    pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
-        let shared = Arc::new(Shared { state: Mutex::default(), wanted: Condvar::new(), returned: Condvar::new(), disk });
+    pub(super) fn new(disk: Arc<dyn Disk>, durability: Durability) -> Self {
+        let shared = Arc::new(Shared { state: Mutex::default(), wanted: Condvar::new(), returned: Condvar::new(), disk, durability });
         let syncing = Arc::clone(&shared);
         let run = move || {
             let last = LastWord(syncing);
@@ -79,6 +91,9 @@ impl Commit {
     pub(super) fn wrote(&self, file: &Arc<File>, path: &Path) {
         let mut state = self.shared.state.lock();
         state.written += 1;
+        if state.is_given_up() {
+            return;
+        }
         let known = |dirty: &Dirty| matches!(dirty, Dirty::Lines(known, _) if Arc::ptr_eq(known, file));
         if !state.dirty.iter().any(known) {
             state.dirty.push(Dirty::Lines(Arc::clone(file), path.to_owned()));
@@ -89,6 +104,9 @@ impl Commit {
     pub(super) fn made_in(&self, folder: &Path) {
         let mut state = self.shared.state.lock();
         state.written += 1;
+        if state.is_given_up() {
+            return;
+        }
         let known = |dirty: &Dirty| matches!(dirty, Dirty::Folder(known) if known == folder);
         if !state.dirty.iter().any(known) {
             state.dirty.push(Dirty::Folder(folder.to_owned()));
@@ -122,14 +140,20 @@ impl Commit {
         self.shared.state.lock().durable >= written
     }
 
-    /// Waits in this thread until all that is written by now is on the disk; `false` where that failed.
+    /// Waits in this thread until all that is written by now is on the disk; `false` where that failed. What rests on the process alone
+    /// waits `PATIENT` at most.
     pub(super) fn wait(&self) -> bool {
+        let deadline = Instant::now() + PATIENT;
         let mut state = self.shared.state.lock();
         let written = state.written;
         while state.failed.is_none() && state.durable < written {
             state.asked = true;
             self.shared.wanted.notify_one();
-            self.shared.returned.wait(&mut state);
+            match self.shared.durability {
+                Durability::Disk => self.shared.returned.wait(&mut state),
+                Durability::Process if self.shared.returned.wait_until(&mut state, deadline).timed_out() => return false,
+                Durability::Process => {}
+            }
         }
         state.failed.is_none()
     }
@@ -174,10 +198,21 @@ impl Drop for LastWord {
 
 impl Shared {
     fn fail(&self, failed: Failed) {
-        tracing::error!(path = %failed.path.display(), error = failed.said, "a sync failed; nothing is recorded until exeat starts anew");
+        let Failed { path, kind: _, said } = &failed;
         let mut state = self.state.lock();
-        (state.failed, state.syncing) = (Some(failed), None);
-        state.waiting.clear();
+        match self.durability {
+            Durability::Disk => {
+                tracing::error!(path = %path.display(), error = said, "a sync failed; nothing is recorded until exeat starts anew");
+                (state.failed, state.syncing) = (Some(failed), None);
+                state.waiting.clear();
+            }
+            Durability::Process => {
+                let means = "checkpoints wait for none any more: after a power failure `verify` may miss records that they cover";
+                tracing::warn!(path = %path.display(), error = said, "a sync failed; {means}");
+                (state.durable, state.syncing) = (u64::MAX, None);
+                state.dirty.clear();
+            }
+        }
         drop(state);
         self.returned.notify_all();
     }

@@ -16,6 +16,7 @@ mod slot;
 mod tail;
 mod take;
 mod thin;
+mod told;
 mod tree;
 pub mod verify;
 mod writer;
@@ -39,6 +40,7 @@ pub use line::Line;
 pub use read::{Astray, BadLine, Entry, Misplaced, Position, Positions, Reader, latest, newest};
 pub use retain::Followers;
 pub use settings::{Disk, Durability, Settings, SystemDisk};
+pub use told::told_full;
 pub use tree::Tree;
 
 /// Where the journal lies in a state folder.
@@ -151,12 +153,22 @@ impl Journal {
     /// Does what is due by the time: checkpoints, and a sync of what nobody waits for. To be called every second or so.
     pub fn turn(&self, now: Instant, written: Witness<'_>) {
         let mut seat = self.seat.lock();
-        if let Some(commit) = &seat.terms.commit {
-            commit.soon();
-        }
+        seat.terms.notes.soon();
         if let Some(writer) = &mut seat.writer {
             writer.turn(now, written);
         }
+    }
+
+    /// Waits until the checkpoints made so far stand in their place.
+    #[cfg(test)]
+    fn keep_notes(&self) {
+        let mut seat = self.seat.lock();
+        let notes = Arc::clone(&seat.terms.notes);
+        for _ in 0..3 {
+            assert!(notes.wait());
+            seat.writer.as_mut().expect("there is a slot").turn(Instant::now(), &mut |_| ());
+        }
+        assert!(notes.wait());
     }
 
     /// Whether a segment was begun since the last call.
@@ -193,17 +205,20 @@ struct Terms {
     settings: Settings,
     /// What signs checkpoints, once it could be had.
     key: OnceCell<Arc<Key>>,
-    /// Where durability is the disk's.
+    /// What checkpoints wait for: no note is to outlive its lines.
+    notes: Arc<Commit>,
+    /// The same, where durability is the disk's and records wait for it too.
     commit: Option<Arc<Commit>>,
 }
 
 impl Terms {
     fn new(state: &Path, settings: Settings) -> Self {
+        let notes = Arc::new(Commit::new(Arc::clone(&settings.disk), settings.durability));
         let commit = match settings.durability {
             Durability::Process => None,
-            Durability::Disk => Some(Arc::new(Commit::new(Arc::clone(&settings.disk)))),
+            Durability::Disk => Some(Arc::clone(&notes)),
         };
-        Self { state: state.to_owned(), settings, key: OnceCell::new(), commit }
+        Self { state: state.to_owned(), settings, key: OnceCell::new(), notes, commit }
     }
 
     fn key(&self) -> Result<&Key, JournalError> {

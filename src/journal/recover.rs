@@ -39,8 +39,10 @@ pub(super) struct Left {
     pub(super) first: u64,
     /// When the last line was written.
     pub(super) at: Timestamp,
-    /// The newest segment's checkpoints.
+    /// The checkpoints of the newest segments, the oldest first.
     pub(super) sealed: Vec<Sealed>,
+    /// How many lines stand before those segments, and the number of the one that ends there.
+    before: (u64, Option<u64>),
 }
 
 impl Left {
@@ -48,22 +50,21 @@ impl Left {
     pub(super) fn grow(&mut self, slot: &Slot) -> Result<(), JournalError> {
         let numbers = segments(&slot.folder).map_err(|error| JournalError::new(Doing::List, &slot.folder, error))?;
         let mut from = Vec::new();
-        for number in numbers.into_iter().rev() {
+        let mut numbers = numbers.into_iter().rev();
+        while let Some(number) = numbers.next() {
             from.push(number);
             if let Some(Segment { size, peaks }) = heading(&slot.segment(number))? {
                 let path = slot.segment(number);
                 self.tree = Tree::from_peaks(size, &peaks).ok_or_else(|| broken(&path, "its heading is of no tree"))?;
+                self.before = (size, numbers.next());
                 break;
             }
         }
         for number in from.into_iter().rev() {
-            (self.first, self.sealed) = (self.tree.size() + 1, Vec::new());
+            self.first = self.tree.size() + 1;
             each_line(&slot.segment(number), 0, |text, _| {
                 self.tree.push(text);
-                if is_of_kind(text, b"sealed") {
-                    let record = Line::parse_bytes(text).map(|line| line.record);
-                    self.sealed.extend(record.and_then(|record| if let Record::Sealed(sealed) = record { Some(sealed) } else { None }));
-                }
+                self.sealed.extend(sealed(text));
             })?;
         }
         // Each line is a leaf, so a log that lacks lines of before there were headings has no tree.
@@ -71,6 +72,25 @@ impl Left {
         let whole = size == seq;
         whole.then_some(()).ok_or_else(|| broken(&slot.folder, &format!("it ends with line {seq} and has {size}: lines are missing")))
     }
+
+    /// The checkpoints behind the one over `last` lines. One more segment is read where it may hold the first of them.
+    pub(super) fn sealed_behind(&mut self, last: Option<u64>, slot: &Slot) -> Result<Vec<Sealed>, JournalError> {
+        let mut behind = Vec::new();
+        if let (size, Some(before)) = self.before
+            && last.is_none_or(|last| last < size)
+        {
+            each_line(&slot.segment(before), 0, |text, _| behind.extend(sealed(text)))?;
+        }
+        behind.append(&mut self.sealed);
+        behind.retain(|sealed| last.is_none_or(|last| sealed.size > last));
+        Ok(behind)
+    }
+}
+
+/// The checkpoint that a line is.
+fn sealed(text: &[u8]) -> Option<Sealed> {
+    let record = is_of_kind(text, b"sealed").then(|| Line::parse_bytes(text))??.record;
+    if let Record::Sealed(sealed) = record { Some(sealed) } else { None }
 }
 
 fn broken(path: &Path, why: &str) -> JournalError {

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use super::recover::{heading, last_seq};
 use super::slot::{Slot, known, name, segment_name, segments};
-use super::{Doing, Journal, JournalError, Witness};
+use super::{Doing, Journal, JournalError, Witness, told};
 use crate::egress::record::{Gap, GapWhy, Record};
 
 /// Who reads behind the journal.
@@ -81,10 +81,15 @@ impl Journal {
 
     /// Writes down who never had a segment, as durable as the settings say: a power failure does not take the word for what is gone.
     fn told(&self, segment: &Old, sinks: Vec<String>, written: Witness<'_>) -> bool {
-        let Old { slot, path: _, length: _, written: _, first, last } = segment;
+        let Old { slot, path, length: _, written: _, first, last } = segment;
         tracing::error!(slot, first, last, ?sinks, "journal.max is reached: records go that sinks have not had");
-        let gap = Gap { slot: slot.clone(), first: *first, last: *last, sinks, why: GapWhy::Full };
-        self.record(&Record::Gap(gap), written).is_ok() && self.wait_for_disk()
+        let gap = Gap { slot: slot.clone(), first: *first, last: *last, sinks: sinks.clone(), why: GapWhy::Full };
+        let told = self.record(&Record::Gap(gap), written).is_ok() && self.wait_for_disk();
+        let folder = path.parent().filter(|_| told);
+        if let Some(Err(error)) = folder.map(|folder| told::keep(folder, &sinks, *last)) {
+            tracing::warn!(slot, "that a loss was told cannot be kept, so the sinks tell it once more: {error}");
+        }
+        told
     }
 }
 

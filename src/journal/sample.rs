@@ -2,11 +2,28 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::fs::File;
+use std::io;
+
 use uuid::Uuid;
 
+use super::settings::Disk;
 use crate::egress::record::{Decided, Ended, Front, Millis, Outcome, Place, Ruling};
 use crate::policy::attempt::{AgentId, AttemptId};
 use crate::policy::reason::Reason;
+
+/// A disk that has everything at once.
+#[derive(Debug)]
+pub(super) struct NoDisk;
+
+impl Disk for NoDisk {
+    fn sync_lines(&self, _: &File) -> io::Result<()> {
+        Ok(())
+    }
+    fn sync_folder(&self, _: &File) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 pub(crate) fn decided(id: u128) -> Decided {
     Decided {

@@ -36,7 +36,9 @@ pub(super) struct Sealer {
     /// When `checkpoints` is to be thinned next, by its length.
     thin_at: u64,
     second: Option<Second>,
-    commit: Option<Arc<Commit>>,
+    notes: Arc<Commit>,
+    /// The write of the last note in `checkpoints`.
+    noted: u64,
     /// Stands beside the segments while `stopped` may be there without its checkpoint.
     stopping: PathBuf,
     stops: bool,
@@ -44,6 +46,8 @@ pub(super) struct Sealer {
     sealed: u64,
     settled: u64,
     at: Option<Instant>,
+    /// One was due while another waited for its place.
+    overdue: bool,
     /// Notes that could not be put into `checkpoints` yet.
     owed: Vec<Owed>,
     failing: bool,
@@ -53,7 +57,7 @@ pub(super) struct Sealer {
 struct Owed {
     note: String,
     /// The write that is to be on the disk before it: no note is to outlive its lines.
-    after: Option<u64>,
+    after: u64,
 }
 
 impl Sealer {
@@ -66,14 +70,17 @@ impl Sealer {
         let second = terms.settings.checkpoints.as_deref();
         let second = second.map(|folder| Second::new(folder.join(format!("{}-{}", slot.name, key.log_id()))));
         let sealed = last.filter(|last| *last <= left.tree.size()).unwrap_or(0);
-        let owed = std::mem::take(&mut left.sealed)
-            .into_iter()
-            .filter(|line| last.is_none_or(|last| line.size > last))
-            .map(|line| Owed { note: line.note, after: None })
-            .collect();
-        let (stopping, stops, commit) = (stopping(slot), stops(slot), terms.commit.clone());
-        let (at, settled, thin_at, failing) = (None, sealed, 0, false);
-        let mut sealer = Self { signer, path, thin_at, second, commit, stopping, stops, sealed, settled, at, owed, failing };
+        let owed: Vec<Owed> = left.sealed_behind(last, slot)?.into_iter().map(|line| Owed { note: line.note, after: 0 }).collect();
+        if !owed.is_empty() {
+            // Killed before they were put there, maybe before their lines were on the disk.
+            let newest = slot.segment(left.number);
+            if let Err(error) = File::open(&newest).and_then(|lines| terms.settings.disk.sync_lines(&lines)) {
+                tracing::warn!(path = %newest.display(), %error, "checkpoints are put beside a segment that could not be synced");
+            }
+        }
+        let (stopping, stops, notes, noted) = (stopping(slot), stops(slot), Arc::clone(&terms.notes), 0);
+        let (at, settled, thin_at, overdue, failing) = (None, sealed, 0, false, false);
+        let mut sealer = Self { signer, path, thin_at, second, notes, noted, stopping, stops, sealed, settled, at, overdue, owed, failing };
         sealer.pay();
         Ok((sealer, last))
     }
@@ -85,7 +92,7 @@ impl Sealer {
 
     /// Whether there is something to seal, and it is time.
     pub(super) fn is_due_at(&self, tree: &Tree, now: Instant) -> bool {
-        self.is_behind(tree) && self.at.is_none_or(|at| now.saturating_duration_since(at) >= EVERY)
+        self.is_behind(tree) && (self.overdue || self.at.is_none_or(|at| now.saturating_duration_since(at) >= EVERY))
     }
 
     /// Whether there is something to seal.
@@ -102,25 +109,26 @@ impl Sealer {
     /// Keeps a checkpoint. `size` is that of the tree by now: its own line is nothing new.
     pub(super) fn keep(&mut self, sealed: Sealed, size: u64) {
         (self.sealed, self.settled, self.at) = (sealed.size, size, Some(Instant::now()));
-        let after = self.commit.as_ref().map(|commit| commit.written());
-        self.owed.push(Owed { note: sealed.note, after });
+        self.owed.push(Owed { note: sealed.note, after: self.notes.written() });
+        self.notes.soon();
         self.pay();
     }
 
-    /// Whether a note still waits for its place. Until it has it no other is made: the log is never ahead by more than one.
+    /// Whether a note still waits for its place on the disk. Until it has it no other is made: the log is never ahead by more than one.
     pub(super) fn owes(&mut self) -> bool {
         self.pay();
-        !self.owed.is_empty()
+        self.overdue = !self.owed.is_empty() || !self.notes.has(self.noted);
+        self.overdue
     }
 
     /// Tries again what could not be kept.
     pub(super) fn pay(&mut self) {
         while let Some(Owed { note, after }) = self.owed.first() {
-            if !after.is_none_or(|after| self.commit.as_ref().is_none_or(|commit| commit.has(after))) {
+            if !self.notes.has(*after) {
                 return;
             }
-            let length = match append(&self.path, note) {
-                Ok(length) => length,
+            let (file, length) = match append(&self.path, note) {
+                Ok(appended) => appended,
                 Err(error) => {
                     if !std::mem::replace(&mut self.failing, true) {
                         tracing::warn!(path = %self.path.display(), %error, "a checkpoint could not be put beside its segments; it is tried again");
@@ -129,6 +137,9 @@ impl Sealer {
                 }
             };
             self.failing = false;
+            self.notes.wrote(&Arc::new(file), &self.path);
+            self.notes.soon();
+            self.noted = self.notes.written();
             match thin(&self.path, length, self.thin_at) {
                 Ok(next) => self.thin_at = next,
                 Err(error) => {
@@ -142,7 +153,7 @@ impl Sealer {
             }
         }
         // All there is has a checkpoint, if one was made since the last process.
-        if self.stops && self.at.is_some() && fs::remove_file(&self.stopping).is_ok() {
+        if self.stops && self.at.is_some() && self.notes.has(self.noted) && fs::remove_file(&self.stopping).is_ok() {
             self.stops = false;
         }
     }
@@ -157,11 +168,11 @@ impl Sealer {
 
     /// Waits for the disk, and keeps what waited for it.
     pub(super) fn finish(&mut self) {
-        if let Some(commit) = &self.commit {
-            // What failed is told by the journal's health, and its note is not put anywhere.
-            let _ = commit.wait();
+        // First for its lines, then for itself. What failed is told, and its note is not put anywhere.
+        for _ in 0..2 {
+            let _ = self.notes.wait();
+            self.pay();
         }
-        self.pay();
         if let Some(second) = &self.second {
             second.finish();
         }
@@ -195,13 +206,13 @@ fn verifier(slot: &Slot, signer: &Signer) -> Result<(), JournalError> {
     }
 }
 
-/// Appends a note, whole or not at all; how long the file is with it.
-pub(super) fn append(path: &Path, note: &str) -> io::Result<u64> {
+/// Appends a note, whole or not at all; the file, and how long it is with it.
+pub(super) fn append(path: &Path, note: &str) -> io::Result<(File, u64)> {
     let file = open_file(path, OpenOptions::new().create(true))?;
     let length = file.metadata()?.len();
     let entry = format!("{note}\n");
     let whole = match (&file).write(entry.as_bytes()) {
-        Ok(written) if written == entry.len() => return Ok(length + entry.len() as u64),
+        Ok(written) if written == entry.len() => return Ok((file, length + entry.len() as u64)),
         Ok(_) => io::Error::from(io::ErrorKind::StorageFull),
         Err(error) => error,
     };
@@ -209,12 +220,9 @@ pub(super) fn append(path: &Path, note: &str) -> io::Result<u64> {
     Err(whole)
 }
 
-/// Cuts a torn note away; the size that the last whole one covers.
+/// Cuts a torn note away; the size that the last whole one covers. The file is there from then on: backups name it.
 fn repair(path: &Path, signer: &Signer) -> io::Result<Option<u64>> {
-    let file = match open_file(path, &mut OpenOptions::new()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        result => result?,
-    };
+    let file = open_file(path, OpenOptions::new().create(true))?;
     let length = file.metadata()?.len();
     let start = length.saturating_sub(LONGEST_NOTE);
     let tail = read_from(&file, start, length)?;

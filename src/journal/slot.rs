@@ -12,7 +12,7 @@ use super::{Doing, JournalError};
 pub(super) const MOST: u32 = 1024;
 
 /// What stands in a slot beside its segments.
-const OURS: [&str; 6] = ["lock", "checkpoints", "checkpoints.new", "verifier", "verifier.new", "stopping"];
+const OURS: [&str; 8] = ["lock", "checkpoints", "checkpoints.new", "verifier", "verifier.new", "stopping", "full", "full.new"];
 
 /// A slot this process holds. The lock goes with the value.
 #[derive(Debug)]
@@ -101,6 +101,11 @@ pub(super) fn segment_name(number: u64) -> String {
 pub(super) fn open_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).map_err(io::Error::other)?;
     options.read(true).append(true).mode(0o600).custom_flags(no_follow).open(path)
+}
+
+/// Makes a private file that is not there yet.
+pub(super) fn private_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// The length of the file at `path`, if that is the open `file`.

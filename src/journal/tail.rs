@@ -30,6 +30,7 @@ pub(super) struct Tail {
     pub(super) slot: Slot,
     segment_bytes: u64,
     commit: Option<Arc<Commit>>,
+    notes: Arc<Commit>,
     file: Arc<File>,
     /// Device and inode of `file`.
     identity: (u64, u64),
@@ -64,13 +65,14 @@ impl Tail {
         let path = slot.segment(number);
         let file = open_file(&path, OpenOptions::new().create(true)).map_err(|error| JournalError::new(Doing::Open, &path, error))?;
         let identity = identity(&file).map_err(|error| JournalError::new(Doing::Open, &path, error))?;
-        if let (Some(commit), Some(journal)) = (&terms.commit, slot.folder.parent()) {
-            journal.parent().into_iter().chain([journal, &slot.folder]).for_each(|folder| commit.made_in(folder));
+        if let Some(journal) = slot.folder.parent() {
+            journal.parent().into_iter().chain([journal, &slot.folder]).for_each(|folder| terms.notes.made_in(folder));
         }
         Ok(Self {
             slot,
             segment_bytes: terms.settings.segment,
             commit: terms.commit.clone(),
+            notes: Arc::clone(&terms.notes),
             file: Arc::new(file),
             identity,
             path,
@@ -114,6 +116,11 @@ impl Tail {
             self.render(record)?;
         }
         self.put()
+    }
+
+    /// Says that the lines of the segment are to be on the disk before a checkpoint over them stands in its place.
+    pub(super) fn wrote(&self) {
+        self.notes.wrote(&self.file, &self.path);
     }
 
     /// Writes a checkpoint of all that stands before its line.
@@ -193,9 +200,8 @@ impl Tail {
         let path = self.slot.segment(newest.saturating_add(1));
         let made = open_file(&path, OpenOptions::new().create_new(true)).and_then(|file| Ok((identity(&file)?, file)));
         let (identity, file) = made.map_err(|error| JournalError::new(Doing::Create, &path, error))?;
-        if let Some(commit) = &self.commit {
-            commit.made_in(&self.slot.folder);
-        }
+        self.wrote();
+        self.notes.made_in(&self.slot.folder);
         (self.file, self.identity, self.path, self.number) = (Arc::new(file), identity, path, newest.saturating_add(1));
         (self.good, self.heading, self.torn, self.looks) = (0, 0, false, None);
         Ok(())

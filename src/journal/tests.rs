@@ -4,6 +4,7 @@
 
 mod durable;
 mod full;
+mod power;
 mod retained;
 mod sealed;
 mod starts;
@@ -184,6 +185,7 @@ fn a_segment_that_was_removed_or_changed_is_followed_by_the_next() {
     for (name, spoil) in cases {
         let state = tempfile::tempdir().unwrap();
         let journal = open(state.path());
+        journal.keep_notes();
         spoil(&segment(state.path(), 1));
         write(&journal, &Record::Decided(decided(1)));
         assert_eq!(journal.healthy(), Ok(()), "{name}");
@@ -227,6 +229,7 @@ fn in_a_burst_what_is_removed_is_missed_at_once_and_what_was_moved_goes_on_where
     let journal = Journal::open(state.path(), Settings { look: Duration::MAX, ..ROOM.into() }).unwrap().journal;
     (0..tail::BURST).for_each(|id| write(&journal, &Record::Decided(decided(100 + u128::from(id)))));
     let (at, aside) = (segment(state.path(), 1), state.path().join("aside"));
+    journal.keep_notes();
     fs::rename(&at, &aside).unwrap();
     write(&journal, &Record::Decided(decided(1)));
     assert!(fs::read_to_string(&aside).unwrap().contains(&decided(1).id.0.to_string()) && !at.exists());

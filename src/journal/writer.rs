@@ -204,6 +204,7 @@ impl Writer {
         // The checkpoint of a segment's beginning is this one, if its line began it.
         self.begun |= self.tail.take_begun();
         let result = result.map(|sealed| {
+            self.tail.wrote();
             self.sealer.keep(sealed.clone(), self.tail.tree.size());
             written(&Record::Sealed(sealed));
         });
@@ -215,6 +216,7 @@ impl Writer {
         self.sealer.stops()?;
         self.write(&Record::Stopped(Stopped {}))?;
         let sealed = self.sealer.seal(&self.tail.tree);
+        self.tail.wrote();
         self.sealer.keep(sealed, self.tail.tree.size());
         self.sealer.finish();
         Ok(())

@@ -52,6 +52,29 @@ fn every_target_has_a_program_and_a_corpus() {
     assert_eq!(manifest.matches("[[bin]]").count(), wanted.len());
 }
 
+/// Nothing builds the fuzzers but whoever runs them, and these files are built here against exeat's own dependencies.
+#[test]
+fn every_crate_that_the_targets_use_is_in_their_manifest() {
+    let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let had: BTreeSet<&str> = manifest["dependencies"].as_table().unwrap().keys().map(String::as_str).collect();
+    let ours: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
+    let known = ["dependencies", "dev-dependencies"].into_iter().flat_map(|kind| ours[kind].as_table().unwrap().keys());
+    let known: BTreeSet<String> = known.map(|name| name.replace('-', "_")).collect();
+    let mut used = BTreeSet::new();
+    for folder in ["src", "src/model"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+            let text = fs::read_to_string(entry).unwrap();
+            let paths = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_' || letter == ':'));
+            let first = paths.filter_map(|path| path.split_once("::").map(|(first, _)| first)).filter(|first| known.contains(*first));
+            used.extend(first.map(|first| first.replace('_', "-")));
+        }
+    }
+    assert!(used.contains("http") && used.contains("rustls"), "{used:?}");
+    let missing: Vec<&String> =
+        used.iter().filter(|name| !had.contains(name.as_str()) && !had.contains(name.replace('-', "_").as_str())).collect();
+    assert_eq!(missing, Vec::<&String>::new());
+}
+
 proptest! {
     // A failing input goes to the corpus instead.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]

@@ -23,7 +23,10 @@ fn room(policy: Policy) -> Room {
 }
 
 fn asked(room: &Room, number: u128) -> Waiting {
-    let attempt = attempt(number, "coder", 1);
+    asks(room, attempt(number, "coder", 1))
+}
+
+fn asks(room: &Room, attempt: Attempt) -> Waiting {
     let decided = room.policy.load().decide(&attempt, &room.approvals.read(), now());
     let crate::policy::decide::Decision::Hold(terms) = decided else { panic!("{decided:?}") };
     match Arc::clone(&room.desk).ask(&attempt, &terms, None) {
@@ -149,4 +152,40 @@ async fn a_first_yes_that_the_store_does_not_take_counts_for_nothing_and_leaves_
     assert_eq!((room.kinds().len(), room.desk.hold(&id).unwrap().yes_by.len()), (1, 0));
     room.store.break_it(false);
     assert_eq!(room.desk.answer(&id, yes(Lasting::Once), "alice", None).unwrap().yes_by, ["alice"]);
+}
+
+#[tokio::test]
+async fn a_last_yes_that_the_store_does_not_take_lets_nobody_pass_and_may_be_said_again() {
+    let room = room(two("approvers = 2\n", ""));
+    let _person = room.desk.attach(None);
+    let mut waiting = asked(&room, 1);
+    let id = Arc::clone(&waiting.hold.id);
+    room.desk.answer(&id, yes(Lasting::Once), "alice", None).unwrap();
+    room.store.break_it(true);
+    for _ in 0..2 {
+        assert!(matches!(room.desk.answer(&id, yes(Lasting::Once), "bob", None), Err(AnswerError::Unkept(_))));
+        let shown = room.desk.hold(&id).unwrap();
+        assert_eq!((&shown.yes_by[..], shown.waiting, room.desk.approvals().len()), (&["alice".to_owned()][..], 1, 0));
+        assert!(!room.pass(&attempt(1, "coder", 1)));
+    }
+    let kinds: Vec<_> = room.journal.written.lock().iter().map(Record::kind).collect();
+    assert_eq!(kinds, ["held", "answered", "answered", "revoked", "answered", "revoked"], "what was said in vain is taken back");
+    room.store.break_it(false);
+    assert_eq!(room.desk.answer(&id, yes(Lasting::Once), "bob", None).unwrap().released, 1);
+    assert_eq!(waiting.word().await, Word::DecideAgain);
+    assert!(room.pass(&attempt(1, "coder", 1)));
+}
+
+#[tokio::test]
+async fn of_several_questions_answered_while_the_store_fails_each_says_so_and_stays() {
+    let room = room(two("", ""));
+    let _person = room.desk.attach(None);
+    let waiting: Vec<Waiting> = (1..=3).map(|place| asks(&room, attempt(u128::from(place), "coder", place))).collect();
+    let answer = |waiting: &Waiting| room.desk.answer(&waiting.hold.id, yes(Lasting::Always), "alice", None);
+    room.store.break_it(true);
+    assert!(waiting.iter().all(|waiting| matches!(answer(waiting), Err(AnswerError::Unkept(_)))));
+    assert_eq!((room.desk.approvals().len(), room.desk.pending_by_agent()[&agent("coder")]), (0, 3));
+    room.store.break_it(false);
+    assert!(waiting.iter().all(|waiting| answer(waiting).is_ok()));
+    assert_eq!(room.desk.approvals().len(), 3);
 }

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::FutureExt;
+
 use super::*;
 
 /// A disk that writes down what it is told, that can be held, and that fails when told to.
@@ -66,7 +68,7 @@ async fn a_new_segment_is_durable_with_the_one_before_it_and_its_folder() {
         write(&journal, &Record::Decided(decided(ids.next().unwrap())));
     }
     journal.durable().wait().await.unwrap();
-    assert_eq!(disk.took(), ["lines", "folder", "lines"]);
+    assert_eq!(disk.took(), ["lines", "folder", "lines", "lines"], "the segment before, the folder, the new segment, `checkpoints`");
 }
 
 #[tokio::test]
@@ -108,7 +110,7 @@ async fn a_sync_that_panics_leaves_nobody_waiting_and_nothing_recorded() {
 #[test]
 fn a_sync_that_does_not_return_is_told_for_as_long_as_it_lasts() {
     let disk = Arc::new(Watched::default());
-    let commit = Commit::new(Arc::clone(&disk) as _);
+    let commit = Commit::new(Arc::clone(&disk) as _, Durability::Disk);
     let file = Arc::new(tempfile::tempfile().unwrap());
     assert_eq!(commit.hangs(Duration::ZERO), None);
     {
@@ -148,13 +150,29 @@ async fn after_a_failed_sync_nothing_is_recorded_until_a_new_start() {
 }
 
 #[tokio::test]
-async fn with_the_durability_of_the_process_nothing_is_waited_for() {
+async fn with_the_durability_of_the_process_checkpoints_alone_wait_for_the_disk() {
     let (state, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
+    let notes = || fs::read_to_string(state.path().join("journal/proxy-1/checkpoints")).unwrap_or_default().matches("\n\n").count() / 2;
     let settings = Settings { disk: Arc::clone(&disk) as _, ..Settings::from(ROOM) };
-    let journal = Journal::open(state.path(), settings).unwrap().journal;
-    write(&journal, &Record::Decided(decided(1)));
-    journal.durable().wait().await.unwrap();
-    assert_eq!(disk.took(), Vec::<&str>::new());
+    let journal = {
+        let _held = disk.held.lock();
+        let journal = Journal::open(state.path(), settings).unwrap().journal;
+        write(&journal, &Record::Decided(decided(1)));
+        assert_eq!(journal.durable().wait().now_or_never(), Some(Ok(())));
+        journal.turn(Instant::now() + Duration::from_secs(60), &mut |_| ());
+        assert_eq!(notes(), 0, "its lines are not on the disk yet");
+        journal
+    };
+    journal.keep_notes();
+    // The segment and `checkpoints` for the first, and for the second, which was due meanwhile.
+    assert_eq!((notes(), disk.took()), (2, vec!["folder", "folder", "folder", "lines", "lines", "lines", "lines"]));
+    disk.fails.store(true, Ordering::SeqCst);
+    write(&journal, &Record::Decided(decided(2)));
+    journal.turn(Instant::now() + Duration::from_secs(120), &mut |_| ());
+    journal.keep_notes();
+    assert_eq!((notes(), journal.healthy()), (3, Ok(())), "a disk that cannot sync costs nobody anything");
+    journal.stop(&mut |_| ()).unwrap();
+    assert_eq!(notes(), 4);
 }
 
 #[tokio::test]

@@ -29,7 +29,10 @@ impl Followers for Passed {
 fn filled(state: &Path, max: u64) -> Journal {
     let settings = Settings { max, ..Settings::from(3000) };
     let journal = Journal::open(state, settings).unwrap().journal;
-    (1..=30).for_each(|id| write(&journal, &Record::Decided(decided(id))));
+    for id in 1..=30 {
+        write(&journal, &Record::Decided(decided(id)));
+        journal.keep_notes();
+    }
     journal
 }
 

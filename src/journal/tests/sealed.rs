@@ -71,7 +71,12 @@ fn a_session_is_sealed_at_its_start_and_at_its_end_and_the_next_goes_on_with_the
 fn every_segment_begins_with_its_place_in_the_tree_and_is_sealed_when_the_next_begins() {
     let state = tempfile::tempdir().unwrap();
     let journal = Journal::open(state.path(), 3000).unwrap().journal;
-    (1..=30).for_each(|id| write(&journal, &Record::Decided(decided(id))));
+    for id in 1..=30 {
+        write(&journal, &Record::Decided(decided(id)));
+        journal.keep_notes();
+        journal.settle(ended(id), &mut |_| ()).unwrap();
+        journal.keep_notes();
+    }
     journal.stop(&mut |_| ()).unwrap();
     drop(journal);
     let numbers = slot::segments(&state.path().join("journal/proxy-1")).unwrap();
@@ -94,7 +99,10 @@ fn a_checkpoint_is_made_after_ten_seconds_if_there_is_something_new_and_after_te
     let state = tempfile::tempdir().unwrap();
     let journal = Journal::open(state.path(), 1 << 30).unwrap().journal;
     let now = Instant::now();
-    let sealed = || notes(&state.path().join("journal/proxy-1/checkpoints")).len();
+    let sealed = || {
+        journal.keep_notes();
+        notes(&state.path().join("journal/proxy-1/checkpoints")).len()
+    };
     journal.turn(now + Duration::from_secs(60), &mut |_| ());
     assert_eq!(sealed(), 1, "nothing is new");
     write(&journal, &Record::Decided(decided(1)));
@@ -115,12 +123,14 @@ fn a_note_that_a_kill_kept_from_its_file_is_put_there_and_a_torn_one_is_cut() {
     for cut in 1..330 {
         let state = tempfile::tempdir().unwrap();
         write(&open(state.path()), &Record::Decided(decided(1)));
-        drop(open(state.path()));
+        open(state.path()).keep_notes();
         let path = state.path().join("journal/proxy-1/checkpoints");
         let text = fs::read(&path).unwrap();
         fs::write(&path, &text[..text.len() - cut.min(text.len())]).unwrap();
         let before = lines(state.path()).iter().filter(|line| String::from_utf8_lossy(line).contains("\"kind\":\"sealed\"")).count();
-        open(state.path()).stop(&mut |_| ()).unwrap();
+        let journal = open(state.path());
+        journal.keep_notes();
+        journal.stop(&mut |_| ()).unwrap();
         assert_eq!(assert_whole(state.path()).len(), before + 2, "{cut}");
     }
 }
@@ -239,6 +249,7 @@ fn a_kill_between_the_stop_and_its_checkpoint_is_no_damage_and_the_next_start_se
     let (first, second) = (open(state.path()), open(state.path()));
     write(&second, &Record::Decided(decided(1)));
     let slot = state.path().join("journal/proxy-2");
+    second.keep_notes();
     bar(&slot.join("checkpoints"), true);
     second.stop(&mut |_| ()).unwrap();
     drop((first, second));
@@ -263,6 +274,7 @@ fn while_a_checkpoint_has_not_found_its_place_no_other_is_made_and_none_is_missi
     let state = tempfile::tempdir().unwrap();
     let journal = open(state.path());
     let path = state.path().join("journal/proxy-1/checkpoints");
+    journal.keep_notes();
     bar(&path, true);
     for turn in 1..=5 {
         write(&journal, &Record::Decided(decided(u128::from(turn))));

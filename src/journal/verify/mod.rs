@@ -83,8 +83,19 @@ pub struct Sound {
     pub kept_earlier: u64,
     /// Bytes of an unfinished last line.
     pub torn: u64,
+    /// Torn ends that starts cut away, as they say; the first hundred.
+    pub repaired: Vec<Repaired>,
     /// What the log itself says is missing from this slot; the first hundred.
     pub gaps: Vec<Gap>,
+}
+
+/// A torn end that a start cut away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repaired {
+    /// The `started` that says so.
+    pub seq: u64,
+    /// How much there was behind the last whole line.
+    pub bytes: u64,
 }
 
 /// A checkpoint that agrees with the records.

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::beside::{Beside, changed};
 use super::kept::{Kept, KeptOfLog};
 use super::walk::{Ended, Extent, Place};
-use super::{Broken, Covered, Sound};
-use crate::egress::record::{Record, Sealed, Segment};
+use super::{Broken, Covered, Repaired, Sound};
+use crate::egress::record::{Record, Sealed, Segment, Started};
 use crate::journal::Tree;
 use crate::journal::line::Line;
 use crate::journal::note::Verifier;
@@ -16,7 +16,7 @@ use crate::journal::thin::SURE;
 /// How often a slot is begun anew as retention takes its segments meanwhile.
 const TRIES: u32 = 4;
 
-/// Of what the log says is missing no more is told.
+/// Of what the log says is missing or was repaired no more is told.
 const MOST_GAPS: usize = 100;
 
 /// Shown each line that was read, and its index; once more where a pass had to begin anew.
@@ -104,6 +104,11 @@ impl Pass {
             self.sealed(place, &tree, sealed)?;
         }
         self.stopped = matches!(line.record, Record::Stopped(_));
+        if let Record::Started(Started { version: _, pid: _, repaired: Some(bytes) }) = line.record
+            && self.sound.repaired.len() < MOST_GAPS
+        {
+            self.sound.repaired.push(Repaired { seq, bytes });
+        }
         if let Record::Gap(gap) = line.record
             && self.sound.gaps.len() < MOST_GAPS
             && self.sound.origin.rsplit('/').next() == Some(gap.slot.as_str())

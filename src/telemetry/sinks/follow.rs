@@ -3,7 +3,8 @@
 //! The cursor moves over a record once the receiver has it, or has it refused while taking others: a receiver that refuses everything
 //! is wrongly set up, and records wait for that to be mended.
 
-use std::ops::Range;
+mod search;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +14,14 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use search::Search;
+
 use super::backoff::Backoff;
 use super::cursor::CursorFile;
 use super::gather::{Gathered, Most, gather};
 use super::{Deliver, NotDelivered, Sink};
 use crate::egress::record::{Gap, GapWhy, Record, Recorder};
-use crate::journal::{Entry, Position, Positions, Reader, newest};
+use crate::journal::{Entry, Position, Positions, Reader, newest, told_full};
 use crate::telemetry::Metrics;
 
 /// How fast a follower goes.
@@ -85,6 +88,8 @@ pub struct Follower<D> {
     measure_at: Instant,
     reader: Option<Reader>,
     backoff: Backoff,
+    /// Records behind the cursor that were refused, each alone, while none was taken.
+    suspected: usize,
     /// The trouble that was told, and when; its end was not.
     trouble: Option<(String, Instant)>,
 }
@@ -94,7 +99,7 @@ pub struct Follower<D> {
 enum Handed {
     /// The cursor is behind it.
     Over,
-    /// Every record of it is refused; the cursor is before it.
+    /// So much of it is refused that the receiver is left alone for a while; the cursor is before what is left.
     Refused,
     /// It was not taken until the end.
     Left,
@@ -106,7 +111,21 @@ impl<D: Deliver> Follower<D> {
         let file = CursorFile::new(&beside.state, sink);
         let cursor = file.load();
         let (saved, now, backoff) = (cursor.clone(), Instant::now(), Backoff::new(pace.first, pace.longest));
-        Self { sink, deliver, pace, beside, file, cursor, saved, save_at: now, measure_at: now, reader: None, backoff, trouble: None }
+        Self {
+            sink,
+            deliver,
+            pace,
+            beside,
+            file,
+            cursor,
+            saved,
+            save_at: now,
+            measure_at: now,
+            reader: None,
+            backoff,
+            suspected: 0,
+            trouble: None,
+        }
     }
 
     /// Follows until it is told to end.
@@ -202,66 +221,59 @@ impl<D: Deliver> Follower<D> {
     }
 
     async fn hand_over(&mut self, batch: &[Entry]) -> Handed {
-        let whole = 0..batch.len();
-        let mut parts = vec![whole];
-        let mut progress = Progress::default();
-        while let Some(part) = parts.pop() {
+        let mut search = Search::new(batch.len(), std::mem::take(&mut self.suspected));
+        while let Some(part) = search.next() {
             let result = self.deliver.deliver(&batch[part.clone()]).await;
             self.beside.metrics.sink_delivery(self.sink, result.as_ref().err());
             match result {
-                Ok(()) => {
-                    progress.taken = true;
-                    self.pass(batch, part.end, &mut progress);
-                }
+                Ok(()) => search.take(part),
                 Err(NotDelivered::Later { why, after }) => {
                     self.tell(&why);
-                    parts.push(part);
+                    search.put_off(part);
                     if !self.rest(after).await {
                         return Handed::Left;
                     }
                 }
-                Err(NotDelivered::Never { which, .. }) if which.is_empty() && part.len() > 1 => {
-                    let middle = part.start + part.len() / 2;
-                    parts.extend([middle..part.end, part.start..middle]);
-                }
-                Err(NotDelivered::Never { which, why }) => {
-                    progress.refuse(&part, &which, &why);
-                    self.pass(batch, part.end, &mut progress);
-                }
+                Err(NotDelivered::Never { which, why }) => search.refuse(part, &which, &why),
             }
+            self.pass(batch, search.pass());
         }
-        if progress.taken {
+        if search.is_over() {
             return Handed::Over;
         }
-        let why = progress.refused.pop().map_or_else(String::new, |(_, why)| why);
-        self.tell(&format!("the receiver refuses every record, and they are kept: {why}"));
+        self.suspected = search.suspected();
+        let what = if search.has_taken() { "one record after another" } else { "every record" };
+        self.tell(&format!("the receiver refuses {what}, and they are kept: {}", search.why()));
         Handed::Refused
     }
 
-    /// Moves the cursor behind the first `end` records of a batch, if the receiver took any of it.
-    fn pass(&mut self, batch: &[Entry], end: usize, progress: &mut Progress) {
-        if !progress.taken {
+    /// Moves the cursor over records of a batch, and tells which of them are given up.
+    fn pass(&mut self, batch: &[Entry], over: Vec<(usize, Option<String>)>) {
+        if over.is_empty() {
             return;
         }
         self.backoff.reset();
         if self.trouble.take().is_some() {
             tracing::info!(sink = self.sink.as_str(), "records are taken again");
         }
-        for (index, entry) in batch.iter().enumerate().take(end).skip(progress.passed) {
-            if let Some(at) = progress.refused.iter().position(|(refused, _)| *refused == index) {
-                let (_, why) = progress.refused.swap_remove(at);
+        for (index, refused) in over {
+            let entry = &batch[index];
+            if let Some(why) = refused {
                 self.rejected(entry, &why);
             }
             let before = self.cursor.insert(entry.slot.as_ref().to_owned(), entry.after);
             self.missing(entry, before);
         }
-        progress.passed = end;
     }
 
-    /// Says which records are gone between the cursor and this one.
+    /// Says which records are gone between the cursor and this one, but for those that were told when they went.
     fn missing(&self, entry: &Entry, before: Option<Position>) {
         let Some(first) = before.map(|before| before.seq.saturating_add(1)) else { return };
         let last = entry.line.seq.saturating_sub(1);
+        if first > last {
+            return;
+        }
+        let first = first.max(told_full(&self.beside.state, &entry.slot, self.sink.as_str()).saturating_add(1));
         if first <= last {
             let (sink, slot) = (self.sink.as_str(), &entry.slot);
             tracing::error!(sink, %slot, first, last, "records were not in the journal any more when the sink came to them");
@@ -346,27 +358,6 @@ impl<D: Deliver> Follower<D> {
             let lag = newest.iter().map(|(slot, seq)| seq.saturating_sub(has(slot))).sum();
             self.beside.metrics.set_sink_lag(self.sink, lag);
         }
-    }
-}
-
-/// How far a batch has come.
-#[derive(Debug, Default)]
-struct Progress {
-    /// The receiver took a record of it.
-    taken: bool,
-    /// Records the cursor is behind.
-    passed: usize,
-    /// Records that are refused and not yet passed.
-    refused: Vec<(usize, String)>,
-}
-
-impl Progress {
-    fn refuse(&mut self, part: &Range<usize>, which: &[usize], why: &str) {
-        let before = self.refused.len();
-        for index in part.clone().filter(|index| which.is_empty() || which.contains(&(index - part.start))) {
-            self.refused.push((index, why.to_owned()));
-        }
-        self.taken |= self.refused.len() - before < part.len();
     }
 }
 

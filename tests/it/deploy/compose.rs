@@ -142,6 +142,29 @@ fn addresses_in_the_files_are_those_of_the_networks() {
     assert_eq!(pipelines["logs"]["exporters"], json!(["file/records"]));
 }
 
+#[test]
+fn the_collector_defines_what_its_pipelines_name_and_says_it_has_a_record_only_once_it_is_safe() {
+    let Some((python, _)) = compose() else { return };
+    let base = read_by(&python, YAML, "deploy/observability/otel-collector.yaml");
+    let pipelines = base["service"]["pipelines"].as_object().unwrap();
+    for kind in ["receivers", "processors", "exporters"] {
+        let named: BTreeSet<&str> = pipelines.values().flat_map(|line| names(&line[kind])).collect();
+        assert_eq!(named, names(&base[kind]), "{kind}");
+    }
+    let logs = &pipelines["logs"];
+    assert_eq!(logs["processors"], json!(["memory_limiter", "resource"]), "a batch takes records before they are safe");
+    for name in names(&logs["exporters"]) {
+        let exporter = &base["exporters"][name];
+        if name.starts_with("file/") {
+            // Without rotation it truncates at each start, unless told to append; with it, it flushes each write.
+            assert!(exporter["rotation"].is_object(), "{exporter}");
+        } else {
+            let off = json!({ "enabled": false });
+            assert_eq!([&exporter["sending_queue"], &exporter["retry_on_failure"]], [&off, &off], "{name}");
+        }
+    }
+}
+
 /// What is mounted, from and to.
 fn mounted(compose: &Value) -> Vec<(PathBuf, String)> {
     let services = compose["services"].as_object().unwrap();

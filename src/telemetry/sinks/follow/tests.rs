@@ -6,6 +6,7 @@ mod lives;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use parking_lot::Mutex;
@@ -24,6 +25,8 @@ struct Receiver {
     /// Sequence numbers it refuses, alone or with others.
     poison: BTreeSet<u64>,
     refuses_all: bool,
+    /// Takes everything once it was handed this often.
+    mended_after: Option<usize>,
     /// Puts off once the batch that begins with this one.
     puts_off: Option<u64>,
     /// What it took, a batch each.
@@ -40,6 +43,9 @@ impl Deliver for Fake {
         tokio::task::yield_now().await;
         let mut receiver = self.0.lock();
         receiver.handed.push(batch.len());
+        if receiver.mended_after.is_some_and(|after| receiver.handed.len() > after) {
+            receiver.poison.clear();
+        }
         if let Some(answer) = receiver.answers.pop_front() {
             return Err(answer);
         }
@@ -88,6 +94,10 @@ fn in_segments(state: &Path) -> Arc<Recording> {
 }
 
 fn follow(state: &Path, recording: &Arc<Recording>, fake: &Fake) -> Running {
+    follow_by(state, recording, fake, Most { records: 8, bytes: 4000 })
+}
+
+fn follow_by(state: &Path, recording: &Arc<Recording>, fake: &Fake, most: Most) -> Running {
     fs::create_dir_all(state.join("sinks")).unwrap();
     let stop = CancellationToken::new();
     let beside = Beside {
@@ -97,7 +107,7 @@ fn follow(state: &Path, recording: &Arc<Recording>, fake: &Fake) -> Running {
         written: recording.written(),
         stop: stop.clone(),
     };
-    let pace = Pace { most: Most { records: 8, bytes: 4000 }, ..Pace::default() };
+    let pace = Pace { most, ..Pace::default() };
     let task = tokio::spawn(Follower::new(Sink::Webhook, fake.clone(), pace, beside).run());
     Running { stop, task }
 }
@@ -258,6 +268,65 @@ async fn a_receiver_that_refuses_everything_costs_no_record() {
     assert_eq!(fake.taken(), (1..=14).collect::<Vec<_>>());
 }
 
+const WHOLE: Most = Most { records: 512, bytes: 1 << 20 };
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_refuses_everything_is_asked_no_more_than_so_often_between_two_waits() {
+    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let recording = recording(state.path());
+    write(&recording, 1..600);
+    fake.0.lock().refuses_all = true;
+    let running = follow_by(state.path(), &recording, &fake, WHOLE);
+    until(|| fake.0.lock().handed.len() >= 32).await;
+    let begun = Instant::now();
+    // The longest waits between two rounds are 15 to 30 s.
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let (asked, most) = (fake.0.lock().handed.len(), 5 + begun.elapsed().as_secs() as usize / 15);
+    assert!(asked <= most * 32, "{asked}");
+    assert!(asked > 8 * 32, "{asked}: it is still asked");
+    assert_eq!((fake.taken(), gaps(state.path())), (vec![], vec![]));
+    fake.0.lock().refuses_all = false;
+    until(|| fake.taken().len() == 602).await;
+    running.stop().await;
+    assert_eq!(fake.taken(), (1..=602).collect::<Vec<_>>(), "nothing twice, and in order");
+    assert_eq!(gaps(state.path()), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_row_of_records_that_are_refused_is_passed_in_the_end() {
+    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let recording = recording(state.path());
+    write(&recording, 1..600);
+    fake.0.lock().poison.extend(1..=100);
+    let running = follow_by(state.path(), &recording, &fake, WHOLE);
+    until(|| fake.taken().contains(&602)).await;
+    running.stop().await;
+    assert_eq!(gaps(state.path()), (1..=100).map(|seq| (seq, seq, GapWhy::Rejected)).collect::<Vec<_>>());
+    let taken: BTreeSet<u64> = fake.taken().into_iter().collect();
+    assert!(taken.is_superset(&(101..=602).collect()) && taken.is_disjoint(&(1..=100).collect()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_before_a_wait_is_asked_again_before_it_is_given_up() {
+    // Mended at its first request after the wait, at the next, and in the middle.
+    for after in [search::MOST as usize, search::MOST as usize + 1, search::MOST as usize + 5] {
+        let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+        let recording = recording(state.path());
+        write(&recording, 1..600);
+        fake.0.lock().poison.extend(1..=100);
+        fake.0.lock().mended_after = Some(after);
+        let running = follow_by(state.path(), &recording, &fake, WHOLE);
+        until(|| fake.taken().contains(&602)).await;
+        running.stop().await;
+        let mut order = fake.taken();
+        if let Some(again) = order.iter().position(|seq| *seq == 1) {
+            order.drain(..again);
+        }
+        assert!(order.is_sorted() && order[..602] == (1..=602).collect::<Vec<_>>(), "{after}: {:?}", &order[..20]);
+        assert_eq!(gaps(state.path()), [], "{after}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_gap_that_is_refused_is_not_told_by_another_gap() {
     let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
@@ -291,6 +360,33 @@ async fn records_that_were_removed_before_a_sink_came_to_them_are_a_gap() {
     assert!(first > had + 1, "{first} {had}");
     assert_eq!(fake.taken()[had as usize], first);
     assert_eq!(gaps(state.path()), [(had + 1, first - 1, GapWhy::Missing)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_went_for_want_of_room_is_told_once() {
+    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let settings = crate::journal::Settings { max: 9000, ..crate::journal::Settings::from(3000) };
+    let recording = Arc::new(Recording::new(Journal::open(state.path(), settings).unwrap().journal));
+    write(&recording, 1..3);
+    let running = follow(state.path(), &recording, &fake);
+    running.stop().await;
+    let had = *fake.taken().last().unwrap();
+    write(&recording, 3..40);
+    let cursors = crate::telemetry::sinks::Cursors::new(state.path(), &[Sink::Webhook]);
+    recording.retain(&cursors);
+    let full = gaps(state.path());
+    let lost = full.last().unwrap().1;
+    assert!(!full.is_empty() && lost > had + 1 && full.iter().all(|(_, _, why)| *why == GapWhy::Full), "{full:?}");
+    // What others take away behind it is told, and that alone.
+    let numbers: Vec<_> = fs::read_dir(state.path().join("journal/proxy-1")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let oldest = numbers.into_iter().filter(|path| path.extension().is_some_and(|end| end == "jsonl")).min().unwrap();
+    let gone = fs::read_to_string(&oldest).unwrap().lines().count() as u64;
+    fs::remove_file(oldest).unwrap();
+    let running = follow(state.path(), &recording, &fake);
+    running.stop().await;
+    let missing = (lost + 1, lost + gone, GapWhy::Missing);
+    assert_eq!(gaps(state.path()), [full, vec![missing]].concat());
+    assert_eq!(fake.taken()[usize::try_from(had).unwrap()], lost + gone + 1);
 }
 
 #[tokio::test(start_paused = true)]
