@@ -1,7 +1,7 @@
 //! CPU of a proxy that looks into TLS, for a new connection with one request and for one more request on a connection: exeat, and beside it
 //! mitmproxy and squid with ssl-bump where they are installed (Debian: `mitmproxy`, `squid-openssl`). HTTP/1.1 on both sides, one authority for all.
 //!
-//! `cargo bench --bench inspect`, on a machine that does nothing else. CPU is what `/proc/PID/stat` says of the process and of all below it.
+//! `cargo bench --profile release --bench inspect`, on a machine that does nothing else. CPU is what `/proc/PID/stat` says of the process and of all below it.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that cannot go on ends, and prints its figures")]
 #![expect(clippy::disallowed_methods, reason = "the bench stands outside: it is the agent and the origin")]

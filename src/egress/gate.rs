@@ -226,7 +226,10 @@ impl Gate {
                 Decision::Block(block) => return Err(open.blocked(block)),
                 Decision::Look(look) => return self.look(open, look, Asker { attempt, who }, changed).await.map(Admission::Look),
                 Decision::Hold(terms) => {
-                    let waiting = match self.ask(&attempt, &terms, who.ends).await {
+                    open.asks = true;
+                    let asked = self.ask(&attempt, &terms, who.ends).await;
+                    open.asks = false;
+                    let waiting = match asked {
                         Ok(waiting) => waiting,
                         Err((reason, cause)) => return Err(open.refuse(reason, cause)),
                     };

@@ -34,6 +34,8 @@ pub(super) struct Open {
     draft: Decided,
     stage: Stage,
     asked: Option<Instant>,
+    /// A question is about to be put for it.
+    pub(super) asks: bool,
     destination: Option<Destination>,
     /// Where it comes from, as long as nobody is identified.
     source: IpAddr,
@@ -99,6 +101,7 @@ impl Open {
             draft,
             stage: Stage::Undecided,
             asked: None,
+            asks: false,
             destination,
             source,
             backing,
@@ -316,11 +319,11 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         if self.stage == Stage::Undecided {
-            // Its tunnel was cut, or the agent hung up, while it waited for an answer. Nothing else is waited for before the decision, so
-            // anything else is a fault.
+            // Its tunnel was cut, or the agent hung up, while it waited for an answer or its question was about to be put. Nothing else is
+            // waited for before the decision, so anything else is a fault.
             let (outcome, reason) = match self.over.as_ref().and_then(Over::why) {
                 Some(why) => (Outcome::Cut, why),
-                None if self.asked.is_some() => (Outcome::Abandoned, Reason::Pending),
+                None if self.asked.is_some() || self.asks => (Outcome::Abandoned, Reason::Pending),
                 None => (Outcome::Abandoned, Reason::Internal),
             };
             self.held = self.held.or_else(|| self.asked.map(|asked| asked.elapsed()));

@@ -113,6 +113,21 @@ async fn there_is_no_permit_and_no_look_before_decided_is_durable_and_none_where
     }
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_agent_that_hangs_up_before_its_question_is_put_is_no_fault_of_ours() {
+    let world = World::new("");
+    // A look at who asks is seldom over before it is waited for.
+    let waited = (0..1000).any(|_| {
+        let mut claim = claim("api.test.example:8080", Sight::NotYet);
+        claim.came_in_at("192.0.2.1:3128".parse().unwrap());
+        Box::pin(world.gate.admit(claim)).now_or_never().is_none()
+    });
+    assert!(waited);
+    assert_eq!(world.decided().pop(), Some((Ruling::Block, Reason::Pending, None)));
+    assert!(matches!(world.written.0.lock().last(), Some(Record::Ended(ended)) if ended.outcome == Outcome::Abandoned));
+}
+
 #[tokio::test]
 async fn what_is_open_goes_on_while_the_policy_admits_it_to_the_same_and_is_told_why_not() {
     let frozen = || policy(WHOLE).with_frozen(crate::policy::Frozen::Everyone);
