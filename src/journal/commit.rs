@@ -164,6 +164,14 @@ impl Commit {
         self.shared.wanted.notify_one();
     }
 
+    /// Syncs at once what checkpoints alone wait for. Where records wait as well, the next of them or the next turn does it.
+    pub(super) fn hurry(&self) {
+        match self.shared.durability {
+            Durability::Process => self.soon(),
+            Durability::Disk => {}
+        }
+    }
+
     /// How long a sync has not returned, where that is `slow` or longer.
     pub(super) fn hangs(&self, slow: Duration) -> Option<Duration> {
         self.shared.state.lock().syncing.map(|since| since.elapsed()).filter(|elapsed| *elapsed >= slow)

@@ -110,7 +110,7 @@ impl Sealer {
     pub(super) fn keep(&mut self, sealed: Sealed, size: u64) {
         (self.sealed, self.settled, self.at) = (sealed.size, size, Some(Instant::now()));
         self.owed.push(Owed { note: sealed.note, after: self.notes.written() });
-        self.notes.soon();
+        self.notes.hurry();
         self.pay();
     }
 
@@ -138,7 +138,7 @@ impl Sealer {
             };
             self.failing = false;
             self.notes.wrote(&Arc::new(file), &self.path);
-            self.notes.soon();
+            self.notes.hurry();
             self.noted = self.notes.written();
             match thin(&self.path, length, self.thin_at) {
                 Ok(next) => self.thin_at = next,

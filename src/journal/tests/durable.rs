@@ -149,8 +149,8 @@ async fn after_a_failed_sync_nothing_is_recorded_until_a_new_start() {
     assert_eq!(told(state.path()), ["1 started", "2 decided 1", "3 ended 1 lost listed", "4 started", "5 decided 3"]);
 }
 
-#[tokio::test]
-async fn with_the_durability_of_the_process_checkpoints_alone_wait_for_the_disk() {
+#[test]
+fn with_the_durability_of_the_process_checkpoints_alone_wait_for_the_disk() {
     let (state, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
     let notes = || fs::read_to_string(state.path().join("journal/proxy-1/checkpoints")).unwrap_or_default().matches("\n\n").count() / 2;
     let settings = Settings { disk: Arc::clone(&disk) as _, ..Settings::from(ROOM) };
