@@ -70,7 +70,8 @@ fn what_is_large_goes_up_and_down_in_constant_memory() {
             let (before, begun) = (peak(&proxy), Instant::now());
             assert_eq!(upload(&visit, bytes).await, bytes.to_string());
             assert_eq!(download(&visit, bytes).await, bytes);
-            let grown = peak(&proxy) - before;
+            // The kernel adds it up of counters that may lag by some pages (proc(5)).
+            let grown = peak(&proxy).saturating_sub(before);
             eprintln!("{alpn:?}: {} MiB each way in {:?}, {before} KiB before, {grown} KiB more", bytes >> 20, begun.elapsed());
             assert!(grown < ROOM, "{grown} KiB more for {bytes} bytes each way");
         });
