@@ -92,12 +92,13 @@ fn a_second_serve_of_the_same_state_says_what_is_wrong_and_the_first_goes_on() {
 }
 
 #[test]
-fn a_second_serve_on_the_same_port_names_the_port() {
+fn a_second_serve_on_the_same_port_with_a_state_of_its_own_names_the_port() {
     let mut p0 = P0::new();
     let proxy = p0.start();
     p0.site.set("listen.main", "address", &format!("[\"{}\"]", proxy.address));
     let config = p0.site.path().join("second.toml");
-    std::fs::rename(p0.site.config(), &config).unwrap();
+    let same = std::fs::read_to_string(p0.site.config()).unwrap();
+    std::fs::write(&config, same.replace("state = \"state\"", "state = \"another\"")).unwrap();
     let second = exeat(Some(&config)).arg("serve").stdin(Stdio::null()).output().unwrap();
     assert_eq!(second.status.code(), Some(1), "{second:?}");
     assert!(err(&second).contains(&proxy.address.to_string()), "{second:?}");
