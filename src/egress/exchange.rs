@@ -16,7 +16,7 @@ use super::content::Content;
 use super::hygiene::{self, Target};
 use super::inject::Injected;
 use super::interception::Speaks;
-use super::interim::Interim;
+use super::interim::{Interim, TOO_MANY};
 use super::live::Live;
 use super::masked::{Masked, mask};
 use super::open::Open;
@@ -285,10 +285,10 @@ fn again(request: &Request<Upload>) -> Option<Request<Upload>> {
     Some(again)
 }
 
-/// Whether what came was none that is read on.
+/// Whether it sent too many interim answers: h2 keeps the words of an error, and nothing else of it.
 fn unreadable(error: &hyper::Error) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-    source.is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
+    source.is_some_and(|error| error.kind() == io::ErrorKind::InvalidData && error.to_string() == TOO_MANY)
 }
 
 /// Whether the origin says that it did nothing with the request (RFC 9113 section 8.7).

@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 /// So many for one request; a WebDAV server that says 102 every 20 seconds (RFC 2518 section 10.1) sends so many in half an hour.
 pub(super) const MOST: usize = 100;
 
+/// What a connection of HTTP/2 ends with that has too many.
+pub(super) const TOO_MANY: &str = "too many interim answers";
+
 /// Streams that are remembered; there are fewer at a time.
 const STREAMS: usize = 1024;
 
@@ -69,7 +72,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
             return Poll::Ready(Ok(()));
         }
         buf.set_filled(before);
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "too many interim answers")))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, TOO_MANY)))
     }
 }
 

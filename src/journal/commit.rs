@@ -17,8 +17,11 @@ use super::settings::{Disk, Durability};
 use super::{Doing, JournalError};
 use crate::egress::record::Durable;
 
-/// A stop does not wait longer for what no record rests on.
-const PATIENT: Duration = Duration::from_secs(5);
+/// Nothing waits longer for what no record rests on: no stop, and no checkpoint.
+pub(super) const PATIENT: Duration = Duration::from_secs(5);
+
+/// Segments and folders that are kept for a sync no record rests on.
+const MOST_DIRTY: usize = 64;
 
 /// What is written and what of it is on the disk. Its thread ends with it.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ struct Shared {
     returned: Condvar,
     disk: Arc<dyn Disk>,
     durability: Durability,
+    patience: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -50,13 +54,10 @@ struct State {
     /// A sync was begun then, and has not returned.
     syncing: Option<Instant>,
     over: bool,
-}
-
-impl State {
-    /// A sync failed on which no record rests: there are no others, and nothing is kept open for them.
-    fn is_given_up(&self) -> bool {
-        self.durable == u64::MAX
-    }
+    /// Nobody syncs any more, and no record rests on it.
+    given_up: bool,
+    /// That syncs fail or hang was told, and no end of it since.
+    told: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -75,14 +76,20 @@ struct Failed {
 impl Commit {
     /// Where no thread can be had every wait fails.
     pub(super) fn new(disk: Arc<dyn Disk>, durability: Durability) -> Self {
-        let shared = Arc::new(Shared { state: Mutex::default(), wanted: Condvar::new(), returned: Condvar::new(), disk, durability });
+        Self::with_patience(disk, durability, PATIENT)
+    }
+
+    /// One that waits so long for what no record rests on.
+    pub(super) fn with_patience(disk: Arc<dyn Disk>, durability: Durability, patience: Duration) -> Self {
+        let shared =
+            Arc::new(Shared { state: Mutex::default(), wanted: Condvar::new(), returned: Condvar::new(), disk, durability, patience });
         let syncing = Arc::clone(&shared);
         let run = move || {
             let last = LastWord(syncing);
             last.0.run();
         };
         if let Err(error) = std::thread::Builder::new().name("journal-sync".into()).spawn(run) {
-            shared.fail(Failed { path: "thread".into(), kind: error.kind(), said: error.to_string() });
+            shared.give_up(error.kind(), error.to_string());
         }
         Self { shared }
     }
@@ -91,7 +98,7 @@ impl Commit {
     pub(super) fn wrote(&self, file: &Arc<File>, path: &Path) {
         let mut state = self.shared.state.lock();
         state.written += 1;
-        if state.is_given_up() {
+        if !self.shared.is_kept(&state) {
             return;
         }
         let known = |dirty: &Dirty| matches!(dirty, Dirty::Lines(known, _) if Arc::ptr_eq(known, file));
@@ -104,7 +111,7 @@ impl Commit {
     pub(super) fn made_in(&self, folder: &Path) {
         let mut state = self.shared.state.lock();
         state.written += 1;
-        if state.is_given_up() {
+        if !self.shared.is_kept(&state) {
             return;
         }
         let known = |dirty: &Dirty| matches!(dirty, Dirty::Folder(known) if known == folder);
@@ -135,18 +142,32 @@ impl Commit {
         self.shared.state.lock().written
     }
 
-    /// Whether so many writes are on the disk.
+    /// Whether so many writes are on the disk. What rests on the process alone goes on without a disk that hangs: the log is not to go without
+    /// checkpoints for that.
     pub(super) fn has(&self, written: u64) -> bool {
-        self.shared.state.lock().durable >= written
+        let mut state = self.shared.state.lock();
+        let hangs = || state.syncing.is_some_and(|since| since.elapsed() >= self.shared.patience);
+        if state.durable >= written || state.given_up {
+            return true;
+        }
+        let goes_on = self.shared.durability == Durability::Process && hangs();
+        if goes_on {
+            self.shared.tell(&mut state, "a sync does not return");
+        }
+        goes_on
     }
 
     /// Waits in this thread until all that is written by now is on the disk; `false` where that failed. What rests on the process alone
     /// waits `PATIENT` at most.
     pub(super) fn wait(&self) -> bool {
-        let deadline = Instant::now() + PATIENT;
+        self.wait_until(Instant::now() + PATIENT)
+    }
+
+    /// The same, with an end of that.
+    pub(super) fn wait_until(&self, deadline: Instant) -> bool {
         let mut state = self.shared.state.lock();
         let written = state.written;
-        while state.failed.is_none() && state.durable < written {
+        while state.failed.is_none() && !state.given_up && state.durable < written {
             state.asked = true;
             self.shared.wanted.notify_one();
             match self.shared.durability {
@@ -198,14 +219,14 @@ struct LastWord(Arc<Shared>);
 impl Drop for LastWord {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let said = "the thread that syncs has panicked".to_owned();
-            self.0.fail(Failed { path: "thread".into(), kind: io::ErrorKind::Other, said });
+            self.0.give_up(io::ErrorKind::Other, "the thread that syncs has panicked".to_owned());
         }
     }
 }
 
 impl Shared {
-    fn fail(&self, failed: Failed) {
+    /// A sync of so many writes failed.
+    fn fail(&self, failed: Failed, written: u64) {
         let Failed { path, kind: _, said } = &failed;
         let mut state = self.state.lock();
         match self.durability {
@@ -215,25 +236,41 @@ impl Shared {
                 state.waiting.clear();
             }
             Durability::Process => {
-                let means = "checkpoints wait for none any more: after a power failure `verify` may miss records that they cover";
-                tracing::warn!(path = %path.display(), error = said, "a sync failed; {means}");
-                (state.durable, state.syncing) = (u64::MAX, None);
-                state.dirty.clear();
+                // The next may go well; what this one was for may be missed.
+                (state.durable, state.syncing) = (state.durable.max(written), None);
+                self.tell(&mut state, &format!("{} cannot be synced: {said}", path.display()));
             }
         }
         drop(state);
         self.returned.notify_all();
     }
 
+    /// There is no thread that syncs, or none any more.
+    fn give_up(&self, error: io::ErrorKind, said: String) {
+        self.state.lock().given_up = true;
+        self.fail(Failed { path: "thread".into(), kind: error, said }, 0);
+    }
+
+    /// Whether one more is kept open for the next sync: of those no record rests on, only a few behind one that does not return.
+    fn is_kept(&self, state: &State) -> bool {
+        !state.given_up && (self.durability == Durability::Disk || state.dirty.len() < MOST_DIRTY)
+    }
+
+    fn tell(&self, state: &mut State, what: &str) {
+        if !std::mem::replace(&mut state.told, true) {
+            tracing::warn!("{what}; checkpoints go on: after a power failure `exeat verify` may miss records that they cover");
+        }
+    }
+
     fn run(&self) {
         while let Some((written, dirty)) = self.next() {
             let synced = dirty.iter().try_for_each(|dirty| self.sync(dirty));
             if let Err(failed) = synced {
-                self.fail(failed);
+                self.fail(failed, written);
                 continue;
             }
             let mut state = self.state.lock();
-            (state.durable, state.syncing) = (written, None);
+            (state.durable, state.syncing, state.told) = (written, None, false);
             let served = |(wanted, _): &mut (u64, _)| *wanted <= written;
             for (_, tell) in state.waiting.extract_if(.., served) {
                 // Who does not wait any more need not be told.

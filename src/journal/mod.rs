@@ -40,7 +40,7 @@ pub use line::Line;
 pub use read::{Astray, BadLine, Entry, Misplaced, Position, Positions, Reader, latest, newest};
 pub use retain::Followers;
 pub use settings::{Disk, Durability, Settings, SystemDisk};
-pub use told::told_full;
+pub use told::untold;
 pub use tree::Tree;
 
 /// Where the journal lies in a state folder.

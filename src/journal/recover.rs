@@ -73,6 +73,11 @@ impl Left {
         whole.then_some(()).ok_or_else(|| broken(&slot.folder, &format!("it ends with line {seq} and has {size}: lines are missing")))
     }
 
+    /// The numbers of the segments that checkpoints may stand in which are not put beside them yet.
+    pub(super) fn newest(&self) -> impl Iterator<Item = u64> {
+        self.before.1.into_iter().chain([self.number])
+    }
+
     /// The checkpoints behind the one over `last` lines. One more segment is read where it may hold the first of them.
     pub(super) fn sealed_behind(&mut self, last: Option<u64>, slot: &Slot) -> Result<Vec<Sealed>, JournalError> {
         let mut behind = Vec::new();

@@ -86,7 +86,7 @@ impl Journal {
         let gap = Gap { slot: slot.clone(), first: *first, last: *last, sinks: sinks.clone(), why: GapWhy::Full };
         let told = self.record(&Record::Gap(gap), written).is_ok() && self.wait_for_disk();
         let folder = path.parent().filter(|_| told);
-        if let Some(Err(error)) = folder.map(|folder| told::keep(folder, &sinks, *last)) {
+        if let Some(Err(error)) = folder.map(|folder| told::keep(folder, &sinks, (*first, *last))) {
             tracing::warn!(slot, "that a loss was told cannot be kept, so the sinks tell it once more: {error}");
         }
         told

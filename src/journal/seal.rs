@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::commit::Commit;
+use super::commit::{Commit, PATIENT};
 use super::note::{Key, Signer, Verifier};
 use super::recover::Left;
 use super::second::Second;
@@ -71,11 +71,10 @@ impl Sealer {
         let second = second.map(|folder| Second::new(folder.join(format!("{}-{}", slot.name, key.log_id()))));
         let sealed = last.filter(|last| *last <= left.tree.size()).unwrap_or(0);
         let owed: Vec<Owed> = left.sealed_behind(last, slot)?.into_iter().map(|line| Owed { note: line.note, after: 0 }).collect();
-        if !owed.is_empty() {
-            // Killed before they were put there, maybe before their lines were on the disk.
-            let newest = slot.segment(left.number);
-            if let Err(error) = File::open(&newest).and_then(|lines| terms.settings.disk.sync_lines(&lines)) {
-                tracing::warn!(path = %newest.display(), %error, "checkpoints are put beside a segment that could not be synced");
+        // Killed before they were put there, maybe before their lines were on the disk.
+        for path in left.newest().filter(|_| !owed.is_empty()).map(|number| slot.segment(number)) {
+            if let Err(error) = File::open(&path).and_then(|lines| terms.settings.disk.sync_lines(&lines)) {
+                tracing::warn!(path = %path.display(), %error, "checkpoints are put beside a segment that could not be synced");
             }
         }
         let (stopping, stops, notes, noted) = (stopping(slot), stops(slot), Arc::clone(&terms.notes), 0);
@@ -168,9 +167,12 @@ impl Sealer {
 
     /// Waits for the disk, and keeps what waited for it.
     pub(super) fn finish(&mut self) {
-        // First for its lines, then for itself. What failed is told, and its note is not put anywhere.
+        let deadline = Instant::now() + PATIENT;
+        // First for its lines, then for itself.
         for _ in 0..2 {
-            let _ = self.notes.wait();
+            if !self.notes.wait_until(deadline) {
+                break;
+            }
             self.pay();
         }
         if let Some(second) = &self.second {

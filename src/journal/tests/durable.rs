@@ -175,6 +175,25 @@ fn with_the_durability_of_the_process_checkpoints_alone_wait_for_the_disk() {
     assert_eq!(notes(), 4);
 }
 
+#[test]
+fn checkpoints_go_on_without_a_disk_that_hangs_where_no_record_rests_on_it() {
+    let (file, hour) = (Arc::new(tempfile::tempfile().unwrap()), Duration::from_secs(3600));
+    for (durability, patience, goes_on) in
+        [(Durability::Process, Duration::ZERO, true), (Durability::Process, hour, false), (Durability::Disk, Duration::ZERO, false)]
+    {
+        let disk = Arc::new(Watched::default());
+        let held = disk.held.lock();
+        let commit = Commit::with_patience(Arc::clone(&disk) as _, durability, patience);
+        commit.wrote(&file, Path::new("1.jsonl"));
+        commit.soon();
+        while commit.hangs(Duration::ZERO).is_none() {
+            std::thread::yield_now();
+        }
+        assert_eq!(commit.has(1), goes_on, "{durability:?} {patience:?}");
+        drop(held);
+    }
+}
+
 #[tokio::test]
 async fn a_stop_is_on_the_disk_before_it_returns_and_its_note_only_then_in_its_place() {
     let (state, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));

@@ -21,7 +21,7 @@ use super::cursor::CursorFile;
 use super::gather::{Gathered, Most, gather};
 use super::{Deliver, NotDelivered, Sink};
 use crate::egress::record::{Gap, GapWhy, Record, Recorder};
-use crate::journal::{Entry, Position, Positions, Reader, newest, told_full};
+use crate::journal::{Entry, Position, Positions, Reader, newest, untold};
 use crate::telemetry::Metrics;
 
 /// How fast a follower goes.
@@ -273,9 +273,8 @@ impl<D: Deliver> Follower<D> {
         if first > last {
             return;
         }
-        let first = first.max(told_full(&self.beside.state, &entry.slot, self.sink.as_str()).saturating_add(1));
-        if first <= last {
-            let (sink, slot) = (self.sink.as_str(), &entry.slot);
+        let (sink, slot) = (self.sink.as_str(), &entry.slot);
+        for (first, last) in untold(&self.beside.state, slot, (sink, (first, last))) {
             tracing::error!(sink, %slot, first, last, "records were not in the journal any more when the sink came to them");
             self.gap(entry, first, last, GapWhy::Missing);
         }
