@@ -77,10 +77,7 @@ fn show_all(state: &Path, args: &LogArgs, out: &mut impl Write, complaints: &mut
     loop {
         for item in &mut reader {
             match item {
-                Ok(entry) => {
-                    any = true;
-                    view.show(&entry, out)?;
-                }
+                Ok(entry) => any |= view.show(&entry, out)?,
                 Err(line) => {
                     bad += 1;
                     writeln!(complaints, "{}", shown(&line.to_string()))?;

@@ -101,8 +101,9 @@ fn filters_choose_attempts_with_their_ends() {
         for (second, record) in records.iter().enumerate() {
             let at = format!("2026-11-22T12:00:0{second}Z").parse().unwrap();
             let mut out = Vec::new();
-            view.show(&entry(at, record), &mut out).unwrap();
-            if !out.is_empty() {
+            let any = view.show(&entry(at, record), &mut out).unwrap();
+            assert_eq!(any, !out.is_empty(), "{flags:?}");
+            if any {
                 seen.push(match record {
                     Record::Decided(decided) => format!("decided {}", decided.id.0.as_u128()),
                     Record::Ended(ended) => format!("ended {}", ended.id.0.as_u128()),
@@ -241,6 +242,22 @@ fn no_journal_is_an_empty_one_and_a_closed_pipe_is_no_error() {
     assert_eq!(out, b"");
     let _journal = Journal::open(state.path(), 1 << 20).unwrap();
     log(state.path(), &args(&["--follow"]), &mut Closed, &mut io::sink()).unwrap();
+}
+
+#[test]
+fn where_nothing_is_left_of_a_journal_that_is_said() {
+    let state = tempfile::tempdir().unwrap();
+    let _journal = Journal::open(state.path(), 1 << 20).unwrap();
+    for (flags, wanted) in [
+        (&[][..], ""),
+        (&["--json"], ""),
+        (&["--agent", "coder"], "exeat: nothing is recorded of that\n"),
+        (&["--decision", "block", "--json"], "exeat: nothing is recorded of that\n"),
+    ] {
+        let (mut out, mut complaints) = (Vec::new(), Vec::new());
+        log(state.path(), &args(flags), &mut out, &mut complaints).unwrap();
+        assert_eq!((out.is_empty(), String::from_utf8(complaints).unwrap().as_str()), (!wanted.is_empty(), wanted), "{flags:?}");
+    }
 }
 
 fn held() -> Held {

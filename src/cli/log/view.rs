@@ -42,16 +42,19 @@ impl<'a> View<'a> {
         Self { args, bounds: args.period.bounds(now), host, open: HashMap::new() }
     }
 
-    pub(super) fn show(&mut self, entry: &Entry, out: &mut impl Write) -> io::Result<()> {
+    /// Whether the entry was asked for.
+    pub(super) fn show(&mut self, entry: &Entry, out: &mut impl Write) -> io::Result<bool> {
         let row = self.row(&entry.slot, &entry.line.record);
-        let Some(row) = row.filter(|_| self.bounds.contain(entry.line.at)) else { return Ok(()) };
+        let Some(row) = row.filter(|_| self.bounds.contain(entry.line.at)) else { return Ok(false) };
         if self.args.json {
-            return writeln!(out, "{}", entry.text);
+            writeln!(out, "{}", entry.text)?;
+            return Ok(true);
         }
         // The time to the second; the journal has the microseconds.
         let Row { agent, word, why, place, rest } = row;
         let line = format!("{at:.0}  {agent:<12} {word:<9} {why:<14} {place:<32} {rest}", at = entry.line.at);
-        writeln!(out, "{}", line.trim_end())
+        writeln!(out, "{}", line.trim_end())?;
+        Ok(true)
     }
 
     /// What is shown of a record; `None` where it was not asked for.
