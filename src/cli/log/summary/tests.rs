@@ -118,6 +118,17 @@ coder: 4 attempts, 3 allowed (1 failed, 1 refused afterwards), 1 refused
 }
 
 #[test]
+fn a_reason_of_the_refused_and_of_the_failed_is_counted_once_for_each() {
+    let came_to = |id, outcome| {
+        let ended = Ended { outcome, reason: Reason::DnsFailed, bytes_up: 0, bytes_down: 0, ..ended(id) };
+        [Record::Decided(decided(id)), Record::Ended(ended)]
+    };
+    let records = [came_to(1, Outcome::Refused), came_to(2, Outcome::Refused), came_to(3, Outcome::Failed)].concat();
+    let words = words(&of(&records, 0));
+    assert!(words.contains("  3 listed; then 3 dns-failed\n"), "{words}");
+}
+
+#[test]
 fn of_an_attempt_that_began_before_only_what_it_carried_since_is_counted() {
     let summary = of(&day()[..], 10);
     let coder = &summary.agents[0];

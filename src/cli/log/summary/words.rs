@@ -126,7 +126,10 @@ impl OfHost {
 
 fn row(name: String, sums: &Sums) -> [String; 8] {
     let time = |at: Option<jiff::Timestamp>| at.map(|at| format!("{at:.0}")).unwrap_or_default();
-    let later: BTreeMap<Reason, u64> = sums.refused_later.iter().chain(&sums.failed).map(|(reason, count)| (*reason, *count)).collect();
+    let mut later = sums.refused_later.clone();
+    for (reason, count) in &sums.failed {
+        *later.entry(*reason).or_default() += count;
+    }
     let later = if later.is_empty() { String::new() } else { format!("; then {}", reasons(&later)) };
     [
         name,
