@@ -27,7 +27,7 @@ pub(super) fn fronted(allowlist: &Allowlist, reading: &Reading<'_>) -> Vec<Warni
         warnings.extend(unseen.map(|(host, edge)| {
             let words = format!(
                 "{host} leads to servers of {edge} that answer for other customers too: a tunnel there can ask for any of them; look into it, by a rule \
-                 with path, or list a name at servers of its own"
+                 with path or method, or list a name at servers of its own"
             );
             warning(&rule.place, code::SHARED_EDGE, words)
         }));
@@ -69,6 +69,7 @@ impl<'a> Looks<'a> {
         match ports {
             Ports::Every => over.iter().any(|ports| **ports == Ports::Every),
             Ports::These(ports) => {
+                // What is spoken at port 80 is plain HTTP, and of that every request is seen.
                 let mut ports = ports.iter().copied().filter(|port| port.0.get() != 80);
                 ports.all(|port| injected(port) || over.iter().any(|ports| ports.contain(port)))
             }

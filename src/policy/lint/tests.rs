@@ -19,8 +19,9 @@ fn read(text: &str, reading: &Reading<'_>) -> Vec<String> {
 }
 
 /// Where exeat can look into TLS.
-fn codes_seeing(text: &str) -> Vec<String> {
-    let lines = read(text, &Reading { now: now(), floor: &Floor::none(), library: &NoLibrary, inspects: true });
+fn codes_seeing(floor: &str, text: &str) -> Vec<String> {
+    let floor = Floor::read("floor.toml", floor, true).unwrap().0;
+    let lines = read(text, &Reading { now: now(), floor: &floor, library: &NoLibrary, inspects: true });
     lines.into_iter().map(code).collect()
 }
 
@@ -151,6 +152,11 @@ fn a_name_at_servers_of_many_is_told_unless_its_requests_are_looked_at() {
     let at = |host: &str, more: &str| format!("[[allow]]\nhost = \"{host}\"\n{more}\n");
     let edge = at("d1.cloudfront.net", "");
     let looking = |more: &str| format!("[[block]]\nhost = \"d1.cloudfront.net\"\n{more}\n");
+    let injected = |allowed: &str, port: u16| {
+        let inject =
+            format!("[[inject]]\nhost = \"d1.cloudfront.net\"\nport = {port}\nheader = \"authorization\"\nvalue = {{ env = \"X\" }}\n");
+        format!("{}{inject}", at("d1.cloudfront.net", allowed))
+    };
     for (text, wanted) in [
         (edge.clone(), true),
         (at("acme.global.ssl.fastly.net", "port = 8443"), true),
@@ -166,10 +172,17 @@ fn a_name_at_servers_of_many_is_told_unless_its_requests_are_looked_at() {
         (format!("{edge}{}", looking("path = \"/x/**\"\nport = 8443")), true),
         (format!("{edge}{}", at("d2.cloudfront.net", "port = 443\npath = \"/x/**\"")), true),
         (format!("{edge}[[hold]]\nhost = \"**.d1.cloudfront.net\"\nmethod = \"POST\"\n"), false),
+        (injected("port = 443", 443), false),
+        (injected("port = 443", 8443), true),
+        (injected("port = 8443", 8443), false),
+        (injected("port = [443, 8443]", 8443), true),
     ] {
-        let told = codes_seeing(&text).iter().filter(|code| *code == "shared-edge").count();
+        let told = codes_seeing("", &text).iter().filter(|code| *code == "shared-edge").count();
         assert_eq!(told, usize::from(wanted), "{text}");
     }
-    let said = "a.toml:2: warning: d1.cloudfront.net leads to servers of cloudfront.net that answer for other customers too: a tunnel there can ask for any of them; look into it, by a rule with path, or list a name at servers of its own [shared-edge]";
+    for (floor, wanted) in [("path = \"/x/**\"", false), ("path = \"/x/**\"\nport = 8443", true)] {
+        assert_eq!(codes_seeing(&looking(floor), &edge).contains(&"shared-edge".to_owned()), wanted, "{floor}");
+    }
+    let said = "a.toml:2: warning: d1.cloudfront.net leads to servers of cloudfront.net that answer for other customers too: a tunnel there can ask for any of them; look into it, by a rule with path or method, or list a name at servers of its own [shared-edge]";
     assert_eq!(warnings("", &edge), [said]);
 }
