@@ -84,14 +84,18 @@ mod tests {
         Trust { pem: "/s/ca-bundle.pem".into(), java: "/s/truststore.p12".into() }
     }
 
+    /// Once more, so that none is lost unseen.
+    const WANTED: &str = "SSL_CERT_FILE NIX_SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE PIP_CERT CONDA_SSL_VERIFY GIT_SSL_CAINFO \
+        CARGO_HTTP_CAINFO NODE_EXTRA_CA_CERTS NPM_CONFIG_CAFILE npm_config_cafile YARN_HTTPS_CA_FILE_PATH DENO_CERT BUNDLE_SSL_CA_CERT \
+        COMPOSER_CAFILE HEX_CACERTS_PATH AWS_CA_BUNDLE CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE GRPC_DEFAULT_SSL_ROOTS_FILE_PATH VAULT_CACERT \
+        CODEX_CA_CERTIFICATE PERL_LWP_SSL_CA_FILE";
+
     #[test]
     fn every_client_is_pointed_at_one_file() {
-        let variables = variables(&trust(), None);
-        let (java, pem): (Vec<_>, Vec<_>) = variables.iter().partition(|(name, _)| *name == JAVA);
-        assert_eq!(pem.len(), PEM.len());
-        assert!(pem.iter().all(|(_, value)| value == "/s/ca-bundle.pem"));
-        let wanted = "-Djavax.net.ssl.trustStore=/s/truststore.p12 -Djavax.net.ssl.trustStoreType=PKCS12";
-        assert_eq!(java, [&(JAVA, wanted.to_owned())]);
+        let java = "-Djavax.net.ssl.trustStore=/s/truststore.p12 -Djavax.net.ssl.trustStoreType=PKCS12";
+        let pem = WANTED.split(' ').map(|name| (name, "/s/ca-bundle.pem".to_owned()));
+        let wanted: Vec<_> = pem.chain([("JAVA_TOOL_OPTIONS", java.to_owned())]).collect();
+        assert_eq!(variables(&trust(), None), wanted);
     }
 
     #[test]
