@@ -14,17 +14,19 @@ pub(crate) use hosts::{DENIED, SAME};
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::origin::Origin;
 use crate::support::p0::{P0, a};
 use crate::support::proxy::Proxy;
 use crate::support::strict::{self, Message};
-use crate::support::talk::{Answer, Talk};
+use crate::support::talk::{Answer, Talk, TlsTalk};
+use crate::support::tls::Authority;
 
 /// Statuses a malformed request may get.
 const MALFORMED: [u16; 7] = [400, 405, 414, 417, 431, 501, 505];
@@ -45,10 +47,15 @@ enum Way {
     Forward,
     /// Plain HTTP in a tunnel to `plain.allowed.test`.
     Inside,
+    /// HTTP within TLS that exeat terminates, in a tunnel to `seen.wild.test`.
+    Secure,
 }
 
-/// The two ways a request with headers and a body has.
-const REQUESTS: [Way; 2] = [Way::Forward, Way::Inside];
+/// The ways a request with headers and a body has.
+const REQUESTS: [Way; 3] = [Way::Forward, Way::Inside, Way::Secure];
+
+/// A rule that looks at requests, and matches none that is tried: its host is inspected.
+const LOOKS: &str = "[[block]]\nhost = \"seen.wild.test\"\nport = [PORT]\nmethod = [\"NEVER\"]\n";
 
 impl Way {
     fn name(self) -> &'static str {
@@ -56,15 +63,24 @@ impl Way {
             Way::Connect => "connect",
             Way::Forward => "forward",
             Way::Inside => "inside",
+            Way::Secure => "inside TLS",
         }
     }
 
-    /// The head of a request to the plain origin under a name, open for more fields.
+    /// A host that may be asked for in this way.
+    fn host(self) -> &'static str {
+        match self {
+            Way::Connect | Way::Forward | Way::Inside => "plain.allowed.test",
+            Way::Secure => "seen.wild.test",
+        }
+    }
+
+    /// The head of a request to an origin under a name, open for more fields.
     fn head(self, method: &str, host: &str, path: &str) -> String {
         match self {
             Way::Connect => format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n{}", a()),
             Way::Forward => format!("{method} http://{host}{path} HTTP/1.1\r\nHost: {host}\r\n{}", a()),
-            Way::Inside => format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n"),
+            Way::Inside | Way::Secure => format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n"),
         }
     }
 }
@@ -73,24 +89,43 @@ impl Way {
 struct Bench {
     proxy: Proxy,
     p0: P0,
+    /// Signs what an agent sees of an inspected host.
+    ours: Authority,
     tail: Tail,
     tried: BTreeSet<(u16, Way)>,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self::over(P0::new())
+        let p0 = P0::new();
+        p0.write_agents(&LOOKS.replace("PORT", &p0.secure.port().to_string()));
+        Self::over(p0)
     }
 
-    fn over(p0: P0) -> Self {
+    fn over(mut p0: P0) -> Self {
+        let ours = Authority::named("exeat");
+        p0.site.inspecting(&ours, &p0.authority);
         let proxy = p0.start();
         let tail = Tail::of(&p0.site.state());
-        Self { proxy, p0, tail, tried: BTreeSet::new() }
+        Self { proxy, p0, ours, tail, tried: BTreeSet::new() }
     }
 
     /// `plain.allowed.test` with its port.
     fn listed(&self) -> String {
         self.p0.at_plain("plain.allowed.test")
+    }
+
+    /// The host of a way with its port.
+    fn at(&self, way: Way) -> String {
+        format!("{}:{}", way.host(), self.origin(way).port())
+    }
+
+    /// Where a way leads.
+    fn origin(&self, way: Way) -> &Origin {
+        match way {
+            Way::Connect | Way::Forward | Way::Inside => &self.p0.plain,
+            Way::Secure => &self.p0.secure,
+        }
     }
 
     /// Sends bytes on a connection of their own, and then no more; gives what everyone saw of it.
@@ -107,22 +142,23 @@ impl Bench {
         self.tried.insert((row, way));
         let shown = format!("row {row:03}, {}: {:?}", way.name(), String::from_utf8_lossy(&bytes[..bytes.len().min(400)]));
         let mut talk = self.proxy.talk();
-        if way == Way::Inside {
-            let answer = talk.connect(&self.listed(), &a());
+        let in_a_tunnel = matches!(way, Way::Inside | Way::Secure);
+        if in_a_tunnel {
+            let answer = talk.connect(&self.at(way), &a());
             assert_eq!(answer.status, 200, "{shown}: no tunnel");
         }
         let asked = self.p0.site.dns.queries().len();
         let marks = [self.p0.plain.mark(), self.p0.secure.mark()];
-        talk.send(bytes);
-        if at_once {
-            talk.finish();
-        }
-        let answers = answers(&mut talk, bytes, at_once);
-        drop(talk);
+        let answers = if way == Way::Secure {
+            let talk = talk.tls(&self.ours, way.host());
+            answers(talk.unwrap_or_else(|alert| panic!("{shown}: no TLS: {alert:?}")), TlsTalk::finish, bytes, at_once)
+        } else {
+            answers(talk, |talk| talk.finish(), bytes, at_once)
+        };
         // The requests in a tunnel are over before it is.
         let (mut records, held) = self.tail.settled(1, &shown);
         let mut cut = false;
-        if way == Way::Inside {
+        if in_a_tunnel {
             let tunnel = records.iter().position(|(decided, _)| decided["within"].is_null());
             let (_, ended) = records.remove(tunnel.unwrap_or_else(|| panic!("{shown}: no record of the tunnel in {records:?}")));
             cut = ended["outcome"] == "cut" && ended["reason"] == "not-tls";
@@ -144,16 +180,20 @@ impl Bench {
     }
 }
 
-/// Every answer until the proxy closes; a tunnel's bytes are none.
-fn answers(talk: &mut Talk, bytes: &[u8], finished: bool) -> Vec<Answer> {
+/// Sends bytes; every answer until the proxy closes. A tunnel's bytes are none.
+fn answers<S: Read + Write>(mut talk: Talk<S>, finish: fn(&mut Talk<S>), bytes: &[u8], at_once: bool) -> Vec<Answer> {
+    talk.send(bytes);
+    if at_once {
+        finish(&mut talk);
+    }
     let method = String::from_utf8_lossy(bytes.split(|byte| *byte == b' ').next().unwrap_or_default()).into_owned();
     let mut answers: Vec<Answer> = talk.try_answer(&method).into_iter().collect();
     while answers.last().is_some_and(|answer| answer.status == 100) {
         answers.extend(talk.try_answer(&method));
     }
     let tunnel = method == "CONNECT" && answers.first().is_some_and(|answer| answer.status == 200);
-    if !finished {
-        talk.finish();
+    if !at_once {
+        finish(&mut talk);
     }
     if !tunnel {
         while let Some(answer) = talk.try_answer("GET") {

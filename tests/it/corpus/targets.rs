@@ -111,7 +111,7 @@ fn a_target_that_is_no_http_url_is_malformed() {
 fn a_method_that_mirrors_or_is_none_goes_nowhere() {
     let mut bench = Bench::new();
     for way in super::REQUESTS {
-        let listed = bench.listed();
+        let listed = bench.at(way);
         for method in ["TRACE", "TRACK", "DEBUG"] {
             let seen = bench.shoot(51, way, way.head(method, &listed, "/") + "Max-Forwards: 0\r\n\r\n");
             seen.bad();

@@ -147,6 +147,13 @@ impl TlsTalk {
     pub(crate) fn session(&self) -> &ClientConnection {
         &self.stream.conn
     }
+
+    /// Says within TLS and below it that nothing more will be sent.
+    pub(crate) fn finish(&mut self) {
+        self.stream.conn.send_close_notify();
+        let _ = self.stream.flush();
+        let _ = self.stream.sock.shutdown(Shutdown::Write);
+    }
 }
 
 /// Connects from an address of the caller's choice.
