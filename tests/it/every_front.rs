@@ -8,6 +8,7 @@ use crate::support::p0::{P0, a, assert_refused};
 use crate::support::proxy::{Proxy, decided, ended, of_kind};
 use crate::support::site::{Site, credentials, offer};
 use crate::support::talk::{Answer, Talk};
+use crate::support::tls::Authority;
 
 /// The ways in. A new one is one more entry here and one more arm in `knock`.
 const FRONTS: [Front; 3] = [Front::Forward, Front::Connect, Front::Transparent];
@@ -384,6 +385,60 @@ fn every_front_judges_a_request_alike() {
                 seen.push((said, decided[0]["decision"].clone(), decided[0]["rule"].clone(), decided[0]["request"].clone()));
             }
             assert!(seen.windows(2).all(|two| two[0] == two[1]), "{line}: the fronts differ: {seen:#?}");
+        }
+    });
+}
+
+#[test]
+fn a_host_whose_requests_a_rule_looks_at_is_tunnelled_from_no_front() {
+    alone_if_possible(|| {
+        let mut p0 = P0::new();
+        with_redirection(&mut p0.site, &["c"]);
+        let ours = Authority::named("exeat");
+        p0.site.inspecting(&ours, &p0.authority);
+        let (host, target, offered) = ("seen.wild.test", p0.at_secure("seen.wild.test"), credentials("c"));
+        let port = format!("port = [{}]", p0.secure.port());
+        p0.site.agent(
+            "c",
+            "",
+            &format!(
+                "[[allow]]\nhost = \"*.wild.test\"\n{port}\naddresses = [\"127.0.0.0/8\"]\n\
+                 [[block]]\nhost = \"{host}\"\n{port}\nmethod = [\"PUT\"]\n"
+            ),
+        );
+        let proxy = p0.start();
+        // A request that only CONNECT and a redirected connection can carry within TLS.
+        for front in [Front::Connect, Front::Transparent].into_iter().filter(|front| front.takes(&offered)) {
+            let open = || {
+                if front == Front::Transparent {
+                    return redirected(&target, &offered);
+                }
+                let mut talk = proxy.talk();
+                assert_eq!(talk.connect(&target, &offered).status, 200);
+                talk
+            };
+            let (before, served) = (proxy.settled().len(), p0.secure.connections().len());
+            assert!(open().tls(&p0.authority, host).is_err(), "{front:?}: the origin's own certificate came through");
+            let mut inside = open().tls(&ours, host).unwrap();
+            inside.send(format!("PUT / HTTP/1.1\r\nHost: {target}\r\nContent-Length: 0\r\n\r\n"));
+            assert_refused(&inside.answer(), 403, "blocked");
+            assert_eq!(p0.secure.connections().len(), served, "{front:?}: dialled for what is blocked");
+            inside.send(format!("GET /seen HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n"));
+            assert_eq!((inside.answer().status, inside.rest()), (200, Vec::new()), "{front:?}");
+            drop(inside);
+
+            let records = proxy.settled();
+            let seen: Vec<_> = decided(&records[before..], host)
+                .into_iter()
+                .map(|decided| {
+                    assert_eq!(decided["front"], front.as_recorded(), "{decided}");
+                    let end = ended(&records, &decided["id"]);
+                    json!([decided["decision"], decided["reason"], decided["request"]["method"], end["tls"]["inspected"]])
+                })
+                .collect();
+            let look = json!(["look", "inspect", null, true]);
+            assert!(seen.len() == 4 && seen[0][0] == "look", "{front:?}: {seen:?}");
+            assert_eq!(seen[1..], [look, json!(["block", "blocked", "PUT", true]), json!(["allow", "listed", "GET", true])], "{front:?}");
         }
     });
 }

@@ -161,6 +161,7 @@ impl Bench {
         if in_a_tunnel {
             let tunnel = records.iter().position(|(decided, _)| decided["within"].is_null());
             let (_, ended) = records.remove(tunnel.unwrap_or_else(|| panic!("{shown}: no record of the tunnel in {records:?}")));
+            assert_eq!(ended["tls"]["inspected"] == true, way == Way::Secure, "{shown}: {ended}");
             cut = ended["outcome"] == "cut" && ended["reason"] == "not-tls";
         }
         let upstream = [self.p0.plain.since(&marks[0]), self.p0.secure.since(&marks[1])].concat();
