@@ -226,10 +226,7 @@ impl Gate {
                 Decision::Block(block) => return Err(open.blocked(block)),
                 Decision::Look(look) => return self.look(open, look, Asker { attempt, who }, changed).await.map(Admission::Look),
                 Decision::Hold(terms) => {
-                    open.asks = true;
-                    let asked = self.ask(&attempt, &terms, who.ends).await;
-                    open.asks = false;
-                    let waiting = match asked {
+                    let waiting = match self.ask(&mut open, &attempt, (&terms, who.ends)).await {
                         Ok(waiting) => waiting,
                         Err((reason, cause)) => return Err(open.refuse(reason, cause)),
                     };
@@ -299,8 +296,11 @@ impl Gate {
     }
 
     /// Puts the question of an attempt.
-    async fn ask(&self, attempt: &Attempt, terms: &HoldTerms, ends: Option<Ends>) -> Result<Waiting, (Reason, Cause)> {
-        match Arc::clone(&self.desk).ask(attempt, terms, self.observer.look(ends, || self.desk.would_open(attempt, terms)).await) {
+    async fn ask(&self, open: &mut Open, attempt: &Attempt, (terms, ends): (&HoldTerms, Option<Ends>)) -> Result<Waiting, (Reason, Cause)> {
+        open.asks = true;
+        let process = self.observer.look(ends, || self.desk.would_open(attempt, terms)).await;
+        open.asks = false;
+        match Arc::clone(&self.desk).ask(attempt, terms, process) {
             Asked::Waiting(waiting) => Ok(waiting),
             Asked::Unattended(hold) => Err((Reason::Unattended, Cause::Hold(hold))),
             Asked::Ending(hold) => Err((Reason::Pending, Cause::Hold(hold))),
