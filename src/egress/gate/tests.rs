@@ -1,4 +1,6 @@
 mod doubles;
+mod live;
+mod searched;
 
 use std::collections::BTreeSet;
 
@@ -23,6 +25,15 @@ fn policy(rules: &str) -> Policy {
     let (allowlist, _) = Allowlist::parse("a.toml", &text).unwrap();
     let guard = Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() };
     Policy::new(vec![allowlist], guard).unwrap()
+}
+
+fn inspecting(rules: &str) -> Policy {
+    let text = format!("agent = \"a\"\n[[identify]]\nsource = \"192.0.2.0/24\"\n{rules}");
+    let floor = crate::policy::floor::Floor::none();
+    let library = &crate::policy::allowlist::NoLibrary;
+    let reading = crate::policy::allowlist::Reading { now: SystemTime::now(), floor: &floor, library, inspects: true };
+    let (allowlist, _) = Allowlist::read("a.toml", &text, &reading).unwrap();
+    Policy::new(vec![allowlist], Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() }).unwrap()
 }
 
 fn claim(destination: &str, sight: Sight) -> Claim {
@@ -126,72 +137,6 @@ async fn an_agent_that_hangs_up_before_its_question_is_put_is_no_fault_of_ours()
     assert!(waited);
     assert_eq!(world.decided().pop(), Some((Ruling::Block, Reason::Pending, None)));
     assert!(matches!(world.written.0.lock().last(), Some(Record::Ended(ended)) if ended.outcome == Outcome::Abandoned));
-}
-
-#[tokio::test]
-async fn what_is_open_goes_on_while_the_policy_admits_it_to_the_same_and_is_told_why_not() {
-    let frozen = || policy(WHOLE).with_frozen(crate::policy::Frozen::Everyone);
-    let table: [(&str, Policy, Result<(), Reason>); 8] = [
-        (ON_PATHS, policy(ON_PATHS), Ok(())),
-        (ON_PATHS, policy(WHOLE), Ok(())),
-        (ON_PATHS, policy(BLOCKED), Err(Reason::PolicyChanged)),
-        (ON_PATHS, policy(""), Err(Reason::PolicyChanged)),
-        (ON_PATHS, frozen(), Err(Reason::Frozen)),
-        (WHOLE, policy(ON_PATHS), Err(Reason::PolicyChanged)),
-        (WHOLE, policy(BLOCKED), Err(Reason::PolicyChanged)),
-        (WHOLE, frozen(), Err(Reason::Frozen)),
-    ];
-    for (at, (before, after, wanted)) in table.into_iter().enumerate() {
-        let world = World::new(before);
-        let admitted = world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.unwrap();
-        let mut live = match admitted {
-            Admission::Pass(permit) => permit.live,
-            Admission::Look(unseen) => unseen.live,
-        };
-        world.now_in_force(after);
-        if let Err(reason) = wanted {
-            assert_eq!(live.lost().now_or_never(), Some(reason), "row {at}");
-        } else {
-            assert_eq!(live.holds(), Ok(()), "row {at}");
-            assert_eq!(live.lost().now_or_never(), None, "row {at}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_tunnel_found_to_carry_requests_goes_on_when_rules_begin_to_look_at_them() {
-    for (after, wanted) in [(ON_PATHS, None), (WHOLE, None), (BLOCKED, Some(Reason::PolicyChanged))] {
-        let world = World::new(WHOLE);
-        let Permit { open, grant: _, live } =
-            world.gate.admit(claim("api.test.example:8080", Sight::NotYet)).await.unwrap().passed().unwrap();
-        let interception = crate::egress::Interception::plain(open, live);
-        world.now_in_force(policy(after));
-        assert_eq!(interception.lost().now_or_never(), wanted, "{after}");
-    }
-}
-
-/// Where there is a CA.
-fn inspecting(rules: &str) -> Policy {
-    let text = format!("agent = \"a\"\n[[identify]]\nsource = \"192.0.2.0/24\"\n{rules}");
-    let floor = crate::policy::floor::Floor::none();
-    let library = &crate::policy::allowlist::NoLibrary;
-    let reading = crate::policy::allowlist::Reading { now: SystemTime::now(), floor: &floor, library, inspects: true };
-    let (allowlist, _) = Allowlist::read("a.toml", &text, &reading).unwrap();
-    Policy::new(vec![allowlist], Guard { own: Vec::new(), machine: Vec::new(), known_as: Vec::new(), never: Vec::new() }).unwrap()
-}
-
-#[tokio::test]
-async fn a_tunnel_whose_bytes_are_unseen_is_cut_when_anything_begins_to_look_at_its_requests() {
-    let plain = "[[allow]]\nhost = \"api.test.example\"\n";
-    let inject = format!("{plain}[[inject]]\nhost = \"api.test.example\"\nheader = \"cookie\"\nvalue = {{ env = \"X\" }}\n");
-    let looked = format!("{plain}[[block]]\nhost = \"*.test.example\"\nmethod = \"DELETE\"\n");
-    for (after, wanted) in [(plain, None), (inject.as_str(), Some(Reason::PolicyChanged)), (&looked, Some(Reason::PolicyChanged))] {
-        let world = World::over(Arc::new(ArcSwap::from_pointee(inspecting(plain))), Arc::new(NoDesk::default()));
-        let permit = world.gate.admit(claim("api.test.example:443", Sight::NotYet)).await.unwrap().passed().unwrap();
-        let mut live = permit.live;
-        world.now_in_force(inspecting(after));
-        assert_eq!(live.lost().now_or_never(), wanted, "{after}");
-    }
 }
 
 #[tokio::test]
@@ -363,44 +308,4 @@ async fn an_attempt_whose_use_of_a_yes_cannot_be_kept_does_not_pass_and_is_recor
     let written = world.written.0.lock();
     let [Record::Decided(decided), Record::Ended(_)] = &written[..] else { panic!("{written:?}") };
     assert_eq!((decided.decision, decided.reason), (Ruling::Block, Reason::Internal));
-}
-
-const GUARD: &str = "[leaks]\nsecrets = [{ env = \"X\" }]\n";
-
-fn request() -> Sight {
-    Sight::Seen(Arc::new(crate::policy::attempt::Seen::bare("GET", "/a", None)))
-}
-
-#[tokio::test]
-async fn a_request_that_was_not_searched_for_what_the_guard_in_force_names_is_refused() {
-    let plain = "[[allow]]\nhost = \"api.test.example\"\nport = [8080]\n";
-    let (guarded, held) = (format!("{GUARD}{plain}"), format!("{GUARD}found = \"hold\"\n{plain}"));
-    let other = guarded.replace("\"X\"", "\"Y\"");
-    for (before, after, passes) in [
-        (plain, guarded.as_str(), false),
-        (&guarded, &guarded, true),
-        (&guarded, &held, true),
-        (&guarded, &other, false),
-        (&guarded, plain, true),
-    ] {
-        let world = World::new(before);
-        let mut claim = claim("api.test.example:8080", request());
-        world.gate.leaks(&mut claim);
-        world.now_in_force(policy(after));
-        assert_eq!(world.gate.admit(claim).await.is_ok(), passes, "{before} {after}");
-        let reason = if passes { Reason::Listed } else { Reason::PolicyChanged };
-        assert_eq!(world.decided()[0].1, reason, "{before} {after}");
-    }
-}
-
-#[tokio::test]
-async fn a_request_is_read_for_its_search_in_a_seat_of_its_agent_and_unread_where_there_is_none() {
-    let world = World::new(&format!("{GUARD}[[allow]]\nhost = \"api.test.example\"\nport = [8080]\n"));
-    let mut all: Vec<Claim> = (0..101).map(|_| claim("api.test.example:8080", request())).collect();
-    assert_eq!(all.iter_mut().filter_map(|claim| world.gate.leaks(claim)).count(), 100);
-    let last = all.pop().unwrap();
-    assert!(world.gate.admit(last).await.is_err());
-    assert_eq!(world.decided()[0].1, Reason::Overloaded);
-    // In the seat it has.
-    assert!(world.gate.admit(all.pop().unwrap()).await.is_ok());
 }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod gaps;
 mod lives;
+mod refused;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
@@ -184,22 +186,6 @@ async fn a_batch_that_was_not_taken_comes_again_after_a_while_and_nothing_overta
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_one_record_that_is_refused_is_found_counted_and_recorded() {
-    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
-    let recording = recording(state.path());
-    write(&recording, 1..12);
-    fake.0.lock().poison.insert(5);
-    let running = follow(state.path(), &recording, &fake);
-    until(|| fake.taken().len() == 14).await;
-    running.stop().await;
-    let wanted: Vec<u64> = (1..=15).filter(|seq| *seq != 5).collect();
-    assert_eq!(fake.taken(), wanted);
-    assert_eq!(gaps(state.path()), [(5, 5, GapWhy::Rejected)]);
-    let rejected = ["exeat_sink_rejected_records_total{sink=\"webhook\"} 1"];
-    assert_eq!(metric(&recording, "exeat_sink_rejected"), rejected);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_part_that_is_put_off_comes_again_before_what_is_behind_it() {
     let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
     let recording = recording(state.path());
@@ -238,155 +224,6 @@ async fn a_receiver_that_is_back_is_waited_for_no_longer_than_at_first_when_it_g
     until(|| fake.taken().len() == 6).await;
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     running.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_receiver_that_names_what_it_refuses_has_the_rest() {
-    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
-    let recording = recording(state.path());
-    write(&recording, 1..4);
-    fake.0.lock().answers.push_back(NotDelivered::Never { which: vec![1, 2], why: "those".into() });
-    let running = follow(state.path(), &recording, &fake);
-    until(|| gaps(state.path()).len() == 2).await;
-    running.stop().await;
-    assert_eq!(gaps(state.path()), [(2, 2, GapWhy::Rejected), (3, 3, GapWhy::Rejected)]);
-    assert_eq!(fake.taken(), [7, 8]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_receiver_that_refuses_everything_costs_no_record() {
-    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
-    let recording = recording(state.path());
-    write(&recording, 1..12);
-    fake.0.lock().refuses_all = true;
-    let running = follow(state.path(), &recording, &fake);
-    until(|| fake.0.lock().handed.len() > 60).await;
-    assert_eq!((fake.taken(), gaps(state.path())), (vec![], vec![]));
-    fake.0.lock().refuses_all = false;
-    until(|| fake.taken().len() == 14).await;
-    running.stop().await;
-    assert_eq!(fake.taken(), (1..=14).collect::<Vec<_>>());
-}
-
-const WHOLE: Most = Most { records: 512, bytes: 1 << 20 };
-
-#[tokio::test(start_paused = true)]
-async fn a_receiver_that_refuses_everything_is_asked_no_more_than_so_often_between_two_waits() {
-    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
-    let recording = recording(state.path());
-    write(&recording, 1..600);
-    fake.0.lock().refuses_all = true;
-    let running = follow_by(state.path(), &recording, &fake, WHOLE);
-    until(|| fake.0.lock().handed.len() >= 32).await;
-    let begun = Instant::now();
-    // The longest waits between two rounds are 15 to 30 s.
-    tokio::time::sleep(Duration::from_secs(300)).await;
-    let (asked, most) = (fake.0.lock().handed.len(), 5 + begun.elapsed().as_secs() as usize / 15);
-    assert!(asked <= most * 32, "{asked}");
-    assert!(asked > 8 * 32, "{asked}: it is still asked");
-    assert_eq!((fake.taken(), gaps(state.path())), (vec![], vec![]));
-    fake.0.lock().refuses_all = false;
-    until(|| fake.taken().len() == 602).await;
-    running.stop().await;
-    assert_eq!(fake.taken(), (1..=602).collect::<Vec<_>>(), "nothing twice, and in order");
-    assert_eq!(gaps(state.path()), []);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_long_row_of_records_that_are_refused_is_passed_in_the_end() {
-    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
-    let recording = recording(state.path());
-    write(&recording, 1..600);
-    fake.0.lock().poison.extend(1..=100);
-    let running = follow_by(state.path(), &recording, &fake, WHOLE);
-    until(|| fake.taken().contains(&602)).await;
-    running.stop().await;
-    assert_eq!(gaps(state.path()), (1..=100).map(|seq| (seq, seq, GapWhy::Rejected)).collect::<Vec<_>>());
-    let taken: BTreeSet<u64> = fake.taken().into_iter().collect();
-    assert!(taken.is_superset(&(101..=602).collect()) && taken.is_disjoint(&(1..=100).collect()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_refused_before_a_wait_is_asked_again_before_it_is_given_up() {
-    // Mended at its first request after the wait, at the next, and in the middle.
-    for after in [search::MOST as usize, search::MOST as usize + 1, search::MOST as usize + 5] {
-        let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
-        let recording = recording(state.path());
-        write(&recording, 1..600);
-        fake.0.lock().poison.extend(1..=100);
-        fake.0.lock().mended_after = Some(after);
-        let running = follow_by(state.path(), &recording, &fake, WHOLE);
-        until(|| fake.taken().contains(&602)).await;
-        running.stop().await;
-        let mut order = fake.taken();
-        if let Some(again) = order.iter().position(|seq| *seq == 1) {
-            order.drain(..again);
-        }
-        assert!(order.is_sorted() && order[..602] == (1..=602).collect::<Vec<_>>(), "{after}: {:?}", &order[..20]);
-        assert_eq!(gaps(state.path()), [], "{after}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_gap_that_is_refused_is_not_told_by_another_gap() {
-    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
-    let recording = recording(state.path());
-    write(&recording, 1..5);
-    // The gap about 2 becomes record 8.
-    fake.0.lock().poison.extend([2, 8]);
-    let running = follow(state.path(), &recording, &fake);
-    until(|| fake.taken().contains(&7)).await;
-    write(&recording, 5..7);
-    until(|| fake.taken().contains(&10)).await;
-    running.stop().await;
-    assert_eq!((fake.taken(), gaps(state.path())), (vec![1, 3, 4, 5, 6, 7, 9, 10], vec![(2, 2, GapWhy::Rejected)]));
-}
-
-#[tokio::test(start_paused = true)]
-async fn records_that_were_removed_before_a_sink_came_to_them_are_a_gap() {
-    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
-    let recording = in_segments(state.path());
-    write(&recording, 1..3);
-    let running = follow(state.path(), &recording, &fake);
-    running.stop().await;
-    write(&recording, 3..20);
-    let folder = state.path().join("journal/proxy-1");
-    fs::remove_file(folder.join("00000001.jsonl")).unwrap();
-    fs::remove_file(folder.join("00000002.jsonl")).unwrap();
-    let first: u64 = Reader::open(state.path()).unwrap().next().unwrap().unwrap().line.seq;
-    let running = follow(state.path(), &recording, &fake);
-    running.stop().await;
-    let had = fake.0.lock().taken[0].last().unwrap().1;
-    assert!(first > had + 1, "{first} {had}");
-    assert_eq!(fake.taken()[had as usize], first);
-    assert_eq!(gaps(state.path()), [(had + 1, first - 1, GapWhy::Missing)]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_went_for_want_of_room_is_told_once() {
-    let (state, fake) = (tempfile::tempdir().unwrap(), Fake::default());
-    let settings = crate::journal::Settings { max: 9000, ..crate::journal::Settings::from(3000) };
-    let recording = Arc::new(Recording::new(Journal::open(state.path(), settings).unwrap().journal));
-    write(&recording, 1..3);
-    let running = follow(state.path(), &recording, &fake);
-    running.stop().await;
-    let had = *fake.taken().last().unwrap();
-    write(&recording, 3..40);
-    let cursors = crate::telemetry::sinks::Cursors::new(state.path(), &[Sink::Webhook]);
-    recording.retain(&cursors);
-    let full = gaps(state.path());
-    let lost = full.last().unwrap().1;
-    assert!(!full.is_empty() && lost > had + 1 && full.iter().all(|(_, _, why)| *why == GapWhy::Full), "{full:?}");
-    // What others take away behind it is told, and that alone.
-    let numbers: Vec<_> = fs::read_dir(state.path().join("journal/proxy-1")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    let oldest = numbers.into_iter().filter(|path| path.extension().is_some_and(|end| end == "jsonl")).min().unwrap();
-    let gone = fs::read_to_string(&oldest).unwrap().lines().count() as u64;
-    fs::remove_file(oldest).unwrap();
-    let running = follow(state.path(), &recording, &fake);
-    running.stop().await;
-    let missing = (lost + 1, lost + gone, GapWhy::Missing);
-    assert_eq!(gaps(state.path()), [full, vec![missing]].concat());
-    assert_eq!(fake.taken()[usize::try_from(had).unwrap()], lost + gone + 1);
 }
 
 #[tokio::test(start_paused = true)]

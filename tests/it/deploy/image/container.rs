@@ -5,8 +5,6 @@ use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use super::super::shipped::{said, words};
 use crate::support::dns::Reply;
@@ -15,8 +13,8 @@ use crate::support::proxy::ours;
 use crate::support::site::{Site, credentials};
 use crate::support::talk::Talk;
 use crate::support::tls::Authority;
+use crate::support::wait::until;
 
-const PATIENCE: Duration = Duration::from_secs(20);
 const USER: u32 = 65532;
 
 /// What the runtime mounts: devices that the OCI specification promises, the state, and the three files that this user brings. Then nothing can be written.
@@ -97,14 +95,10 @@ impl Container {
         command.args(["--mount", "--pid", "--fork", "--kill-child", "--", "sh", "-c", START, "start"]).arg(root);
         let child = clean(&mut command, &environment).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut container = Self { root: root.to_owned(), environment, child };
-        let deadline = Instant::now() + PATIENCE;
-        while Talk::try_to(([127, 0, 0, 1], 9464).into()).is_none() {
-            if Instant::now() > deadline || container.child.try_wait().unwrap().is_some() {
-                let _ = container.child.kill();
-                panic!("it does not start: {}", container.words());
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
+        until("it starts", || {
+            assert!(container.child.try_wait().unwrap().is_none(), "it does not start: {}", container.words());
+            Talk::try_to(([127, 0, 0, 1], 9464).into()).is_some()
+        });
         container
     }
 
@@ -133,14 +127,8 @@ impl Container {
     fn stop(&mut self) -> ExitStatus {
         let pid = rustix::process::Pid::from_raw(self.pid()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "it does not stop");
-            thread::sleep(Duration::from_millis(20));
-        }
+        until("it stops", || self.child.try_wait().unwrap().is_some());
+        self.child.wait().unwrap()
     }
 
     /// All it said, once it has ended.
