@@ -269,7 +269,7 @@ summary() { # Four blanks make a block that nothing in it can end.
   printf '### exeat: agent %s, %s\n\n' "$agent" "$mode"
   [ "$mode" = enforce ] || printf '**Only observed: what is not listed passed.**\n\n'
   ask_exeat log --summary --agent "$agent" | sed 's/^/    /'
-  refused="$(ask_exeat log --agent "$agent" --decision block 2>/dev/null | tail -n 50 | sed 's/^/    /')"
+  refused="$(ask_exeat log --agent "$agent" --decision block | tail -n 50 | sed 's/^/    /')"
   if [ -n "$refused" ]; then printf '\nRefused:\n\n%s\n' "$refused"; else printf '\nNothing was refused.\n'; fi
   printf '\nThe journal:\n\n'
   sed 's/^/    /' "$folder/verified"

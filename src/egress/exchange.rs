@@ -267,7 +267,8 @@ async fn send(parked: &mut Parked, mut request: Request<Upload>) -> Result<Respo
     };
     sent.map_err(|mut failed| {
         tracing::debug!(error = %failed.error(), "no answer");
-        let fault = if failed.error().is_parse() || unreadable(failed.error()) { NetworkFault::BadAnswer } else { NetworkFault::Broken };
+        let fault =
+            if failed.error().is_parse() || has_too_many_interim(failed.error()) { NetworkFault::BadAnswer } else { NetworkFault::Broken };
         let refused = again.filter(|_| unprocessed(failed.error()));
         Unsent { fault, request: failed.take_message().or(refused).map(Box::new) }
     })
@@ -285,8 +286,8 @@ fn again(request: &Request<Upload>) -> Option<Request<Upload>> {
     Some(again)
 }
 
-/// Whether it sent too many interim answers: h2 keeps the words of an error, and nothing else of it.
-fn unreadable(error: &hyper::Error) -> bool {
+/// Whether the origin sent too many interim answers. h2 keeps kind and words of an error, and not its type.
+fn has_too_many_interim(error: &hyper::Error) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
     source.is_some_and(|error| error.kind() == io::ErrorKind::InvalidData && error.to_string() == TOO_MANY)
 }

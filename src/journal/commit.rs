@@ -247,7 +247,8 @@ impl Shared {
 
     /// There is no thread that syncs, or none any more.
     fn give_up(&self, error: io::ErrorKind, said: String) {
-        self.state.lock().given_up = true;
+        // Where records rest on it, it has failed, and nothing is taken to be on the disk.
+        self.state.lock().given_up = self.durability == Durability::Process;
         self.fail(Failed { path: "thread".into(), kind: error, said }, 0);
     }
 

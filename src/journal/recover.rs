@@ -43,6 +43,8 @@ pub(super) struct Left {
     pub(super) sealed: Vec<Sealed>,
     /// How many lines stand before those segments, and the number of the one that ends there.
     before: (u64, Option<u64>),
+    /// The segments that checkpoints may stand in which are not put beside them yet.
+    pub(super) newest: Vec<u64>,
 }
 
 impl Left {
@@ -60,6 +62,7 @@ impl Left {
                 break;
             }
         }
+        self.newest = self.before.1.into_iter().chain(from.iter().rev().copied()).collect();
         for number in from.into_iter().rev() {
             self.first = self.tree.size() + 1;
             each_line(&slot.segment(number), 0, |text, _| {
@@ -71,11 +74,6 @@ impl Left {
         let (size, seq) = (self.tree.size(), self.seq);
         let whole = size == seq;
         whole.then_some(()).ok_or_else(|| broken(&slot.folder, &format!("it ends with line {seq} and has {size}: lines are missing")))
-    }
-
-    /// The numbers of the segments that checkpoints may stand in which are not put beside them yet.
-    pub(super) fn newest(&self) -> impl Iterator<Item = u64> {
-        self.before.1.into_iter().chain([self.number])
     }
 
     /// The checkpoints behind the one over `last` lines. One more segment is read where it may hold the first of them.

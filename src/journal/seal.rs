@@ -72,7 +72,7 @@ impl Sealer {
         let sealed = last.filter(|last| *last <= left.tree.size()).unwrap_or(0);
         let owed: Vec<Owed> = left.sealed_behind(last, slot)?.into_iter().map(|line| Owed { note: line.note, after: 0 }).collect();
         // Killed before they were put there, maybe before their lines were on the disk.
-        for path in left.newest().filter(|_| !owed.is_empty()).map(|number| slot.segment(number)) {
+        for path in left.newest.iter().filter(|_| !owed.is_empty()).map(|number| slot.segment(*number)) {
             if let Err(error) = File::open(&path).and_then(|lines| terms.settings.disk.sync_lines(&lines)) {
                 tracing::warn!(path = %path.display(), %error, "checkpoints are put beside a segment that could not be synced");
             }
@@ -139,7 +139,9 @@ impl Sealer {
             self.notes.wrote(&Arc::new(file), &self.path);
             self.notes.hurry();
             self.noted = self.notes.written();
-            match thin(&self.path, length, self.thin_at) {
+            // It syncs what it writes, in this thread; with a disk that hangs it is left to a later note.
+            let thinned = self.notes.hangs(PATIENT).map_or_else(|| thin(&self.path, length, self.thin_at), |_| Ok(self.thin_at));
+            match thinned {
                 Ok(next) => self.thin_at = next,
                 Err(error) => {
                     self.thin_at = 2 * length;

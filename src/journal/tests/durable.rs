@@ -194,6 +194,18 @@ fn checkpoints_go_on_without_a_disk_that_hangs_where_no_record_rests_on_it() {
     }
 }
 
+#[test]
+fn without_a_thread_that_syncs_checkpoints_go_on_only_where_no_record_rests_on_it() {
+    let file = Arc::new(tempfile::tempfile().unwrap());
+    for (durability, goes_on) in [(Durability::Process, true), (Durability::Disk, false)] {
+        let disk = Arc::new(Watched::default());
+        disk.panics.store(true, Ordering::SeqCst);
+        let commit = Commit::new(disk, durability);
+        commit.wrote(&file, Path::new("1.jsonl"));
+        assert_eq!((commit.wait(), commit.has(1)), (goes_on, goes_on), "{durability:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_stop_is_on_the_disk_before_it_returns_and_its_note_only_then_in_its_place() {
     let (state, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
